@@ -1,0 +1,57 @@
+"""Find the shortcuts that a fine-tuned CLIP has learned, and remove them: RaVL's stages as verbs and nouns.
+
+The nouns flow one way: ``embed`` -> ``zero_shot`` -> a clusterer -> ``discover`` -> ``mitigate`` -> ``evaluate`` ->
+``compare``. Every name is loaded when first used, so importing the package is quick and needs no notebook.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Assignment": "assignment",
+    "assign": "assignment",
+    "Comparison": "comparison",
+    "compare": "comparison",
+    "Discovery": "discovery",
+    "SpuriousFeature": "discovery",
+    "discover": "discovery",
+    "Embeddings": "embedding",
+    "embed": "embedding",
+    "Cancelled": "errors",
+    "RavlError": "errors",
+    "Evaluation": "evaluation",
+    "evaluate": "evaluation",
+    "Mitigation": "mitigation",
+    "mitigate": "mitigation",
+    "load": "storage",
+    "save": "storage",
+    "Scores": "scoring",
+    "zero_shot": "scoring",
+}
+
+__all__ = sorted([*_HOME, "__version__"])
+
+if TYPE_CHECKING:
+    from ravl_explore.assignment import Assignment, assign
+    from ravl_explore.comparison import Comparison, compare
+    from ravl_explore.discovery import Discovery, SpuriousFeature, discover
+    from ravl_explore.embedding import Embeddings, embed
+    from ravl_explore.errors import Cancelled, RavlError
+    from ravl_explore.evaluation import Evaluation, evaluate
+    from ravl_explore.mitigation import Mitigation, mitigate
+    from ravl_explore.storage import load, save
+    from ravl_explore.scoring import Scores, zero_shot
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"ravl_explore.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'ravl_explore' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

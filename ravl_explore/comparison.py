@@ -1,0 +1,84 @@
+"""compare(): one model's evaluation beside another's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ravl_explore.errors import InputError
+from ravl_explore.evaluation import Evaluation
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two evaluations on the same data.
+
+    Attributes
+    ----------
+    before, after : the evaluations
+    """
+
+    before: Evaluation
+    after: Evaluation
+
+    def frame(self) -> pd.DataFrame:
+        """One row a measure: level, measure, unit, before, after, difference; accuracies in percent."""
+        rows = [*_measures(self.before)]
+        after = dict(((level, measure), value) for level, measure, _, value in _measures(self.after))
+        table = pd.DataFrame(rows, columns=["level", "measure", "unit", "before"])
+        table["after"] = [after.get((r.level, r.measure), np.nan) for r in table.itertuples()]
+        table["difference"] = table["after"] - table["before"]
+        return table
+
+    def groups(self) -> pd.DataFrame:
+        """One row a level and group: level, class_name, present, n, before, after, difference; in percent."""
+        tables = []
+        for level in ("image", "region"):
+            before, after = getattr(self.before, level), getattr(self.after, level)
+            if before is None or after is None:
+                continue
+            table = before.table[["class_name", "present", "n"]].assign(level=level)
+            table["before"] = 100 * before.table["accuracy"]
+            table["after"] = 100 * after.table["accuracy"]
+            tables.append(table[table["n"] > 0])
+        result = pd.concat(tables, ignore_index=True)
+        result["difference"] = result["after"] - result["before"]
+        return result[["level", "class_name", "present", "n", "before", "after", "difference"]]
+
+
+def compare(before: Evaluation, after: Evaluation) -> Comparison:
+    """Put two evaluations of the same dataset side by side.
+
+    Raises
+    ------
+    InputError
+        When they are of different images, labels or classes.
+    """
+    same = before.class_names == after.class_names and np.array_equal(before.labels, after.labels)
+    if not same:
+        raise InputError(
+            "two evaluations of the same dataset",
+            f"{before.data_name!r} and {after.data_name!r}",
+            "Evaluate both models on the same images.",
+        )
+    return Comparison(before, after)
+
+
+def _measures(evaluation: Evaluation) -> list[tuple[str, str, str, float]]:
+    rows = [
+        ("image", "accuracy", "%", 100 * evaluation.image.overall),
+        ("image", "worst group", "%", 100 * evaluation.image.worst),
+    ]
+    if evaluation.region is not None:
+        rows += [
+            ("region", "accuracy", "%", 100 * evaluation.region.overall),
+            ("region", "worst group", "%", 100 * evaluation.region.worst),
+        ]
+    if evaluation.attribute is not None and evaluation.feature_name is not None:
+        first, second = evaluation.shortcut()
+        rows += [("shortcut", "ε1", "points", 100 * first), ("shortcut", "ε2", "points", 100 * second)]
+    if evaluation.gap is not None:
+        rows.append(("shortcut", "performance gap G", "", evaluation.gap))
+    return rows

@@ -1,0 +1,237 @@
+"""discover(): score every cluster of regions and rank those that look like learned shortcuts (RaVL, Stage 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from ravl_explore.clustering.base import Clustering
+from ravl_explore.errors import InputError
+from ravl_explore.metrics import Gaps, Presence, influence, performance_gap, top_region
+from ravl_explore.scoring import Scores
+
+MIN_INFLUENCE = 0.25  # paper, Section 3.1: tau_l in all experiments
+RULES = ("paper", "released")
+
+Rule = Literal["paper", "released"]
+
+
+@dataclass(frozen=True, eq=False)
+class SpuriousFeature:
+    """One cluster of regions, scored; the model may have tied it to a class.
+
+    Attributes
+    ----------
+    cluster : its number in the clustering
+    kept : whether it survived; ``reason`` says why not
+    influence : H, 0 to 1; -inf when no error image qualifies
+    performance_gap : G, the sum over classes of absolute weighted gaps; not comparable across label sets
+    attribute : the class that gains most accuracy from the feature: the one it pulls towards; None when no class has
+        images both with and without it
+    region_index : (n,) its regions, most similar to the medoid first
+    n_images : in how many images it occurs
+    table : one row a class: class_name, n_in, n_out, accuracy_in, accuracy_out, gap
+    medoids : (n_clusters, dim) medoid embeddings of the whole clustering, for assigning new regions
+    """
+
+    cluster: int
+    kept: bool
+    reason: str
+    influence: float
+    performance_gap: float
+    attribute: str | None
+    region_index: Int[np.ndarray, " n"]
+    n_images: int
+    table: pd.DataFrame = field(repr=False)
+    medoids: Float[np.ndarray, "n_clusters dim"] = field(repr=False)
+
+    @property
+    def n_regions(self) -> int:
+        """How many regions the cluster has."""
+        return len(self.region_index)
+
+
+@dataclass(frozen=True, eq=False)
+class Discovery:
+    """Every cluster, scored: the kept ones first, best first, then the pruned ones.
+
+    Attributes
+    ----------
+    clusters : all of them, ranked
+    scores, clustering : what they were made from
+    min_influence, rule : the settings
+    """
+
+    clusters: tuple[SpuriousFeature, ...]
+    scores: Scores
+    clustering: Clustering
+    min_influence: float
+    rule: Rule
+
+    @property
+    def features(self) -> tuple[SpuriousFeature, ...]:
+        """The kept clusters, best first; may be empty."""
+        return tuple(each for each in self.clusters if each.kept)
+
+    @property
+    def best(self) -> SpuriousFeature:
+        """The top feature; InputError with the reasons when none survived."""
+        if not self.features:
+            raise InputError(
+                "a cluster that survives discovery", f"none: {self.why_none()}", "Lower min_influence or add images."
+            )
+        return self.features[0]
+
+    def feature(self, cluster: int) -> SpuriousFeature:
+        """The entry of one cluster, kept or not."""
+        for each in self.clusters:
+            if each.cluster == cluster:
+                return each
+        raise InputError(f"a cluster from 0 to {len(self.clusters) - 1}", f"{cluster}", "See frame() for the clusters.")
+
+    def frame(self) -> pd.DataFrame:
+        """One row a cluster, best first."""
+        rows = [
+            {
+                "rank": rank,
+                "cluster": each.cluster,
+                "kept": each.kept,
+                "reason": each.reason,
+                "n_regions": each.n_regions,
+                "n_images": each.n_images,
+                "influence": each.influence,
+                "performance_gap": each.performance_gap,
+                "attribute": each.attribute,
+            }
+            for rank, each in enumerate(self.clusters, start=1)
+        ]
+        return pd.DataFrame(rows)
+
+    def gaps(self) -> pd.DataFrame:
+        """One row a cluster and class: the weighted gap and what it is made of."""
+        return pd.concat([each.table.assign(cluster=each.cluster) for each in self.clusters], ignore_index=True)
+
+    def why_none(self) -> str:
+        """One sentence on why no cluster survived; empty when one did."""
+        if self.features:
+            return ""
+        if bool(self.scores.correct.all()):
+            return "the model made no error on these images, so nothing can have influenced one"
+        reasons = pd.Series([each.reason for each in self.clusters]).str.replace(r"[\d.]+", "", regex=True)
+        most = reasons.value_counts().index[0].strip()
+        return f"all {len(self.clusters)} clusters were pruned, most for {most}"
+
+
+def discover(
+    scores: Scores, clustering: Clustering, *, min_influence: float = MIN_INFLUENCE, rule: Rule = "paper"
+) -> Discovery:
+    """Score and rank clusters as in RaVL, Section 3.1.
+
+    Parameters
+    ----------
+    scores : of the images and regions that were clustered
+    clustering : of ``scores.embeddings.region``
+    min_influence : clusters below this influence are pruned (0 to 1)
+    rule : ``"paper"`` ranks by gap, ties by influence, then by cluster number. ``"released"`` does what the released
+        code does: it also drops clusters whose gaps all have one sign, and breaks ties as its reversed sort does.
+
+    Raises
+    ------
+    InputError
+        For a clustering of other regions, or settings out of range. An empty result is no error.
+    """
+    embeddings = scores.embeddings
+    if len(clustering.labels) != len(embeddings.region):
+        raise InputError(
+            f"a clustering of these {len(embeddings.region)} regions",
+            f"one of {len(clustering.labels)}",
+            "Cluster again.",
+        )
+    if rule not in RULES:
+        raise InputError(f"a rule in {RULES}", repr(rule), "Use 'paper' unless you compare with the released code.")
+    if not 0 <= min_influence <= 1:
+        raise InputError("min_influence from 0 to 1", f"{min_influence}", "The paper uses 0.25.")
+    presence, gaps, influences = score_clusters(scores, clustering.labels, len(clustering.medoids))
+    reasons = [
+        _reason(float(influences[c]), gaps.per_class[c], min_influence, rule) for c in range(len(clustering.medoids))
+    ]
+    order = _order(gaps.total, influences, rule)
+    ranked = [c for c in order if not reasons[c]] + [c for c in order if reasons[c]]
+    medoids = embeddings.region[clustering.medoids]
+    members = _members_by_similarity(embeddings.region, clustering, medoids)
+    clusters = tuple(
+        SpuriousFeature(
+            cluster=c,
+            kept=not reasons[c],
+            reason=reasons[c],
+            influence=float(influences[c]),
+            performance_gap=float(gaps.total[c]),
+            attribute=_attribute(gaps, c, embeddings.class_names),
+            region_index=members[c],
+            n_images=len(presence.images(c)),
+            table=_table(gaps, c, embeddings.class_names),
+            medoids=medoids,
+        )
+        for c in ranked
+    )
+    return Discovery(clusters, scores, clustering, min_influence, rule)
+
+
+def score_clusters(
+    scores: Scores, clusters: Int[np.ndarray, " n_regions"], n_clusters: int
+) -> tuple[Presence, Gaps, Float[np.ndarray, " n_clusters"]]:
+    """Presence, performance gaps and influences (n_clusters,) of any assignment of regions to clusters."""
+    embeddings = scores.embeddings
+    image_index = embeddings.regions.image_index
+    presence = Presence.from_regions(clusters, image_index, n_clusters)
+    gaps = performance_gap(presence, embeddings.labels, scores.correct, len(embeddings.class_names))
+    top = top_region(scores.region, scores.predictions, image_index)
+    top_cluster = np.where(top >= 0, clusters[top], -1)
+    counts = embeddings.regions.count(len(embeddings.labels))
+    return presence, gaps, influence(presence, gaps, embeddings.labels, scores.correct, top_cluster, counts)
+
+
+def _reason(influence_: float, per_class: np.ndarray, min_influence: float, rule: Rule) -> str:
+    if np.isneginf(influence_):
+        return "no error image qualifies"
+    if influence_ < min_influence:
+        return f"influence {influence_:.2f} below {min_influence:g}"
+    if rule == "released" and not ((per_class > 0).any() and (per_class < 0).any()):
+        return "gaps of one sign only"
+    return ""
+
+
+def _order(total: np.ndarray, influences: np.ndarray, rule: Rule) -> list[int]:
+    if rule == "released":
+        return [int(c) for c in np.argsort(total)[::-1]]
+    return [int(c) for c in np.lexsort((np.arange(len(total)), -influences, -total))]
+
+
+def _members_by_similarity(region: np.ndarray, clustering: Clustering, medoids: np.ndarray) -> list[np.ndarray]:
+    """Each cluster's regions, most similar to its medoid first."""
+    similarity = np.einsum("nd,nd->n", region, medoids[clustering.labels])
+    order = np.lexsort((np.arange(len(similarity)), -similarity, clustering.labels))
+    stops = np.cumsum(np.bincount(clustering.labels, minlength=len(medoids)))
+    return np.split(order, stops[:-1])
+
+
+def _attribute(gaps: Gaps, cluster: int, class_names: tuple[str, ...]) -> str | None:
+    difference = gaps.accuracy_in[cluster] - gaps.accuracy_out[cluster]
+    return None if np.isnan(difference).all() else class_names[int(np.nanargmax(difference))]
+
+
+def _table(gaps: Gaps, cluster: int, class_names: tuple[str, ...]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "class_name": list(class_names),
+            "n_in": gaps.n_in[cluster],
+            "n_out": gaps.n_out[cluster],
+            "accuracy_in": gaps.accuracy_in[cluster],
+            "accuracy_out": gaps.accuracy_out[cluster],
+            "gap": gaps.per_class[cluster],
+        }
+    )

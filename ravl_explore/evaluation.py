@@ -1,0 +1,153 @@
+"""evaluate(): how accurate a model is overall, by class, by group and in its worst group, for images and regions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int
+
+from ravl_explore.assignment import Assignment
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.embedding import embed
+from ravl_explore.errors import InputError
+from ravl_explore.metrics import GroupAccuracy, Presence, group_accuracy, performance_gap, shortcut_strength
+from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resize
+from ravl_explore.progress import Progress
+from ravl_explore.regions.base import Proposer, Regions
+from ravl_explore.scoring import zero_shot
+
+MIN_GROUP_SIZE = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Accuracy of one model on one dataset.
+
+    Groups are class x feature present; the feature is the dataset's annotated one, else the discovered one, else
+    groups are just classes.
+
+    Attributes
+    ----------
+    image : accuracy of whole images
+    region : accuracy of the regions that show a class (needs ``data.region_labels``), grouped by the region's class and
+        whether its image holds the feature; None when the dataset does not say what its regions show
+    predictions : (n_images,) int64
+    labels : (n_images,) int64
+    class_names, model_name, data_name : what they say
+    feature_name : what the groups are split by; None for classes alone
+    attribute : the class the discovered feature pulls towards, or None
+    gap : performance gap G of the discovered feature on this dataset, or None
+    """
+
+    image: GroupAccuracy
+    region: GroupAccuracy | None
+    predictions: Int[np.ndarray, " n_images"]
+    labels: Int[np.ndarray, " n_images"]
+    class_names: tuple[str, ...]
+    model_name: str
+    data_name: str
+    feature_name: str | None
+    attribute: str | None
+    gap: float | None
+
+    def shortcut(self, class_name: str | None = None) -> tuple[float, float]:
+        """(epsilon_1, epsilon_2) of the shortcut to ``class_name``, or to ``attribute``; 0 to 1, NaN for empty groups."""
+        name = class_name or self.attribute
+        if name not in self.class_names:
+            raise InputError(
+                f"one of the classes {self.class_names}", repr(name), "Name the class the feature pulls to."
+            )
+        return shortcut_strength(self.image, name)
+
+
+def evaluate(
+    model: VisionLanguageModel,
+    data: ImageTextDataset,
+    proposer: Proposer | None = None,
+    *,
+    assignment: Assignment | None = None,
+    min_group_size: int = MIN_GROUP_SIZE,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Classify images and regions zero-shot and group the results.
+
+    Parameters
+    ----------
+    assignment : which regions of ``data`` show the discovered features, from :func:`ravl_explore.assign` with the model
+        that was searched (not the new one); adds the gap, and the groups where the dataset annotates no feature
+    min_group_size : smaller groups do not count as the worst
+
+    Raises
+    ------
+    InputError
+        When the assignment is of another dataset.
+    """
+    if assignment is not None and len(assignment.present) != len(data):
+        raise InputError(
+            f"an assignment of these {len(data)} images", f"one of {len(assignment.present)}", "Assign this dataset."
+        )
+    scores = zero_shot(embed(model, data, proposer, progress=progress))
+    regions = scores.embeddings.regions
+    present = data.feature_present
+    if present is None:
+        present = assignment.present if assignment is not None else np.zeros(len(data), bool)
+    return Evaluation(
+        image=group_accuracy(scores.correct, data.labels, present, data.class_names, min_group_size),
+        region=_region_accuracy(scores.region, regions, data, present, min_group_size),
+        predictions=scores.predictions,
+        labels=data.labels,
+        class_names=data.class_names,
+        model_name=model.name,
+        data_name=data.name,
+        feature_name=data.feature_name or ("discovered feature" if assignment is not None else None),
+        attribute=assignment.attribute if assignment is not None else None,
+        gap=None
+        if assignment is None
+        else feature_gap(assignment.present, data.labels, scores.correct, data.class_names),
+    )
+
+
+def feature_gap(present: np.ndarray, labels: np.ndarray, correct: np.ndarray, class_names: tuple[str, ...]) -> float:
+    """Performance gap G of one feature, given in which images it is."""
+    images = np.flatnonzero(present)
+    presence = Presence(np.zeros(len(images), np.int64), images, 1)
+    return float(performance_gap(presence, labels, correct, len(class_names)).total[0])
+
+
+def validator(
+    model: VisionLanguageModel, data: ImageTextDataset, present: np.ndarray | None, batch_size: int = 256
+):  # -> Callable[[], dict[str, float]]
+    """A function that measures overall and worst-group accuracy of whole images, for use between training steps."""
+    classes = class_embeddings(model, data.class_names, data.templates)
+    groups = np.zeros(len(data), bool) if present is None else present
+
+    @torch.inference_mode()
+    def measure() -> dict[str, float]:
+        hits = []
+        for start in range(0, len(data), batch_size):
+            stop = min(start + batch_size, len(data))
+            image, _ = model.encode(resize([data.image(i) for i in range(start, stop)], model.image_size), None)
+            hits.append((image @ classes.T).argmax(1).cpu().numpy() == data.labels[start:stop])
+        result = group_accuracy(np.concatenate(hits), data.labels, groups, data.class_names)
+        return {"accuracy": result.overall, "worst_group": result.worst}
+
+    return measure
+
+
+def _region_accuracy(
+    region_scores: np.ndarray, regions: Regions, data: ImageTextDataset, present: np.ndarray, min_group_size: int
+) -> GroupAccuracy | None:
+    own = data.regions
+    if (
+        data.region_labels is None
+        or own is None
+        or len(own) != len(regions)
+        or not np.allclose(own.boxes, regions.boxes)
+    ):
+        return None
+    shows = data.region_labels >= 0
+    label = data.region_labels[shows]
+    right = region_scores[shows].argmax(1) == label
+    return group_accuracy(right, label, present[regions.image_index[shows]], data.class_names, min_group_size)

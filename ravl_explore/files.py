@@ -1,0 +1,40 @@
+"""Writing files so that either all of a file is there or none of it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from ravl_explore.errors import StorageError
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Write ``content`` to a hidden neighbour first, then rename it; an older file stays until then.
+
+    Raises
+    ------
+    StorageError
+        When the folder is not there, or the disk is full or read-only; nothing half-written is left.
+    """
+    if not path.parent.is_dir():
+        raise StorageError("an existing folder", f"{str(path.parent)!r}", "Create it, or check the path.")
+    neighbour: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        neighbour = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        neighbour.chmod(0o644)
+        neighbour.replace(path)
+    except OSError as error:
+        if neighbour is not None:
+            neighbour.unlink(missing_ok=True)
+        raise StorageError(
+            f"room and permission to write {len(content) / 1e6:.1f} MB to {str(path)!r}",
+            f"{error.strerror or error}",
+            "Free space or choose another folder, then save again; nothing was changed.",
+        ) from error
+    return path

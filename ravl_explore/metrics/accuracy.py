@@ -1,0 +1,79 @@
+"""Accuracy over groups (class x feature present), the worst of them, and how strong a shortcut is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Int
+
+
+@dataclass(frozen=True, eq=False)
+class GroupAccuracy:
+    """Accuracy of every group; cells without a sample are NaN.
+
+    Attributes
+    ----------
+    table : one row per class and presence: class_name, present, n, accuracy (0 to 1)
+    overall : accuracy over all samples
+    worst : the lowest accuracy of a group with at least ``min_size`` samples; NaN when there is none
+    worst_group : its (class_name, present), or None
+    """
+
+    table: pd.DataFrame
+    overall: float
+    worst: float
+    worst_group: tuple[str, bool] | None
+
+
+def group_accuracy(
+    correct: Bool[np.ndarray, " n"],
+    labels: Int[np.ndarray, " n"],
+    present: Bool[np.ndarray, " n"],
+    class_names: tuple[str, ...],
+    min_size: int = 10,
+) -> GroupAccuracy:
+    """Group samples by class and by whether the feature is there (paper: "worst-group", grouping as in [39, 56]).
+
+    Examples
+    --------
+    >>> right = np.array([True, True, False, True])
+    >>> result = group_accuracy(right, np.array([0, 0, 1, 1]), np.array([True, False, True, False]), ("a", "b"), 1)
+    >>> result.overall, result.worst, result.worst_group
+    (0.75, 0.0, ('b', True))
+    """
+    n_classes = len(class_names)
+    cell = labels * 2 + present
+    n = np.bincount(cell, minlength=2 * n_classes)
+    hits = np.bincount(cell, weights=correct, minlength=2 * n_classes)
+    accuracy = np.where(n > 0, hits / np.maximum(n, 1), np.nan)
+    table = pd.DataFrame(
+        {
+            "class_name": np.repeat(np.array(class_names, dtype=object), 2),
+            "present": np.tile([False, True], n_classes),
+            "n": n,
+            "accuracy": accuracy,
+        }
+    )
+    large = np.where(n >= max(min_size, 1), accuracy, np.inf)
+    at = int(large.argmin())
+    found = np.isfinite(large[at])
+    return GroupAccuracy(
+        table,
+        float(correct.mean()) if len(correct) else float("nan"),
+        float(accuracy[at]) if found else float("nan"),
+        (class_names[at // 2], bool(at % 2)) if found else None,
+    )
+
+
+def shortcut_strength(groups: GroupAccuracy, class_name: str) -> tuple[float, float]:
+    """(epsilon_1, epsilon_2) of a shortcut from the feature to ``class_name``, 0 to 1; NaN where a cell is empty.
+
+    epsilon_1 is how much more accurate the class itself is with the feature; epsilon_2 how much less accurate the
+    worst hit other class is with it (paper, Section 3.2, evaluation settings).
+    """
+    wide = groups.table.pivot(index="class_name", columns="present", values="accuracy")
+    gain = wide[True] - wide[False]
+    others = -gain.drop(class_name)
+    return float(gain[class_name]), float(others.max(skipna=False))

@@ -1,0 +1,19 @@
+"""Precision at K: how many of a cluster's first regions truly hold the annotated feature."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+
+def precision_at_k(
+    region_index: Int[np.ndarray, " n_ranked"], region_feature: Bool[np.ndarray, " n_regions"], k: int = 10
+) -> float:
+    """Share of the first ``k`` ranked regions that hold the feature; fewer than ``k`` regions still divide by ``k``.
+
+    Examples
+    --------
+    >>> precision_at_k(np.array([2, 0]), np.array([True, False, True]), k=4)
+    0.5
+    """
+    return float(region_feature[region_index[:k]].sum() / k)

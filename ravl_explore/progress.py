@@ -1,0 +1,18 @@
+"""How long work reports where it is: one callable, which may raise Cancelled to stop the work.
+
+Long functions take ``progress=None`` and call ``report(progress, done, total, stage)`` between steps, never
+more often than once a step. A callback that raises :class:`ravl_explore.errors.Cancelled` stops the work there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Progress = Callable[[int, int, str], None]
+"""``progress(done, total, stage)``: steps done, steps in all (0 = unknown), and the stage's name."""
+
+
+def report(progress: Progress | None, done: int, total: int, stage: str) -> None:
+    """Tell ``progress`` how far a stage is, if anybody listens."""
+    if progress is not None:
+        progress(done, total, stage)

@@ -1,0 +1,147 @@
+"""Regions: boxes in images, stored image after image; and what a proposer of regions must offer.
+
+To add a proposer, write one file with a frozen dataclass that has a ``name`` and a ``__call__(data) -> Regions``,
+and add its class to ``__all__`` of :mod:`ravl_explore.regions`; the explorer's menu reads that list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ravl_explore.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """Boxes of all images of a dataset.
+
+    Attributes
+    ----------
+    boxes : (n_regions, 4) float32
+        x1, y1, x2, y2 in pixels of the stored image; x grows right, y grows down.
+    image_index : (n_regions,) int64
+        The image each box lies in; non-decreasing, so an image's regions are neighbours.
+
+    Raises
+    ------
+    InputError
+        For a wrong shape, NaN or infinite corners, an empty or reversed box, or an unordered ``image_index``.
+
+    Examples
+    --------
+    >>> Regions(np.array([[0, 0, 28, 28]]), np.array([0])).count(n_images=2)
+    array([1, 0])
+    """
+
+    boxes: Float[np.ndarray, "n_regions 4"]
+    image_index: Int[np.ndarray, " n_regions"]
+
+    def __post_init__(self) -> None:
+        boxes = np.asarray(self.boxes, dtype=np.float32)
+        if boxes.size == 0:
+            boxes = boxes.reshape(0, 4)
+        image_index = np.asarray(self.image_index, dtype=np.int64)
+        if boxes.ndim != 2 or boxes.shape[1] != 4:
+            raise InputError("boxes of shape (n_regions, 4)", f"shape {boxes.shape}", "Give x1, y1, x2, y2 per box.")
+        if image_index.shape != (len(boxes),):
+            raise InputError(
+                f"one image index for each of {len(boxes)} boxes", f"shape {image_index.shape}", "Give one per box."
+            )
+        _check_corners(boxes)
+        if len(image_index) and (image_index[0] < 0 or (np.diff(image_index) < 0).any()):
+            raise InputError(
+                "image_index from 0 up and never falling", "another order", "Sort boxes by image, or use from_lists."
+            )
+        object.__setattr__(self, "boxes", boxes)
+        object.__setattr__(self, "image_index", image_index)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @classmethod
+    def from_lists(cls, boxes_per_image: list) -> Regions:
+        """Build from one (n_i, 4) array or list of boxes per image, in image order; an image may have none."""
+        arrays = [np.asarray(boxes, dtype=np.float32).reshape(-1, 4) for boxes in boxes_per_image]
+        counts = [len(array) for array in arrays]
+        boxes = np.concatenate(arrays) if arrays else np.zeros((0, 4), np.float32)
+        return cls(boxes, np.repeat(np.arange(len(arrays)), counts))
+
+    def count(self, n_images: int) -> Int[np.ndarray, " n_images"]:
+        """Regions per image, (n_images,)."""
+        return np.bincount(self.image_index, minlength=n_images)
+
+    def rows(self, image: int) -> slice:
+        """Where the regions of one image stand."""
+        start, stop = np.searchsorted(self.image_index, [image, image + 1])
+        return slice(int(start), int(stop))
+
+    def check_inside(self, image_sizes: Int[np.ndarray, "n_images 2"], tolerance: float = 1.0) -> None:
+        """Raise InputError when a box names an image that is not there, or leaves its image by over ``tolerance`` pixels.
+
+        ``image_sizes`` is (n_images, 2): width, height in pixels.
+        """
+        if len(self) == 0:
+            raise InputError("at least one region", "none", "Pick a region proposer that finds boxes in these images.")
+        if self.image_index[-1] >= len(image_sizes):
+            raise InputError(
+                f"image indices below {len(image_sizes)}",
+                f"{int(self.image_index[-1])}",
+                "Use regions that were made for this dataset.",
+            )
+        sizes = np.asarray(image_sizes, dtype=np.float32)[self.image_index]
+        outside = (self.boxes[:, :2] < -tolerance).any(1) | (self.boxes[:, 2:] > sizes + tolerance).any(1)
+        if outside.any():
+            first = int(np.flatnonzero(outside)[0])
+            width, height = sizes[first].astype(int)
+            raise InputError(
+                "every box inside its image",
+                f"{int(outside.sum())} outside; the first is region {first}, {_text(self.boxes[first])}, "
+                f"in image {int(self.image_index[first])} of {width} x {height} pixels",
+                "Give x1, y1, x2, y2 in pixels of the stored image (COCO's are x, y, width, height).",
+            )
+
+
+def _check_corners(boxes: np.ndarray) -> None:
+    bad = ~np.isfinite(boxes).all(1)
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0])
+        raise InputError("finite box corners", f"region {first}: {_text(boxes[first])}", "Drop or mend these boxes.")
+    bad = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0])
+        raise InputError(
+            "boxes with x1 < x2 and y1 < y2",
+            f"{int(bad.sum())} empty or reversed; the first is region {first}: {_text(boxes[first])}",
+            "Give x1, y1, x2, y2 in pixels (COCO's are x, y, width, height).",
+        )
+
+
+def _text(box: np.ndarray) -> str:
+    return "(" + ", ".join(f"{value:g}" for value in box) + ")"
+
+
+@runtime_checkable
+class HasImageSizes(Protocol):
+    """The little that a proposer needs of a dataset."""
+
+    @property
+    def image_sizes(self) -> Int[np.ndarray, "n_images 2"]:
+        """Width and height of every stored image, in pixels."""
+        ...
+
+
+class Proposer(Protocol):
+    """Finds candidate regions in the images of a dataset."""
+
+    @property
+    def name(self) -> str:
+        """Short name for menus."""
+        ...
+
+    def __call__(self, data: HasImageSizes) -> Regions:
+        """Boxes for every image of ``data``."""
+        ...

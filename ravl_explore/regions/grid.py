@@ -1,0 +1,45 @@
+"""Equal cells: every image is cut into rows x cols boxes, as the paper does for its quadrant images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ravl_explore.errors import InputError
+from ravl_explore.regions.base import HasImageSizes, Regions
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Cut every image into ``rows`` x ``cols`` equal boxes, row after row from the top left.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> Grid(2, 2)(SimpleNamespace(image_sizes=np.array([[56, 56]]))).boxes.tolist()[1]
+    [28.0, 0.0, 56.0, 28.0]
+    """
+
+    rows: int = 2
+    cols: int = 2
+
+    def __post_init__(self) -> None:
+        if self.rows < 1 or self.cols < 1:
+            raise InputError("at least one row and one column", f"{self.rows} x {self.cols}", "Try Grid(2, 2).")
+
+    @classmethod
+    def menu(cls) -> dict[str, tuple[int, int]]:
+        """Menu label -> constructor arguments."""
+        return {"Quadrants (2 x 2)": (2, 2), "Grid 3 x 3": (3, 3), "Grid 4 x 4": (4, 4), "Whole image": (1, 1)}
+
+    @property
+    def name(self) -> str:
+        return f"Grid {self.rows} x {self.cols}"
+
+    def __call__(self, data: HasImageSizes) -> Regions:
+        sizes = np.asarray(data.image_sizes, dtype=np.float32)
+        xs, ys = np.arange(self.cols + 1) / self.cols, np.arange(self.rows + 1) / self.rows
+        cells = np.array([[xs[c], ys[r], xs[c + 1], ys[r + 1]] for r in range(self.rows) for c in range(self.cols)])
+        boxes = (cells[None] * sizes[:, [0, 1, 0, 1]][:, None]).reshape(-1, 4)
+        return Regions(boxes, np.repeat(np.arange(len(sizes)), len(cells)))

@@ -1,0 +1,69 @@
+"""zero_shot(): class scores of images and regions from their similarity to the class prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ravl_explore.embedding import Embeddings
+from ravl_explore.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Zero-shot scores: softmax over classes of cosine similarity divided by the temperature.
+
+    Attributes
+    ----------
+    image : (n_images, n_classes) float32
+    region : (n_regions, n_classes) float32
+    embeddings : what was scored
+    """
+
+    image: Float[np.ndarray, "n_images n_classes"]
+    region: Float[np.ndarray, "n_regions n_classes"]
+    embeddings: Embeddings
+
+    @property
+    def predictions(self) -> Int[np.ndarray, " n_images"]:
+        """(n_images,) the class with the highest score; the first one of a tie."""
+        return self.image.argmax(1)
+
+    @property
+    def correct(self) -> Bool[np.ndarray, " n_images"]:
+        """(n_images,) whether the prediction is the label."""
+        return self.predictions == self.embeddings.labels
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images predicted right, 0 to 1."""
+        return float(self.correct.mean())
+
+
+def zero_shot(embeddings: Embeddings) -> Scores:
+    """Score every image and region against every class (released code: softmax at temperature 0.07).
+
+    Raises
+    ------
+    InputError
+        When the temperature is not positive.
+    """
+    if not embeddings.temperature > 0:
+        raise InputError("a temperature above 0", f"{embeddings.temperature}", "The paper uses 0.07.")
+    return Scores(
+        softmax(embeddings.image @ embeddings.text.T / embeddings.temperature),
+        softmax(embeddings.region @ embeddings.text.T / embeddings.temperature),
+        embeddings,
+    )
+
+
+def softmax(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+    """Softmax over the last axis, without overflow.
+
+    >>> softmax(np.array([[1000.0, 1000.0]])).tolist()
+    [[0.5, 0.5]]
+    """
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)

@@ -1,0 +1,19 @@
+"""Widgets: thin views of the nouns, usable piece by piece; the explorer composes them."""
+
+from ravl_explore.widgets.cluster_table import ClusterTable
+from ravl_explore.widgets.comparison import ComparisonWidget
+from ravl_explore.widgets.crops import CropGallery
+from ravl_explore.widgets.curves import Curves
+from ravl_explore.widgets.explorer import Explorer
+from ravl_explore.widgets.mitigation import MitigationPanel
+from ravl_explore.widgets.region_map import RegionMap
+
+__all__ = [
+    "ClusterTable",
+    "ComparisonWidget",
+    "CropGallery",
+    "Curves",
+    "Explorer",
+    "MitigationPanel",
+    "RegionMap",
+]

@@ -1,0 +1,88 @@
+"""The table of clusters, best first: kept ones, then pruned ones with the reason; one row can be selected."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from ravl_explore.discovery import Discovery
+
+STATIC = Path(__file__).parent / "static"
+
+COLUMNS = [
+    {"key": "rank", "title": "#", "format": "integer", "help": "Rank: kept clusters first, largest gap first"},
+    {"key": "cluster", "title": "Cluster", "format": "integer", "help": "Number of the cluster"},
+    {
+        "key": "attribute",
+        "title": "Pulls towards",
+        "format": "text",
+        "help": "The class that gains most accuracy where the cluster occurs",
+    },
+    {
+        "key": "performance_gap",
+        "title": "Gap",
+        "format": "two",
+        "help": "Performance gap: how much class accuracies differ between images with and without it, summed over classes",
+    },
+    {
+        "key": "influence",
+        "title": "Influence",
+        "format": "two",
+        "help": "Share of errors, in the worst class, whose decisive region is in this cluster",
+    },
+    {"key": "n_regions", "title": "Regions", "format": "integer", "help": "Regions in the cluster"},
+    {"key": "n_images", "title": "Images", "format": "integer", "help": "Images with such a region"},
+    {"key": "verdict", "title": "Verdict", "format": "text", "help": "Kept as a possible shortcut, or why not"},
+]
+
+
+class ClusterTable(anywidget.AnyWidget):
+    """Clusters of a discovery as a table.
+
+    Parameters
+    ----------
+    discovery : what to show; can be changed with :meth:`show`
+    colors : CSS colour by cluster, for the dot beside its number
+
+    Attributes
+    ----------
+    selected : int or None, the cluster of the selected row; set it, or observe it
+    """
+
+    _esm = STATIC / "table.js"
+    _css = STATIC / "table.css"
+    rows = traitlets.List(traitlets.Dict()).tag(sync=True)
+    columns = traitlets.List(traitlets.Dict(), default_value=COLUMNS).tag(sync=True)
+    note = traitlets.Unicode("").tag(sync=True)
+    selected = traitlets.Int(None, allow_none=True).tag(sync=True)
+
+    def __init__(self, discovery: Discovery | None = None, colors: dict[int, str] | None = None) -> None:
+        super().__init__()
+        if discovery is not None:
+            self.show(discovery, colors)
+
+    def show(self, discovery: Discovery, colors: dict[int, str] | None = None) -> None:
+        """Fill the table; nothing is selected afterwards."""
+        self.selected = None
+        self.note = f"No cluster was kept: {discovery.why_none()}." if not discovery.features else ""
+        self.rows = [_row(each, colors or {}) for each in discovery.frame().to_dict("records")]
+
+
+def _row(row: dict[str, Any], colors: dict[int, str]) -> dict[str, Any]:
+    influence = float(row["influence"])
+    return {
+        "rank": int(row["rank"]),
+        "cluster": int(row["cluster"]),
+        "kept": bool(row["kept"]),
+        "attribute": row["attribute"] if isinstance(row["attribute"], str) else None,
+        "performance_gap": float(row["performance_gap"]),
+        "influence": influence if math.isfinite(influence) else None,
+        "n_regions": int(row["n_regions"]),
+        "n_images": int(row["n_images"]),
+        "verdict": "kept" if row["kept"] else f"pruned: {row['reason']}",
+        "color": colors.get(int(row["cluster"]), ""),
+    }

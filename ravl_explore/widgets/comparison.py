@@ -1,0 +1,96 @@
+"""Before and after, as tables whose last column draws both values on one scale."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from ravl_explore.comparison import Comparison
+
+STATIC = Path(__file__).parent / "static"
+HIGHER_IS_BETTER = {"accuracy", "worst group"}
+
+
+class ComparisonWidget(anywidget.AnyWidget):
+    """Measures and groups of a comparison: overall, worst group, shortcut, and every group, before and after.
+
+    Parameters
+    ----------
+    comparison : what to show; can be changed with :meth:`show`
+    """
+
+    _esm = STATIC / "comparison.js"
+    _css = STATIC / "comparison.css"
+    blocks = traitlets.List(traitlets.Dict()).tag(sync=True)
+    note = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(self, comparison: Comparison | None = None) -> None:
+        super().__init__()
+        if comparison is not None:
+            self.show(comparison)
+
+    def show(self, comparison: Comparison) -> None:
+        """Replace what is shown."""
+        before = comparison.before
+        self.note = (
+            f"{before.data_name}, {len(before.labels):,} images. "
+            f"Groups are class and {_feature(before.feature_name)}; the worst one is bold."
+        )
+        self.blocks = [_measures(comparison), *_groups(comparison)]
+
+
+def _feature(name: str | None) -> str:
+    return f"whether the image holds the {name}" if name else "nothing else, since no feature is annotated"
+
+
+def _measures(comparison: Comparison) -> dict[str, Any]:
+    rows = []
+    for each in comparison.frame().to_dict("records"):
+        percent = each["unit"] in ("%", "points")
+        level = "" if each["level"] == "shortcut" else f"{each['level'].capitalize()} "
+        unit = f", {each['unit']}" if each["unit"] else ""
+        top = 100.0 if percent else max(1.0, each["before"], each["after"])
+        rows.append(
+            {
+                "name": f"{level}{each['measure']}{unit}",
+                "n": None,
+                "before": _finite(each["before"]),
+                "after": _finite(each["after"]),
+                "digits": 1 if percent else 2,
+                "range": [-25.0 if each["unit"] == "points" else 0.0, top],
+                "higher_is_better": each["measure"] in HIGHER_IS_BETTER,
+                "worst": False,
+            }
+        )
+    return {"title": "In short", "heading": "Measure", "scale": "", "has_n": False, "rows": rows}
+
+
+def _groups(comparison: Comparison) -> list[dict[str, Any]]:
+    feature = comparison.before.feature_name
+    blocks = []
+    for level, table in comparison.groups().groupby("level", sort=True):
+        evaluation = getattr(comparison.after, str(level))
+        rows = [
+            {
+                "name": f"{r.class_name}, {'with' if r.present else 'without'} {feature}" if feature else r.class_name,
+                "n": int(r.n),
+                "before": _finite(r.before),
+                "after": _finite(r.after),
+                "digits": 1,
+                "range": [0.0, 100.0],
+                "higher_is_better": True,
+                "worst": (r.class_name, bool(r.present)) == evaluation.worst_group,
+            }
+            for r in table.itertuples()
+        ]
+        title = {"image": "Whole images, by group", "region": "Regions, by group"}[str(level)]
+        blocks.append({"title": title, "heading": "Group", "scale": "0 to 100 %", "has_n": True, "rows": rows})
+    return blocks
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,58 @@
+"""Curves: loss terms and validation accuracies of a running training, a few redraws a second."""
+
+from __future__ import annotations
+
+import threading
+
+import ipywidgets
+import plotly.graph_objects as go
+
+from ravl_explore.plots.curves import curves
+from ravl_explore.training import History, StepRecord
+from ravl_explore.widgets.figure import LiveFigure
+
+KEPT_RUNS = 2
+
+
+class Curves(ipywidgets.VBox):
+    """The curves of one run at a time, over faint ones of the two runs before.
+
+    Every method may be called from any thread. ``append`` only stores the record; a timer draws what has come, at most
+    5 times a second, so the picture is at most 0.2 s behind, plus drawing.
+
+    Parameters
+    ----------
+    height : pixels
+
+    Examples
+    --------
+    >>> view = Curves()
+    >>> view.start(n_steps=2, title="RaVL")
+    >>> view.append(StepRecord(1, 2, 0, {"loss": 1.5}, 0.1))
+    >>> view.append(StepRecord(2, 2, 0, {"loss": 1.0}, 0.2, {"accuracy": 0.8, "worst_group": 0.4}))
+    >>> view.finish()
+    >>> len(view.history.records)
+    2
+    """
+
+    def __init__(self, *, height: int = 420) -> None:
+        self._guard = threading.Lock()
+        self._records: list[StepRecord] = []
+        self._title, self._n_steps = "", 1
+        self._previous: list[tuple[str, History]] = []
+        self.figure = LiveFigure(curves(History()), height=height)
+        self._caption = ipywidgets.HTML()
+        super().__init__([self._caption, self.figure.frame], layout=ipywidgets.Layout(width="100%"))
+
+    @property
+    def history(self) -> History:
+        """The records of the present run so far."""
+        with self._guard:
+            return History(tuple(self._records))
+
+    def start(self, n_steps: int, title: str = "") -> None:
+        """Begin a run of ``n_steps``; the one before stays as a faint line."""
+        with self._guard:
+            self._shelve()
+            self._records, self._title, self._n_steps = [], title, n_steps
+        self.figure.draw(self._figure, reset=("zoom",))

@@ -1,0 +1,133 @@
+"""What every clusterer named in ``clustering.__all__`` must do, and how the scikit-learn-extra adapter fails."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ravl_explore import clustering
+from ravl_explore.clustering import Clusterer, Clustering, SklearnExtraKMedoids
+from ravl_explore.errors import Cancelled, InputError, MissingDependencyError
+
+CLUSTERERS = [
+    part
+    for part in map(vars(clustering).__getitem__, clustering.__all__)
+    if isinstance(part, type) and isinstance(getattr(part, "name", None), str)
+]
+
+
+class FakeKMedoids:
+    """Stands in for ``sklearn_extra.cluster.KMedoids``: the first regions as medoids; remembers how it was called."""
+
+    calls: list[SimpleNamespace] = []  # noqa: RUF012
+
+    def __init__(self, **settings):
+        self.settings = settings
+
+    def fit(self, distance):
+        self.calls.append(SimpleNamespace(settings=self.settings, distance=distance.copy()))
+        self.medoid_indices_ = np.arange(self.settings["n_clusters"], dtype=np.int32)
+        self.labels_ = distance[:, self.medoid_indices_].argmin(axis=1)
+        return self
+
+
+@pytest.fixture
+def sklearn_extra(monkeypatch) -> list[SimpleNamespace]:
+    """Let ``import sklearn_extra.cluster`` find the fake; gives its calls."""
+    module = ModuleType("sklearn_extra.cluster")
+    module.__dict__["KMedoids"] = FakeKMedoids
+    monkeypatch.setitem(sys.modules, "sklearn_extra", ModuleType("sklearn_extra"))
+    monkeypatch.setitem(sys.modules, "sklearn_extra.cluster", module)
+    monkeypatch.setattr(FakeKMedoids, "calls", [])
+    return FakeKMedoids.calls
+
+
+def test_all_names_the_clusterers():
+    assert [part.__name__ for part in CLUSTERERS] == ["KMedoids", "SklearnExtraKMedoids"]
+    assert len({part.name for part in CLUSTERERS}) == len(CLUSTERERS)
+
+
+@pytest.mark.usefixtures("sklearn_extra")
+@pytest.mark.parametrize("part", CLUSTERERS)
+class TestContract:
+    def test_result(self, part, blobs):
+        clusterer = part(range(2, 6), seed=1)
+        assert isinstance(clusterer, Clusterer)
+        before = blobs.copy()
+        result = clusterer(blobs)
+        np.testing.assert_array_equal(blobs, before)
+        assert isinstance(result, Clustering)
+        assert result.labels.shape == (60,)
+        assert result.labels.dtype == result.medoids.dtype == np.int64
+        np.testing.assert_array_equal(np.unique(result.labels), np.arange(result.n_clusters))
+        np.testing.assert_array_equal(result.labels[result.medoids], np.arange(result.n_clusters))
+        z = blobs.astype(np.float64)
+        loss = sum(1 - z[o] @ z[result.medoids[result.labels[o]]] for o in range(60))
+        assert result.loss == pytest.approx(loss, abs=1e-5)
+        assert list(result.sweep.columns) == ["n_clusters", "loss", "silhouette"]
+        assert result.sweep["n_clusters"].tolist() == [2, 3, 4, 5]
+        assert result.silhouette == result.sweep["silhouette"].max()
+        assert result.loss == result.sweep["loss"][result.n_clusters - 2]
+        assert "n_clusters=[2, 3, 4, 5], seed=1" in repr(clusterer)
+
+    def test_progress_and_cancelling(self, part, blobs):
+        calls = []
+        part(range(2, 6))(blobs, lambda *call: calls.append(call))
+        assert calls[0] == (0, 4, "Clustering regions")
+        assert calls[-1] == (4, 4, "Clustering regions")
+
+        def cancel(*_call):
+            raise Cancelled
+
+        with pytest.raises(Cancelled):
+            part(3)(blobs, cancel)
+
+    def test_errors(self, part, blobs):
+        with pytest.raises(InputError, match="unit norm"):
+            part(3)(2 * blobs)
+        with pytest.raises(InputError, match="n_clusters=61"):
+            part(61)(blobs)
+        with pytest.raises(InputError, match="at least 2 clusters"):
+            part(1)
+
+
+def test_adapter_runs_as_the_released_code(blobs, sklearn_extra):
+    result = SklearnExtraKMedoids([4, 3], seed=0)(blobs)
+    settings = {"metric": "precomputed", "method": "alternate", "init": "k-medoids++", "max_iter": 300}
+    expected = [{"n_clusters": k, **settings, "random_state": 0} for k in (3, 4, result.n_clusters)]
+    assert [call.settings for call in sklearn_extra] == expected
+    distance = sklearn_extra[0].distance
+    np.testing.assert_allclose(distance, np.clip(1 - blobs @ blobs.T, 0, 1), atol=1e-6)
+    assert (blobs @ blobs.T).min() < -0.1  # so that the clip at 1 matters here
+
+
+@pytest.mark.usefixtures("sklearn_extra")
+def test_adapter_with_undefined_silhouettes(blobs):
+    """All regions identical, or each its own cluster: 0, where scikit-learn raises."""
+    assert SklearnExtraKMedoids(3)(np.repeat(blobs[:1], 5, axis=0)).silhouette == 0
+    assert SklearnExtraKMedoids(5)(blobs[:5]).silhouette == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (None, "ModuleNotFoundError"),
+        ("raise ValueError('numpy.dtype size changed')", "ValueError: numpy.dtype size changed"),
+    ],
+)
+def test_adapter_says_why_it_cannot_import(blobs, monkeypatch, tmp_path, code, reason):
+    for name in [name for name in sys.modules if name.split(".")[0] == "sklearn_extra"]:
+        monkeypatch.delitem(sys.modules, name)
+    if code is None:
+        monkeypatch.setitem(sys.modules, "sklearn_extra", None)
+    else:
+        (tmp_path / "sklearn_extra").mkdir()
+        (tmp_path / "sklearn_extra" / "__init__.py").write_text(code)
+        monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingDependencyError, match=reason) as error:
+        SklearnExtraKMedoids(3)(blobs)
+    assert "conda-forge" in error.value.remedy
+    assert "numpy<2" in error.value.remedy
