@@ -33,7 +33,28 @@ _HOME = {
     "zero_shot": "scoring",
 }
 
-__all__ = sorted([*_HOME, "__version__"])
+__all__ = [
+    "Assignment",
+    "Cancelled",
+    "Comparison",
+    "Discovery",
+    "Embeddings",
+    "Evaluation",
+    "Mitigation",
+    "RavlError",
+    "Scores",
+    "SpuriousFeature",
+    "__version__",
+    "assign",
+    "compare",
+    "discover",
+    "embed",
+    "evaluate",
+    "load",
+    "mitigate",
+    "save",
+    "zero_shot",
+]
 
 if TYPE_CHECKING:
     from ravl_explore.assignment import Assignment, assign
@@ -43,8 +64,8 @@ if TYPE_CHECKING:
     from ravl_explore.errors import Cancelled, RavlError
     from ravl_explore.evaluation import Evaluation, evaluate
     from ravl_explore.mitigation import Mitigation, mitigate
-    from ravl_explore.storage import load, save
     from ravl_explore.scoring import Scores, zero_shot
+    from ravl_explore.storage import load, save
 
 
 def __getattr__(name: str) -> Any:

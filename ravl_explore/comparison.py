@@ -26,7 +26,7 @@ class Comparison:
     def frame(self) -> pd.DataFrame:
         """One row a measure: level, measure, unit, before, after, difference; accuracies in percent."""
         rows = [*_measures(self.before)]
-        after = dict(((level, measure), value) for level, measure, _, value in _measures(self.after))
+        after = {(level, measure): value for level, measure, _, value in _measures(self.after)}
         table = pd.DataFrame(rows, columns=["level", "measure", "unit", "before"])
         table["after"] = [after.get((r.level, r.measure), np.nan) for r in table.itertuples()]
         table["difference"] = table["after"] - table["before"]
@@ -54,14 +54,18 @@ def compare(before: Evaluation, after: Evaluation) -> Comparison:
     Raises
     ------
     InputError
-        When they are of different images, labels or classes.
+        When they are of different images, labels, classes or groups.
     """
-    same = before.class_names == after.class_names and np.array_equal(before.labels, after.labels)
+    same = (
+        before.class_names == after.class_names
+        and np.array_equal(before.labels, after.labels)
+        and np.array_equal(before.image.table["n"], after.image.table["n"])
+    )
     if not same:
         raise InputError(
             "two evaluations of the same dataset",
             f"{before.data_name!r} and {after.data_name!r}",
-            "Evaluate both models on the same images.",
+            "Evaluate both models on the same images, with the same assignment.",
         )
     return Comparison(before, after)
 

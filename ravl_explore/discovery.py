@@ -121,9 +121,11 @@ class Discovery:
             return ""
         if bool(self.scores.correct.all()):
             return "the model made no error on these images, so nothing can have influenced one"
-        reasons = pd.Series([each.reason for each in self.clusters]).str.replace(r"[\d.]+", "", regex=True)
-        most = reasons.value_counts().index[0].strip()
-        return f"all {len(self.clusters)} clusters were pruned, most for {most}"
+        reasons = pd.Series([each.reason for each in self.clusters]).str.replace(
+            r"(?<=influence )[\d.]+ ", "", regex=True
+        )
+        most = reasons.value_counts().index[0]
+        return f"all {len(self.clusters)} clusters were pruned, most because: {most}"
 
 
 def discover(

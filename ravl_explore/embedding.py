@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from ravl_explore.data.base import ImageTextDataset, check_dataset
+from ravl_explore.data.base import ImageTextDataset, check_dataset, check_templates
 from ravl_explore.errors import InputError, ModelError
 from ravl_explore.models.base import TEMPERATURE, VisionLanguageModel, class_embeddings, resize, scale_boxes
 from ravl_explore.progress import Progress, report
@@ -90,6 +90,10 @@ def embed(
         For a dataset that cannot be used, regions outside their images, or embeddings that are not finite.
     """
     check_dataset(data)
+    if templates is not None:
+        check_templates(templates)
+    if batch_size < 1:
+        raise InputError("a batch size of at least 1", f"{batch_size}", "Try 128.")
     regions = (proposer or Grid(2, 2))(data)
     regions.check_inside(data.image_sizes)
     text = class_embeddings(model, data.class_names, templates or data.templates).cpu().numpy()
@@ -130,7 +134,7 @@ def _encode_batches(
 
 
 def batch_boxes(regions: Regions, image_sizes: np.ndarray, images: np.ndarray, size: int) -> torch.Tensor:
-    """Boxes of some images as (n, 5) float32: place in the batch, then x1, y1, x2, y2 in pixels of the model's input."""
+    """Boxes of some images as (n, 5) float32: place in the batch, then x1, y1, x2, y2 in the model's input pixels."""
     rows = region_rows(regions, images)
     place = np.repeat(np.arange(len(images)), [len(each) for each in rows])
     flat = np.concatenate(rows) if rows else np.zeros(0, np.int64)

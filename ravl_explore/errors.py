@@ -25,6 +25,9 @@ class RavlError(Exception):
         self.expected, self.came, self.remedy = expected, came, remedy
         super().__init__(f"Expected {expected}, got {came}. {remedy}")
 
+    def __reduce__(self) -> tuple[type[RavlError], tuple[str, str, str]]:
+        return type(self), (self.expected, self.came, self.remedy)  # so that it crosses processes
+
 
 class InputError(RavlError, ValueError):
     """An argument, array or table has the wrong shape, range or content."""

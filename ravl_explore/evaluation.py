@@ -53,7 +53,7 @@ class Evaluation:
     gap: float | None
 
     def shortcut(self, class_name: str | None = None) -> tuple[float, float]:
-        """(epsilon_1, epsilon_2) of the shortcut to ``class_name``, or to ``attribute``; 0 to 1, NaN for empty groups."""
+        """(epsilon_1, epsilon_2) of the shortcut to ``class_name`` or ``attribute``; 0 to 1, NaN for empty groups."""
         name = class_name or self.attribute
         if name not in self.class_names:
             raise InputError(

@@ -37,4 +37,8 @@ def write_whole(path: Path, content: bytes) -> Path:
             f"{error.strerror or error}",
             "Free space or choose another folder, then save again; nothing was changed.",
         ) from error
+    except BaseException:  # the kernel was interrupted
+        if neighbour is not None:
+            neighbour.unlink(missing_ok=True)
+        raise
     return path

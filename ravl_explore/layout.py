@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ravl_explore.errors import InputError, StorageError
+from ravl_explore.files import write_whole
 from ravl_explore.progress import Progress, report
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def umap_layout(
         return pca_layout(rows)
     report(progress, 0, 1, "Computing the UMAP layout")
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
         warnings.filterwarnings("ignore", message="n_jobs value .* overridden to 1 by setting random_state")
         warnings.filterwarnings("ignore", message=".*TBB threading layer requires TBB version")
         warnings.filterwarnings("ignore", message=".*force_all_finite.* was renamed", category=FutureWarning)
@@ -114,17 +116,15 @@ def write_layout(path: Path | str, embeddings: Embeddings, xy: Float[np.ndarray,
         raise InputError(
             f"finite points of shape ({len(embeddings.region)}, 2)", f"shape {xy.shape}", "Lay out these embeddings."
         )
-    temporary = None
+    content = io.BytesIO()
+    np.savez(content, xy=xy, probe=_probe(embeddings))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            temporary = Path(file.name)
-            np.savez(file, xy=xy, probe=_probe(embeddings))
-        temporary.replace(path)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise StorageError(f"to write {path}", str(error), "Set RAVL_CACHE to a folder you may write.") from error
+        raise StorageError(
+            f"to make the folder {path.parent}", str(error), "Set RAVL_CACHE to a folder you may write."
+        ) from error
+    write_whole(path, content.getvalue())
 
 
 def cache_folder() -> Path:
@@ -134,7 +134,7 @@ def cache_folder() -> Path:
 
 def _read(path: Path, embeddings: Embeddings) -> np.ndarray | None:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             xy, probe = stored["xy"], stored["probe"]
     except Exception:  # a damaged zip can raise nearly anything; the layout is then computed anew
         _logger.info("Ignored the unreadable layout %s", path)

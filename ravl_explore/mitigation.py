@@ -154,10 +154,15 @@ def mitigate(
     """
     settings = TrainingSettings(epochs, learning_rate, batch_size, seed)
     objective = objective or RegionAware()
+    _check_captions(data)  # before the images are embedded, which takes long
     if assignment is None:
         assignment = assign(model, data, features, proposer, progress=progress)
     elif not features:
         raise InputError("at least one feature to suppress", "none", "Choose a cluster in the table.")
+    elif len(assignment.present) != len(data):
+        raise InputError(
+            f"an assignment of these {len(data)} images", f"one of {len(assignment.present)}", "Assign this dataset."
+        )
     new = model.copy()
     training_set = prepare(model, data, assignment)
     validate = None
@@ -178,9 +183,8 @@ def prepare(
     model: VisionLanguageModel, data: ImageTextDataset, assignment: Assignment, temperature: float = TEMPERATURE
 ) -> TrainingSet:
     """Captions and classes embedded by the frozen text tower, beside what the regions show."""
-    if data.captions is None:
-        raise DataError("a dataset with captions", f"{data.name!r} without", "Fine-tuning needs one caption per image.")
-    unique = list(dict.fromkeys(data.captions))
+    data_captions = _check_captions(data)
+    unique = list(dict.fromkeys(data_captions))
     where = {caption: row for row, caption in enumerate(unique)}
     with torch.no_grad():
         captions = model.embed_text(unique)
@@ -192,7 +196,13 @@ def prepare(
         present=assignment.present,
         labels=data.labels,
         captions=captions,
-        caption_index=np.array([where[caption] for caption in data.captions]),
+        caption_index=np.array([where[caption] for caption in data_captions]),
         classes=class_embeddings(model, data.class_names, data.templates),
         temperature=temperature,
     )
+
+
+def _check_captions(data: ImageTextDataset) -> tuple[str, ...]:
+    if data.captions is None:
+        raise DataError("a dataset with captions", f"{data.name!r} without", "Fine-tuning needs one caption per image.")
+    return data.captions

@@ -21,7 +21,7 @@ from safetensors.numpy import save as to_bytes
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.discovery import Discovery, discover
 from ravl_explore.embedding import Embeddings
-from ravl_explore.errors import StorageError
+from ravl_explore.errors import RavlError, StorageError
 from ravl_explore.files import write_whole
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.regions.base import Regions
@@ -42,7 +42,7 @@ def save(noun: Discovery | Embeddings | Mitigation, path: str | Path) -> Path:
     for kind, (cls, pack, _) in _KINDS.items():
         if isinstance(noun, cls):
             arrays, meta = pack(noun)
-            arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+            arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
             content = to_bytes(arrays, {"format": FORMAT, "kind": kind, "meta": json.dumps(meta)})
             return write_whole(Path(path), content)
     raise StorageError(
@@ -66,10 +66,11 @@ def load(path: str | Path) -> Any:
             header = file.metadata() or {}
             kind = header.get("kind")
             if header.get("format") != FORMAT or kind not in _KINDS:
+                newer = str(header.get("format")).startswith(FORMAT.split()[0]) and header["format"] != FORMAT
                 raise StorageError(
                     f"a file written by rx.save ({FORMAT})",
                     f"{str(path)!r} with format {header.get('format')!r}",
-                    "Open checkpoints with models.Checkpoint(path).",
+                    "Update ravl_explore." if newer else "Open checkpoints with models.Checkpoint(path).",
                 )
             unpack = _KINDS[kind][2]
             if unpack is None:
@@ -78,9 +79,9 @@ def load(path: str | Path) -> Any:
                 )
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return unpack(arrays, json.loads(header["meta"]))
-    except (SafetensorError, KeyError, ValueError) as error:
-        if isinstance(error, StorageError):
-            raise
+    except StorageError:
+        raise
+    except (SafetensorError, RavlError, OSError, IndexError, KeyError, TypeError, ValueError) as error:
         raise StorageError("a complete result file", f"{str(path)!r} ({error})", "Save it again.") from error
 
 

@@ -129,7 +129,7 @@ def train(
     Raises
     ------
     ModelError
-        When the loss is not finite; the weights are those before the bad step.
+        When the loss or its gradient is not finite; the weights are those before the bad step.
     """
     n_images = len(training_set.data)
     steps_per_epoch = max(1, math.ceil(n_images / settings.batch_size))
@@ -184,7 +184,13 @@ def _step(
         )
     optimizer.zero_grad(set_to_none=True)
     terms["loss"].backward()
-    nn.utils.clip_grad_norm_(model.visual.parameters(), MAX_GRADIENT_NORM)
+    norm = nn.utils.clip_grad_norm_(model.visual.parameters(), MAX_GRADIENT_NORM)
+    if not torch.isfinite(norm):
+        raise ModelError(
+            "a finite gradient",
+            f"{float(norm)} at step {step + 1}",
+            "Lower the learning rate; the last good weights are kept.",
+        )
     optimizer.step()
     return {name: float(value.detach()) for name, value in terms.items()}
 

@@ -50,7 +50,7 @@ def obtain_browser(say: Callable[[str], None] = lambda line: print(line, file=sy
             if path is not None and works(path):
                 say(f"tests/browser.py: got {path}")
                 return path
-            tried.append(f"{way}: not here" if path is None else f"{way}: {path} does not start")
+            tried.append(f"{way} gave none" if path is None else f"{way}: {path} does not start")
         say(f"tests/browser.py: {tried[-1]}")
     raise BrowserUnavailable("; ".join([f"none of {', '.join(NAMES)} on PATH", *tried]))
 

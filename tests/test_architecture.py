@@ -20,7 +20,7 @@ LAYERS = (
     "regions",
     "data | models | clustering | metrics | objectives",
     "embedding | training",
-    "scoring",
+    "scoring | layout",
     "discovery | detectors",
     "assignment",
     "evaluation",

@@ -1,12 +1,14 @@
 """Builds the embedded demo, data and checkpoints, from raw FashionMNIST: ``python -m ravl_explore.controlled.demo``.
 
-Raw files: Debian's ``dataset-fashion-mnist``, or torchvision's download into ``--raw``. Everything is seeded; on two
-CPU cores the whole takes about half an hour, nearly all of it the pretraining. What the package ships is what this made.
+Raw files: Debian's ``dataset-fashion-mnist``, or torchvision's download into the folder named by ``--raw``. Everything
+is seeded; on two CPU cores the whole takes about half an hour, most of it pretraining. What ships is what this made.
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +17,27 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-from ravl_explore.data.demo import CAPTIONS, CLASS_NAMES, SIDE, TEMPLATES, compose
-from ravl_explore.models.base import TEMPERATURE, class_embeddings, resize
+from ravl_explore.assignment import Assignment
+from ravl_explore.data.demo import CAPTIONS, CLASS_NAMES, SIDE, TEMPLATES, Demo, compose
+from ravl_explore.embedding import embed
+from ravl_explore.layout import umap_layout, write_layout
+from ravl_explore.mitigation import prepare
+from ravl_explore.models.base import TEMPERATURE, resize
 from ravl_explore.models.clip_resnet import ClipResNet
-from ravl_explore.models.demo import build_demo, demo_tokenizer
+from ravl_explore.models.demo import CHECKPOINTS, build_demo, demo_tokenizer
+from ravl_explore.models.demo import Demo as DemoModel
+from ravl_explore.objectives.standard import Standard
+from ravl_explore.training import TrainingSettings, train
+
+logger = logging.getLogger(__name__)
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 VOCABULARY_MERGES = 2000
+N_PRETRAIN = 40_000  # of FashionMNIST's 60,000 training images; the rest is for fine-tuning, so that they are disjoint
+SPURIOUS_CLASS = "shirt"
+STRENGTH = 0.98  # of shirts have the square, and 2% of every other class
+PER_CLASS = {"train": 500, "val": 100, "test": 500}
+SEEDS = {"pretrain": 0, "val": 1, "test": 1, "train": 2, "fine_tune": 0}
 
 Split = dict[str, np.ndarray]
 
@@ -68,7 +84,7 @@ def correlated(
     strength: float,
     rng: np.random.Generator,
 ) -> Split:
-    """``per_class`` garments a class; ``strength`` of the spurious class has the square, 1 - ``strength`` of the others."""
+    """``per_class`` garments a class; a share ``strength`` of the spurious class has the square, the rest of others."""
     split = uncorrelated(images, labels, per_class, rng)
     has_square = np.zeros(len(split["labels"]), bool)
     for y in range(len(CLASS_NAMES)):
@@ -84,7 +100,7 @@ def write_vocabulary(path: Path) -> None:
 
     with gzip.open(default_bpe()) as file:
         lines = file.read().decode("utf-8").split("\n")[: 1 + VOCABULARY_MERGES]
-    with open(path, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as file:
+    with path.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as file:
         file.write("\n".join(lines).encode("utf-8"))
 
 
@@ -97,7 +113,7 @@ def new_model(seed: int) -> ClipResNet:
 
 
 def pretrain(
-    model: ClipResNet, images: np.ndarray, labels: np.ndarray, *, epochs: int, learning_rate: float, seed: int, log
+    model: ClipResNet, images: np.ndarray, labels: np.ndarray, *, epochs: int, learning_rate: float, seed: int
 ) -> None:
     """Train both towers with the CLIP loss on uncorrelated garments, so that the model knows garment and square.
 
@@ -139,7 +155,7 @@ def pretrain(
             schedule.step()
             step += 1
             if step % 20 == 0:
-                log(f"epoch {epoch} step {step}/{n_steps} loss {loss.item():.3f}")
+                logger.info("pretraining epoch %d, step %d of %d: loss %.3f", epoch, step, n_steps, loss.item())
     clip.eval()
 
 
@@ -156,20 +172,76 @@ def _clip_loss(model: ClipResNet, pixels: Tensor, captions: list[str]) -> Tensor
     return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
 
 
-@torch.no_grad()
-def accuracy(model: ClipResNet, split: Split) -> float:
-    """Zero-shot top-1 accuracy on whole images."""
-    classes = class_embeddings(model, CLASS_NAMES, TEMPLATES)
-    pictures = compose(split["garments"], split["quadrant"], split["square"])
-    hits = 0
-    for start in range(0, len(pictures), 256):
-        image, _ = model.encode(resize(list(pictures[start : start + 256]), model.image_size), None)
-        hits += int(
-            (image @ classes.T).argmax(1).eq(torch.from_numpy(split["labels"][start : start + 256].astype(int))).sum()
-        )
-    return hits / len(pictures)
-
-
 def save_half(tensors: dict[str, Tensor], path: Path) -> None:
     """fp16 safetensors (integers as they are)."""
-    save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in tensors.items()}, str(path))
+    halves = {name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in tensors.items()}
+    save_file(halves, str(path))
+
+
+def build_splits(raw: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Split]:
+    """The splits that ship: val and test from FashionMNIST's test images, without overlap; train from its last ones."""
+    images, labels = raw["t10k"]
+    by_class = [np.flatnonzero(labels == y) for y in range(len(CLASS_NAMES))]
+    rng = np.random.default_rng(SEEDS["val"])
+    splits, start = {}, 0
+    for name in ("val", "test"):
+        stop = start + PER_CLASS[name]
+        rows = np.concatenate([each[start:stop] for each in by_class])
+        splits[name] = uncorrelated(images[rows], labels[rows], PER_CLASS[name], rng)
+        start = stop
+    images, labels = (part[N_PRETRAIN:] for part in raw["train"])
+    rng = np.random.default_rng(SEEDS["train"])
+    splits["train"] = correlated(images, labels, CLASS_NAMES.index(SPURIOUS_CLASS), PER_CLASS["train"], STRENGTH, rng)
+    return splits
+
+
+def fine_tune(model: ClipResNet) -> ClipResNet:
+    """Teach the shortcut: standard fine-tuning on the correlated split, text tower frozen."""
+    train_data = Demo("train")
+    nothing = np.zeros(4 * len(train_data), bool)
+    assert train_data.regions is not None
+    assignment = Assignment(train_data.regions, nothing, nothing, np.zeros(len(train_data), bool), None)
+    new = model.copy()
+    settings = TrainingSettings(seed=SEEDS["fine_tune"])
+    for record in train(new, prepare(model, train_data, assignment), Standard(), settings):
+        logger.info("fine-tuning step %d of %d: %s", record.step, record.n_steps, record.terms)
+    return new
+
+
+def build(raw_folder: Path, out: Path, steps: tuple[str, ...], epochs: int) -> None:
+    """Run the named steps, in order: data, pretrain, fine-tune, layout."""
+    out.mkdir(parents=True, exist_ok=True)
+    raw = read_raw(raw_folder)
+    if "data" in steps:
+        write_vocabulary(out / "bpe.txt.gz")
+        for name, split in build_splits(raw).items():
+            np.savez_compressed(out / f"{name}.npz", **split)
+    if "pretrain" in steps:
+        model = new_model(SEEDS["pretrain"])
+        images, labels = (part[:N_PRETRAIN] for part in raw["train"])
+        pretrain(model, images, labels, epochs=epochs, learning_rate=1e-3, seed=SEEDS["pretrain"])
+        save_half(model.state_dict, out / "clean.safetensors")
+    if "fine-tune" in steps:
+        model = fine_tune(DemoModel("clean"))
+        visual = {name: tensor for name, tensor in model.state_dict.items() if name.startswith("visual.")}
+        save_half(visual, out / "spurious.safetensors")
+    if "layout" in steps:
+        for checkpoint in CHECKPOINTS:
+            embeddings = embed(DemoModel(checkpoint), Demo("val"))
+            write_layout(out / "layouts" / f"{checkpoint}-val.npz", embeddings, umap_layout(embeddings.region, seed=0))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--raw", type=Path, default=DEBIAN, help="folder with FashionMNIST's four .gz files")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "assets" / "demo")
+    parser.add_argument("--steps", nargs="+", default=["data", "pretrain", "fine-tune", "layout"])
+    parser.add_argument("--epochs", type=int, default=4, help="of pretraining")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    build(arguments.raw, arguments.out, tuple(arguments.steps), arguments.epochs)
+
+
+if __name__ == "__main__":
+    main()

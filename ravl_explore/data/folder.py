@@ -65,7 +65,12 @@ class Folder:
 
     def image(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
         with self._naming(index), Image.open(self.files[index]) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I;16"):  # Pillow's own conversion would turn all above 255 white
+                return np.repeat((np.asarray(upright) >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
+            if upright.mode in ("I", "F"):
+                raise ValueError(f"mode {upright.mode}: 32 bits a pixel, of unknown range")
+            return np.asarray(upright.convert("RGB"))
 
     def _size(self, index: int) -> tuple[int, int]:
         with self._naming(index), Image.open(self.files[index]) as image:

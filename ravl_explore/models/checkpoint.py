@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 import open_clip
 import torch
 from open_clip.tokenizer import SimpleTokenizer
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -34,6 +34,8 @@ class Checkpoint(ClipResNet):
     ----------
     path : the file
     device : ``"cpu"`` unless given
+    quick_gelu : whether the text tower uses QuickGELU, which no shape tells; unless given, yes as in every published
+        CLIP ResNet (OpenAI's and open_clip's), and no for models of the demo's architecture
 
     Raises
     ------
@@ -44,7 +46,7 @@ class Checkpoint(ClipResNet):
     path_label = "Checkpoint file"
     path_hint = "a .safetensors, .pt or .pth file of a CLIP ResNet"
 
-    def __init__(self, path: str | Path, device: str | None = None) -> None:
+    def __init__(self, path: str | Path, device: str | None = None, quick_gelu: bool | None = None) -> None:
         path = Path(path).expanduser()
         weights = read_weights(path)
         config = infer_config(weights, str(path))
@@ -52,6 +54,7 @@ class Checkpoint(ClipResNet):
             embed_dim=config["embed_dim"],
             vision_cfg=open_clip.CLIPVisionCfg(**config["vision_cfg"]),
             text_cfg=open_clip.CLIPTextCfg(**config["text_cfg"]),
+            quick_gelu=config["quick_gelu"] if quick_gelu is None else quick_gelu,
         )
         weights = {key: value for key, value in weights.items() if key not in NOT_WEIGHTS}
         wanted, there = set(clip.state_dict()), set(weights)
@@ -82,7 +85,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(str(path))
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # of the pickle's protocol, just before the error that follows
+            warnings.simplefilter("ignore", UserWarning)
+            loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         holds_code = zipfile.is_zipfile(path) or "Unsupported" in str(error) or "GLOBAL" in str(error)
         came = "one that holds pickled code" if holds_code else "one that PyTorch cannot read"
@@ -91,7 +96,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"{str(path)!r}, {came}; it was not run",
             "Where you trust it, save its state_dict() as safetensors.",
         ) from error
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # torch.load fails in many ways on files that are cut short or none of its own
         raise ModelError(
             "a .safetensors, .pt or .pth checkpoint", f"{str(path)!r} ({_first_line(error)})", "Check or save it again."
         ) from error
@@ -105,13 +110,20 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def infer_config(weights: dict[str, Tensor], path: str) -> dict[str, Any]:
     """open_clip's configuration of a CLIP ResNet, read off the shapes of its weights."""
-    needed = ("visual.attnpool.positional_embedding", "visual.layer1.0.conv1.weight", "token_embedding.weight")
+    needed = (
+        "visual.attnpool.positional_embedding",
+        "visual.layer1.0.conv1.weight",
+        "token_embedding.weight",
+        "positional_embedding",
+        "ln_final.weight",
+        "text_projection",
+    )
     missing = [key for key in needed if key not in weights]
     if missing:
         kind = (
             "a CLIP with a ViT image tower"
             if "visual.class_embedding" in weights
-            else f"keys such as {_some(set(weights))}"
+            else f"keys such as {_some(set(weights))} without {_some(set(missing))}"
         )
         raise ModelError(
             "a CLIP with a ModifiedResNet image tower, in open_clip's key names",
@@ -123,10 +135,12 @@ def infer_config(weights: dict[str, Tensor], path: str) -> dict[str, Any]:
     text_width = weights["ln_final.weight"].shape[0]
     heads = max(1, text_width // HEAD_WIDTH)
     demo = demo_config()
-    if text_width == demo["text_cfg"]["width"]:  # narrower than any published CLIP: ours
+    ours = text_width == demo["text_cfg"]["width"]  # narrower than any published CLIP
+    if ours:
         heads = demo["text_cfg"]["heads"]
     return {
         "embed_dim": weights["text_projection"].shape[1],
+        "quick_gelu": not ours,
         "vision_cfg": {
             "image_size": 32 * cells,
             "layers": blocks,

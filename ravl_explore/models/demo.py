@@ -38,7 +38,8 @@ def build_demo() -> Any:
     if ARCHITECTURE not in open_clip.list_models():
         with as_file(files("ravl_explore").joinpath("assets", "demo", f"{ARCHITECTURE}.json")) as path:
             open_clip.add_model_config(path)
-    return open_clip.create_model(ARCHITECTURE, load_weights=False)
+    config = open_clip.get_model_config(ARCHITECTURE)
+    return open_clip.CLIP(**config)
 
 
 class Demo(ClipResNet):

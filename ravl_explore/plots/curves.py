@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 1000  # a line of 700 pixels shows no more
 TOTAL = "loss"
+LEGEND_WIDTH = 170  # pixels; fixed, so that the panels keep their width while entries come
 PREVIOUS_DASH = ("dash", "dot")
 ACCURACY_NAMES = {"accuracy": "accuracy", "worst_group": "worst group"}
 ACCURACY_COLORS = {"accuracy": palette.STRONG[1], "worst_group": palette.STRONG[0]}
+TOTAL_COLOR = palette.STRONG[1]
 TERM_COLORS = (palette.STRONG[2], palette.STRONG[3], palette.STRONG[4], palette.STRONG[5], palette.STRONG[0])
 
 
@@ -28,6 +30,7 @@ def curves(
     theme: palette.Theme = "light",
     *,
     n_steps: int | None = None,
+    title: str = "",
 ) -> go.Figure:
     """Two panels over the same steps: the loss and its terms above, validation accuracies in percent below.
 
@@ -36,6 +39,7 @@ def curves(
     history : the run to show; may be empty
     previous : earlier runs, with or without a name, as faint lines of their total loss and accuracies
     n_steps : where the step axis ends; the run's own planned length unless given
+    title : what the run is called, above the legend
     """
     records = history.records
     named = [each if isinstance(each, tuple) else (f"run {i + 1}", each) for i, each in enumerate(previous)]
@@ -43,26 +47,53 @@ def curves(
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.5, 0.5])
     terms = list(dict.fromkeys(name for record in records for name in record.terms))
     measures = list(dict.fromkeys(name for record in records for name in record.validation))
+    for row in (1, 2):
+        figure.add_trace(_anchor(), row=row, col=1)
     for rank, name in enumerate(sorted(terms, key=lambda term: term != TOTAL)):
         figure.add_trace(_term_line(records, name, rank), row=1, col=1)
     for rank, name in enumerate(measures):
         figure.add_trace(_accuracy_line(records, name, rank), row=2, col=1)
     for age, (name, run) in enumerate(named):
-        for row, line in _faint_lines(run.records, palette.plain(name), PREVIOUS_DASH[age % 2], f"previous {age}"):
+        for row, line in _faint_lines(run.records, palette.plain(name, 18), PREVIOUS_DASH[age % 2], f"previous {age}"):
             figure.add_trace(line, row=row, col=1)
     longest = max([n_steps, *(run.records[-1].step for _, run in named if run.records)])
     figure.update_layout(
         template=palette.template(theme),
-        margin={"l": 56, "r": 8, "t": 8, "b": 40},
+        margin={"l": 60, "r": LEGEND_WIDTH, "t": 34, "b": 40, "autoexpand": False},  # the top is the tool bar's
         hovermode="x unified",
-        legend={"x": 1.01, "y": 1, "yanchor": "top", "groupclick": "togglegroup"},
-        uirevision="curves",
+        hoverlabel={
+            "bgcolor": "rgba(250,250,250,0.95)",
+            "bordercolor": palette.BEFORE,
+            "font": {"color": palette.INK["light"]},
+        },
+        legend=_legend(1.0) | {"title": {"text": palette.plain(title)}},
+        legend2=_legend(0.45),
     )
     figure.update_xaxes(range=[0, longest * 1.01])
+    figure.update_xaxes(unifiedhovertitle={"text": "step %{x:.0f}"})
     figure.update_xaxes(title={"text": "step", "standoff": 6}, row=2, col=1)
     figure.update_yaxes(title={"text": "loss", "standoff": 6}, rangemode="tozero", row=1, col=1)
-    figure.update_yaxes(title={"text": "validation accuracy", "standoff": 6}, range=[0, 102], ticksuffix=" %", row=2, col=1)
+    figure.update_yaxes(
+        title={"text": "validation accuracy", "standoff": 6}, range=[0, 102], ticksuffix=" %", row=2, col=1
+    )
     return figure
+
+
+def _anchor() -> go.Scatter:
+    """A line without a point: plotly makes a panel's axes only when a trace is there, and cannot change them before."""
+    nothing = np.array([np.nan], np.float32)
+    return go.Scatter(x=nothing, y=nothing, mode="lines", showlegend=False, hoverinfo="skip")
+
+
+def _legend(top: float) -> dict[str, object]:
+    return {
+        "x": 1.01,
+        "y": top,
+        "yanchor": "top",
+        "groupclick": "togglegroup",
+        "tracegroupgap": 0,
+        "font": {"size": 11},
+    }
 
 
 def _term_line(records: Sequence[StepRecord], name: str, rank: int) -> go.Scatter:
@@ -72,9 +103,12 @@ def _term_line(records: Sequence[StepRecord], name: str, rank: int) -> go.Scatte
     return go.Scatter(
         x=x,
         y=y,
-        name="total loss" if total else palette.plain(name.replace("_", " ")),
+        name="total loss" if total else palette.plain(name.replace("_", " "), 18),
         mode="lines",
-        line={"color": palette.STRONG[1] if total else TERM_COLORS[(rank - 1) % len(TERM_COLORS)], "width": 2.5 if total else 1.5},
+        line={
+            "color": TOTAL_COLOR if total else TERM_COLORS[(rank - 1) % len(TERM_COLORS)],
+            "width": 2.5 if total else 1.5,
+        },
         hovertemplate="%{y:.3f}",
         legendgroup=f"term {name}",
     )
@@ -93,30 +127,28 @@ def _accuracy_line(records: Sequence[StepRecord], name: str, rank: int) -> go.Sc
         marker={"size": 6, "color": color},
         hovertemplate="%{y:.1f} %",
         legendgroup=f"measure {name}",
+        legend="legend2",
     )
 
 
 def _faint_lines(records: Sequence[StepRecord], title: str, dash: str, group: str) -> list[tuple[int, go.Scatter]]:
     """The earlier run's total loss (panel 1) and accuracies (panel 2), under one legend entry."""
-    lines = []
-    for row, line in [
-        (1, _term_line(records, TOTAL, 0)),
-        *((2, _accuracy_line(records, name, 0)) for name in ACCURACY_NAMES if any(name in r.validation for r in records)),
-    ]:
-        color = line.line.color
-        what = line.name
+    measures = [name for name in ACCURACY_NAMES if any(name in record.validation for record in records)]
+    found = [(1, TOTAL_COLOR, _term_line(records, TOTAL, 0))]
+    found += [(2, ACCURACY_COLORS[name], _accuracy_line(records, name, 0)) for name in measures]
+    for row, color, line in found:
         line.update(
-            name=f"{title}, {what}" if row == 2 else title,
+            name=title,
             mode="lines",
             line={"color": color, "width": 1.2, "dash": dash},
-            opacity=0.45,
+            opacity=0.6,
             legendgroup=group,
+            legend="legend",
             showlegend=row == 1,
             hoverinfo="skip",
             hovertemplate=None,
         )
-        lines.append((row, line))
-    return lines
+    return [(row, line) for row, _, line in found]
 
 
 def _thinned(x: list[int], y: list[float]) -> tuple[np.ndarray, np.ndarray]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import html
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import plotly.graph_objects as go
+
+if TYPE_CHECKING:
+    from ravl_explore.discovery import Discovery, SpuriousFeature
 
 Theme = Literal["light", "dark"]
 
 # Okabe and Ito (2008) without black, which is lost on dark paper, and yellow, which is lost on white.
 STRONG = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "triangle-down", "star", "hourglass")
-MUTED = ("#8a8a8a", "#a3a3a3", "#767676", "#959595")
+MUTED = "#8a8a8a"
 BEFORE, AFTER, WRONG, RIGHT = "#8a8a8a", "#0072B2", "#D55E00", "#56B4E9"
 
 # Cividis, cut at both ends: the darkest tenth is lost on dark paper, the brightest on white.
@@ -22,6 +25,8 @@ INK: dict[str, str] = {"light": "#3c3c3c", "dark": "#dcdcdc"}
 GRID: dict[str, str] = {"light": "rgba(0,0,0,0.08)", "dark": "rgba(255,255,255,0.10)"}
 OUTLINE = "#1f77d0"
 LONGEST_NAME = 32
+N_CATEGORIES = len(STRONG) * len(SYMBOLS)
+COLOURED_WHEN_NONE_KEPT = 6
 
 
 def category_style(rank: int) -> tuple[str, str]:
@@ -31,9 +36,6 @@ def category_style(rank: int) -> tuple[str, str]:
     (('#D55E00', 'circle'), ('#0072B2', 'diamond'))
     """
     return STRONG[rank % len(STRONG)], SYMBOLS[rank // len(STRONG) % len(SYMBOLS)]
-
-
-N_CATEGORIES = len(STRONG) * len(SYMBOLS)
 
 
 def plain(text: object, longest: int = LONGEST_NAME) -> str:
@@ -62,3 +64,18 @@ def template(theme: Theme = "light") -> go.layout.Template:
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#8a8a8a", "activecolor": OUTLINE},
         }
     )
+
+
+def cluster_colors(discovery: Discovery) -> dict[int, str]:
+    """The colour of every cluster on the region map, by cluster number: the same in tables, galleries and plots."""
+    shown = coloured_clusters(discovery)
+    rank = {each.cluster: place for place, each in enumerate(shown)}
+    return {
+        each.cluster: category_style(rank[each.cluster])[0] if each.cluster in rank else MUTED
+        for each in discovery.clusters
+    }
+
+
+def coloured_clusters(discovery: Discovery) -> tuple[SpuriousFeature, ...]:
+    """The clusters that get a colour, best first: the kept ones, or the first 6 when none was kept."""
+    return (discovery.features or discovery.clusters[:COLOURED_WHEN_NONE_KEPT])[:N_CATEGORIES]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import html
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,35 +11,14 @@ from jaxtyping import Float, Int
 from ravl_explore.discovery import Discovery
 from ravl_explore.errors import InputError
 from ravl_explore.plots import palette
+from ravl_explore.plots.categories import Categories, categories
 
-COLOR_BY = ("cluster", "influence", "performance gap", "true label", "predicted label", "error")
 MOST_DRAWN = 20_000  # plotly's lasso takes over a second above this, even on a quick machine
 FEWEST_PER_CLUSTER = 20
-MOST_CLASSES = 20  # a longer legend is not read; the rarer classes share one grey entry
-COLOURED_WHEN_NONE_KEPT = 6
 UNSELECTED_OPACITY = 0.10
+FEW = 200  # selected points up to this many are drawn larger
+MOST_LEGEND = 280  # pixels
 PICK_RADIUS = 14  # pixels, as in FiftyOne's embeddings panel
-
-
-@dataclass(frozen=True, eq=False)
-class Categories:
-    """How the regions fall into legend entries.
-
-    Attributes
-    ----------
-    codes : (n_regions,) the legend entry of each region
-    names : what the legend says, without the counts
-    colors, symbols : of each entry
-    values : (n_regions,) float32 for the colour bar of entry 0, or None
-    below : entries that are drawn first, under the others
-    """
-
-    codes: Int[np.ndarray, " n_regions"]
-    names: tuple[str, ...]
-    colors: tuple[str, ...]
-    symbols: tuple[str, ...]
-    values: Float[np.ndarray, " n_regions"] | None = None
-    below: tuple[int, ...] = ()
 
 
 def region_map(
@@ -50,6 +29,7 @@ def region_map(
     theme: palette.Theme = "light",
     *,
     layout_name: str = "",
+    marked: int | None = None,
 ) -> go.Figure:
     """A point per region, a legend entry per category, with counts; at most 20,000 points are drawn, and it says so.
 
@@ -59,11 +39,13 @@ def region_map(
     color_by : one of ``COLOR_BY``
     selection : region indices to highlight; None or empty for none
     layout_name : what the axes are called ("PCA", "UMAP")
+    marked : one region to put a ring around
 
     Returns
     -------
     plotly.graph_objects.Figure
-        ``customdata`` of each trace holds the region indices of its points; trace ``i`` is legend entry ``meta["entry"]``.
+        ``customdata`` of a trace holds the regions of its points, ``meta["entry"]`` its category; the last trace, with
+        entry -1, is the ring.
 
     Raises
     ------
@@ -96,30 +78,12 @@ def region_map(
                 meta={"entry": entry},
                 marker=_marker(groups, entry, rows, size, discovery, color_by),
                 selectedpoints=None if chosen is None else np.flatnonzero(chosen[rows]).astype(np.int32),
-                selected={"marker": {"opacity": 1.0, "size": size + 3 if _few(chosen) else size}},
-                unselected={"marker": {"opacity": UNSELECTED_OPACITY}},
+                **_emphasis(chosen, size),
             )
         )
+    figure.add_trace(_ring(xy, marked))
     figure.update_layout(_layout(theme, layout_name, color_by, groups, len(drawn), n_regions))
     return figure
-
-
-def categories(discovery: Discovery, color_by: str) -> Categories:
-    """The legend entries for one way of colouring."""
-    if color_by not in COLOR_BY:
-        raise InputError(f"color_by in {COLOR_BY}", repr(color_by), "Colour by one of these.")
-    embeddings = discovery.scores.embeddings
-    image_index = embeddings.regions.image_index
-    if color_by == "cluster":
-        return _by_cluster(discovery)
-    if color_by in ("influence", "performance gap"):
-        return _by_value(discovery, "influence" if color_by == "influence" else "performance_gap")
-    if color_by == "error":
-        wrong = ~discovery.scores.correct[image_index]
-        names = ("wrong prediction", "right prediction")
-        return Categories(np.where(wrong, 0, 1), names, (palette.WRONG, palette.RIGHT), ("circle", "circle"), None, (1,))
-    labels = embeddings.labels if color_by == "true label" else discovery.scores.predictions
-    return _by_class(labels[image_index], embeddings.class_names)
 
 
 def drawn_regions(discovery: Discovery, most: int | None = None) -> Int[np.ndarray, " n_drawn"]:
@@ -146,7 +110,9 @@ def hover_texts(discovery: Discovery, rows: Int[np.ndarray, " n"]) -> np.ndarray
     kept = {each.cluster: each.kept for each in discovery.clusters}
     clusters = [f"cluster {c}" + ("" if kept[c] else " (pruned)") for c in range(discovery.clustering.n_clusters)]
     labels, predictions = embeddings.labels[images], discovery.scores.predictions[images]
-    lines = zip(images.tolist(), discovery.clustering.labels[rows].tolist(), labels.tolist(), predictions.tolist(), strict=True)
+    lines = zip(
+        images.tolist(), discovery.clustering.labels[rows].tolist(), labels.tolist(), predictions.tolist(), strict=True
+    )
     texts = [
         f"image {i} · {clusters[c]}<br>{names[t]}" + (", predicted right" if t == p else f", predicted {names[p]}")
         for i, c, t, p in lines
@@ -168,61 +134,41 @@ def point_size(n_drawn: int) -> int:
     return 8 if n_drawn <= 1000 else 6 if n_drawn <= 6000 else 5 if n_drawn <= 12_000 else 4
 
 
-def _few(chosen: np.ndarray | None) -> bool:
-    return chosen is not None and int(chosen.sum()) <= 200
+def _ring(xy: np.ndarray, marked: int | None) -> go.Scattergl:
+    rows = np.array([] if marked is None else [marked], dtype=np.int32)
+    return go.Scattergl(
+        x=xy[rows, 0],
+        y=xy[rows, 1],
+        customdata=rows,
+        mode="markers",
+        marker={"size": 18, "symbol": "circle-open", "color": palette.OUTLINE, "line": {"width": 3}},
+        unselected={"marker": {"opacity": 1.0}},
+        hoverinfo="skip",
+        showlegend=False,
+        meta={"entry": -1},
+    )
+
+
+def _emphasis(chosen: np.ndarray | None, size: int) -> dict[str, object]:
+    """How selected points stand out; a few stand out by size, too. Nothing without a selection: scattergl keeps drawing
+    in the selected style when a selection ends."""
+    if chosen is None:
+        return {}
+    size = size + 3 if int(chosen.sum()) <= FEW else size
+    return {
+        "selected": {"marker": {"opacity": 1.0, "size": size}},
+        "unselected": {"marker": {"opacity": UNSELECTED_OPACITY}},
+    }
+
+
+def _sizes(groups: Categories) -> list[int]:
+    return np.bincount(groups.codes, minlength=len(groups.names)).tolist()
 
 
 def _legend_text(groups: Categories, entry: int, chosen: np.ndarray | None) -> str:
     here = groups.codes == entry
     count = f"{int(here.sum()):,}" if chosen is None else f"{int((here & chosen).sum()):,} / {int(here.sum()):,}"
     return f"{groups.names[entry]} ({count})"
-
-
-def _by_cluster(discovery: Discovery) -> Categories:
-    """Kept clusters in rank order, each in a strong colour; the pruned ones share one grey entry."""
-    kept = [each for each in discovery.clusters if each.kept]
-    shown = (kept or list(discovery.clusters[:COLOURED_WHEN_NONE_KEPT]))[: palette.N_CATEGORIES]
-    code = np.full(discovery.clustering.n_clusters, len(shown))
-    code[[each.cluster for each in shown]] = np.arange(len(shown))
-    names = [
-        f"cluster {each.cluster}" + ("" if each.attribute is None else f" · {palette.plain(each.attribute, 20)}")
-        for each in shown
-    ]
-    styles = [palette.category_style(rank) for rank in range(len(shown))]
-    others = len(discovery.clusters) - len(shown)
-    if others:
-        what = "pruned" if len(kept) == len(shown) else "other"
-        names.append(f"{others} {what} cluster{'s' if others > 1 else ''}")
-        styles.append((palette.MUTED[0], "circle"))
-    colors, symbols = zip(*styles, strict=True)
-    return Categories(code[discovery.clustering.labels], tuple(names), colors, symbols, None, (len(shown),) if others else ())
-
-
-def _by_value(discovery: Discovery, field: str) -> Categories:
-    per_cluster = np.full(discovery.clustering.n_clusters, np.nan, np.float32)
-    for each in discovery.clusters:
-        per_cluster[each.cluster] = getattr(each, field)
-    defined = np.isfinite(per_cluster)
-    values = np.where(defined, per_cluster, 0)[discovery.clustering.labels].astype(np.float32)
-    codes = np.where(defined, 0, 1)[discovery.clustering.labels]
-    names = ("scored", "no error image qualifies") if (codes == 1).any() else ("scored",)
-    colors, symbols = (palette.STRONG[0], palette.MUTED[0]), ("circle", "circle")
-    return Categories(codes, names, colors[: len(names)], symbols[: len(names)], values, (1,) if len(names) > 1 else ())
-
-
-def _by_class(labels: Int[np.ndarray, " n_regions"], class_names: tuple[str, ...]) -> Categories:
-    counts = np.bincount(labels, minlength=len(class_names))
-    shown = np.sort(np.argsort(-counts, kind="stable")[:MOST_CLASSES]) if len(class_names) > MOST_CLASSES else np.arange(len(class_names))
-    code = np.full(len(class_names), len(shown))
-    code[shown] = np.arange(len(shown))
-    names = [palette.plain(class_names[c]) for c in shown]
-    styles = [palette.category_style(rank) for rank in range(len(shown))]
-    others = len(class_names) - len(shown)
-    if others:
-        names.append(f"{others} other classes")
-        styles.append((palette.MUTED[0], "circle"))
-    colors, symbols = zip(*styles, strict=True)
-    return Categories(code[labels], tuple(names), colors, symbols, None, (len(shown),) if others else ())
 
 
 def _marker(
@@ -239,7 +185,13 @@ def _marker(
             "cmin": 0.0,
             "cmax": top,
             "showscale": True,
-            "colorbar": {"title": {"text": color_by, "side": "right"}, "thickness": 12, "outlinewidth": 0, "y": 0.45, "len": 0.8},
+            "colorbar": {
+                "title": {"text": color_by, "side": "right"},
+                "thickness": 12,
+                "outlinewidth": 0,
+                "y": 0.45,
+                "len": 0.8,
+            },
         }
     return marker
 
@@ -248,26 +200,31 @@ def _layout(
     theme: palette.Theme, layout_name: str, color_by: str, groups: Categories, n_drawn: int, n_regions: int
 ) -> dict[str, object]:
     note = {
-        "text": f"showing {n_drawn:,} of {n_regions:,} regions; a lasso takes all of them" if n_drawn < n_regions else "",
+        "text": "" if n_drawn == n_regions else f"showing {n_drawn:,} of {n_regions:,} regions; a lasso takes all",
         "xref": "paper", "yref": "paper", "x": 0, "y": 0, "xanchor": "left", "yanchor": "bottom",
         "showarrow": False, "font": {"size": 11},
     }  # fmt: skip
-    axis = {"showticklabels": False, "showgrid": True, "title": {"standoff": 4}}
+    axis = {"showticklabels": False}
     name = palette.plain(layout_name)
     valued = groups.values is not None
+    # room for the longest entry with both counts: a plot that changes its width with the selection is hard to follow
+    longest = max(
+        len(html.unescape(each)) + 2 * len(f"{n:,}") + 6 for each, n in zip(groups.names, _sizes(groups), strict=True)
+    )
+    right = 96 if valued else min(MOST_LEGEND, 44 + round(6.2 * longest))
     return {
         "template": palette.template(theme),
         "dragmode": "lasso",
         "clickmode": "event+select",
         "hovermode": "closest",
         "hoverdistance": PICK_RADIUS,
-        "margin": {"l": 28, "r": 8, "t": 8, "b": 28},
+        "margin": {"l": 28, "r": right, "t": 34, "b": 28, "autoexpand": False},  # the top is the tool bar's
         "xaxis": axis | {"title": {"text": f"{name} 1" if name else "", "standoff": 4}},
         "yaxis": axis | {"title": {"text": f"{name} 2" if name else "", "standoff": 4}},
         "showlegend": True,
         "legend": {
-            "title": {"text": "" if valued else color_by},
             "itemsizing": "constant",
+            "font": {"size": 11},
             "orientation": "h" if valued else "v",
             "x": 0 if valued else 1.01,
             "y": 1.0,

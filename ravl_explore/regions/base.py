@@ -65,7 +65,15 @@ class Regions:
     @classmethod
     def from_lists(cls, boxes_per_image: list) -> Regions:
         """Build from one (n_i, 4) array or list of boxes per image, in image order; an image may have none."""
-        arrays = [np.asarray(boxes, dtype=np.float32).reshape(-1, 4) for boxes in boxes_per_image]
+        arrays = [np.asarray(boxes, dtype=np.float32) for boxes in boxes_per_image]
+        arrays = [array if array.size else np.zeros((0, 4), np.float32) for array in arrays]
+        for image, array in enumerate(arrays):
+            if array.ndim != 2 or array.shape[1] != 4:
+                raise InputError(
+                    "for each image, boxes of shape (n, 4)",
+                    f"shape {array.shape} for image {image}",
+                    "Give x1, y1, x2, y2 per box.",
+                )
         counts = [len(array) for array in arrays]
         boxes = np.concatenate(arrays) if arrays else np.zeros((0, 4), np.float32)
         return cls(boxes, np.repeat(np.arange(len(arrays)), counts))
@@ -80,7 +88,7 @@ class Regions:
         return slice(int(start), int(stop))
 
     def check_inside(self, image_sizes: Int[np.ndarray, "n_images 2"], tolerance: float = 1.0) -> None:
-        """Raise InputError when a box names an image that is not there, or leaves its image by over ``tolerance`` pixels.
+        """Raise InputError when a box's image is not there, or a box leaves its image by over ``tolerance`` pixels.
 
         ``image_sizes`` is (n_images, 2): width, height in pixels.
         """

@@ -26,7 +26,7 @@ COLUMNS = [
         "key": "performance_gap",
         "title": "Gap",
         "format": "two",
-        "help": "Performance gap: how much class accuracies differ between images with and without it, summed over classes",
+        "help": "Performance gap: how much class accuracies differ with and without it, summed over classes",
     },
     {
         "key": "influence",

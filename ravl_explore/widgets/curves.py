@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from ravl_explore.plots.curves import curves
 from ravl_explore.training import History, StepRecord
-from ravl_explore.widgets.figure import LiveFigure
+from ravl_explore.widgets.figure import LOOKING, LiveFigure
 
 KEPT_RUNS = 2
 
@@ -33,6 +33,7 @@ class Curves(ipywidgets.VBox):
     >>> view.finish()
     >>> len(view.history.records)
     2
+    >>> view.close()
     """
 
     def __init__(self, *, height: int = 420) -> None:
@@ -40,9 +41,8 @@ class Curves(ipywidgets.VBox):
         self._records: list[StepRecord] = []
         self._title, self._n_steps = "", 1
         self._previous: list[tuple[str, History]] = []
-        self.figure = LiveFigure(curves(History()), height=height)
-        self._caption = ipywidgets.HTML()
-        super().__init__([self._caption, self.figure.frame], layout=ipywidgets.Layout(width="100%"))
+        self.figure = LiveFigure(curves(History()), height=height, tools=LOOKING)
+        super().__init__([self.figure.frame], layout=ipywidgets.Layout(width="100%"))
 
     @property
     def history(self) -> History:
@@ -51,8 +51,46 @@ class Curves(ipywidgets.VBox):
             return History(tuple(self._records))
 
     def start(self, n_steps: int, title: str = "") -> None:
-        """Begin a run of ``n_steps``; the one before stays as a faint line."""
+        """Begin a run of ``n_steps``; the one before, if it has any step, stays as a faint line."""
         with self._guard:
-            self._shelve()
+            if self._records:
+                self._previous.append((self._title or "earlier run", History(tuple(self._records))))
+                del self._previous[:-KEPT_RUNS]
             self._records, self._title, self._n_steps = [], title, n_steps
-        self.figure.draw(self._figure, reset=("zoom",))
+        self.figure.draw(self._figure, reset=("zoom", "legend"))
+
+    def append(self, record: StepRecord) -> None:
+        """Take one step; it is drawn soon."""
+        with self._guard:
+            self._records.append(record)
+        self.figure.draw(self._figure)
+
+    def finish(self) -> None:
+        """Draw everything now and send the whole state: reloads and saved notebooks then show these curves."""
+        self.figure.draw(self._figure)
+        self.figure.resync()
+
+    def show(self, history: History, title: str = "") -> None:
+        """Show a finished run at once; the one before stays as a faint line."""
+        self.start(history.records[-1].n_steps if history.records else 1, title)
+        with self._guard:
+            self._records = list(history.records)
+        self.finish()
+
+    def clear(self) -> None:
+        """Forget every run."""
+        with self._guard:
+            self._records, self._previous, self._title, self._n_steps = [], [], "", 1
+        self.finish()
+
+    def close(self) -> None:
+        """Free the figure, here and in the browser."""
+        if hasattr(self, "figure"):  # ipywidgets also closes what failed while it was made
+            self.figure.close()
+        super().close()
+
+    def _figure(self) -> go.Figure:
+        with self._guard:
+            history, previous = History(tuple(self._records)), tuple(self._previous)
+            n_steps, title = self._n_steps, self._title
+        return curves(history, previous, n_steps=n_steps, title=title)

@@ -86,14 +86,14 @@ class Explorer(widgets.VBox):
 
         self._findings = _section(
             "1 · Which regions mislead the model?",
+            self.table,
             widgets.HBox(
                 [
-                    widgets.Box([self.map], layout=widgets.Layout(flex="3 1 520px", min_width="0")),
-                    widgets.Box([self.table], layout=widgets.Layout(flex="2 1 420px", min_width="0")),
+                    widgets.Box([self.map], layout=widgets.Layout(flex="1 1 480px", min_width="0")),
+                    widgets.Box([self._crops_box], layout=widgets.Layout(flex="1 1 420px", min_width="0")),
                 ],
-                layout=widgets.Layout(width="100%", flex_flow="row wrap", grid_gap="12px"),
+                layout=widgets.Layout(width="100%", flex_flow="row wrap", grid_gap="16px", margin="10px 0 0 0"),
             ),
-            self._crops_box,
         )
         self._mitigation = _section("2 · Remove the shortcut", self.panel)
         self._outcome = _section("3 · Before and after", self.comparison_widget)
@@ -103,7 +103,9 @@ class Explorer(widgets.VBox):
             [self.model, self.data, self.proposer, self.clusterer],
             layout=widgets.Layout(width="100%", flex_flow="row wrap", grid_gap="12px"),
         )
-        start = widgets.HBox([self.run_button, self.progress], layout=widgets.Layout(margin="8px 0", align_items="center"))
+        start = widgets.HBox(
+            [self.run_button, self.progress], layout=widgets.Layout(margin="8px 0", align_items="center")
+        )
         super().__init__(
             [menus, start, self.message, self._findings, self._mitigation, self._outcome],
             layout=widgets.Layout(width="100%"),
@@ -135,6 +137,12 @@ class Explorer(widgets.VBox):
         """Block until all work that was started has ended."""
         wait_for_jobs()
 
+    def _on_run(self, _: Any) -> None:
+        try:
+            self.run()
+        except Exception as error:
+            self.message.fail(error)
+
     def _discover(self, progress: Progress) -> tuple[Any, ...]:
         report(progress, 0, 0, "Loading the model")
         model, data, proposer = self.model.make(), self.data.make(), self.proposer.make()
@@ -163,7 +171,9 @@ class Explorer(widgets.VBox):
         if layout_name == "PCA":
             self._start_umap(discovery)
 
-    def _show_findings(self, discovery: Discovery, data: ImageTextDataset, layout: np.ndarray, layout_name: str) -> None:
+    def _show_findings(
+        self, discovery: Discovery, data: ImageTextDataset, layout: np.ndarray, layout_name: str
+    ) -> None:
         source = DiscoverySource(discovery, data)
         if self.crops is None:
             self.crops = CropGallery(source)
@@ -267,7 +277,7 @@ def _summary(discovery: Discovery) -> str:
         return line + f"No cluster looks like a shortcut: {discovery.why_none()}."
     best = discovery.best
     return line + (
-        f"{len(discovery.features)} of {len(discovery.clusters)} clusters were kept; the first, cluster {best.cluster}, "
+        f"{len(discovery.features)} of {len(discovery.clusters)} clusters kept; the first, cluster {best.cluster}, "
         f"pulls towards {best.attribute}. Look at its crops: does it belong to the class?"
     )
 

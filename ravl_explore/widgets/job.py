@@ -38,7 +38,10 @@ class Job:
     """
 
     def __init__(
-        self, work: Callable[[Progress], Any], on_progress: Progress | None = None, on_end: Callable[[Job], None] | None = None
+        self,
+        work: Callable[[Progress], Any],
+        on_progress: Progress | None = None,
+        on_end: Callable[[Job], None] | None = None,
     ) -> None:
         self._work, self._on_progress, self._on_end = work, on_progress, on_end
         self._stop = threading.Event()
@@ -111,7 +114,9 @@ class ProgressLine(widgets.HBox):
         self._cancel.on_click(lambda _: self._on_cancel())
         self._job: Job | None = None
         self._stage, self._stage_started = "", 0.0
-        super().__init__([self._bar, self._text, self._cancel], layout=widgets.Layout(visibility="hidden", height="36px"))
+        super().__init__(
+            [self._bar, self._text, self._cancel], layout=widgets.Layout(visibility="hidden", height="36px")
+        )
 
     def run(self, work: Callable[[Progress], Any], on_end: Callable[[Job], None], title: str) -> Job:
         """Start ``work`` as a job and show it here until it ends."""

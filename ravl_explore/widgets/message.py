@@ -38,4 +38,6 @@ class Message(widgets.HTML):
 
     def _show(self, text: str, style: str, role: str) -> None:
         self._text = text
-        self.value = f'<div role="{role}" style="{_STYLES[style]};line-height:1.5">{html.escape(text)}</div>' if text else ""
+        self.value = (
+            f'<div role="{role}" style="{_STYLES[style]};line-height:1.5">{html.escape(text)}</div>' if text else ""
+        )

@@ -10,8 +10,8 @@ import ipywidgets as widgets
 
 from ravl_explore import data as data_sources
 from ravl_explore import objectives
-from ravl_explore.comparison import Comparison, compare
 from ravl_explore.assignment import assign
+from ravl_explore.comparison import Comparison, compare
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import Discovery, SpuriousFeature
 from ravl_explore.errors import InputError
@@ -69,9 +69,7 @@ class MitigationPanel(widgets.VBox):
             layout=widgets.Layout(width="100%", margin="2px 0 6px 0"),
         )
         self.objective = PartMenu("Objective", choices(objectives))
-        self.train_data = PartMenu(
-            "Fine-tune on", choices(data_sources), train_data, preferred="Demo: garments, train"
-        )
+        self.train_data = PartMenu("Fine-tune on", choices(data_sources), train_data, preferred="Demo: garments, train")
         self.test_data = PartMenu("Compare on", choices(data_sources), test_data, preferred="Demo: garments, test")
         self.epochs = widgets.BoundedIntText(defaults.epochs, 1, 1000, description="Epochs", layout=FIELD, style=LABEL)
         self.learning_rate = widgets.FloatText(
@@ -141,9 +139,7 @@ class MitigationPanel(widgets.VBox):
         if not features:
             raise InputError("at least one cluster to suppress", "none", "Pick one in the list.")
         objective: Objective = self.objective.make()
-        settings = TrainingSettings(
-            self.epochs.value, self.learning_rate.value, self.batch_size.value, self.seed.value
-        )
+        settings = TrainingSettings(self.epochs.value, self.learning_rate.value, self.batch_size.value, self.seed.value)
         self._stop.clear()
         self._resume.set()
         self.message.say("")
@@ -166,7 +162,7 @@ class MitigationPanel(widgets.VBox):
             )
             self._train(run, objective.name, progress)
             self.mitigation = run.result()
-            return self.mitigation, self._compare(model, features, proposer, self.mitigation, progress)
+            return self.mitigation, self._before_and_after(model, features, proposer, self.mitigation, progress)
 
         self._job = self.progress.run(work, self._on_end, "Preparing")
         self._refresh()
@@ -206,7 +202,7 @@ class MitigationPanel(widgets.VBox):
             if started:
                 self.curves.finish()
 
-    def _compare(
+    def _before_and_after(
         self,
         model: VisionLanguageModel,
         features: tuple[SpuriousFeature, ...],
@@ -237,7 +233,9 @@ class MitigationPanel(widgets.VBox):
             self.message.fail(job.error)
         elif job.cancelled:
             trained = self.mitigation is not None and bool(self.mitigation.history.records)
-            self.message.say("Cancelled. " + ("What was trained so far is kept." if trained else "Nothing was trained."))
+            self.message.say(
+                "Cancelled. " + ("What was trained so far is kept." if trained else "Nothing was trained.")
+            )
         else:
             mitigation, comparison = job.result
             steps = len(mitigation.history.records)

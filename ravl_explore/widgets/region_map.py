@@ -1,35 +1,257 @@
-"""RegionMap: the map of all regions; lasso, box or click gives a selection."""
+"""RegionMap: the map of all regions; a lasso, a box or a click gives a selection."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterable
+
 import ipywidgets
 import numpy as np
+import plotly.graph_objects as go
 import traitlets
+from jaxtyping import Bool, Float, Int
 
 from ravl_explore.discovery import Discovery
+from ravl_explore.errors import InputError
+from ravl_explore.plots.categories import COLOR_BY, categories
+from ravl_explore.plots.region_map import drawn_regions, region_map
+from ravl_explore.widgets.figure import LiveFigure
+from ravl_explore.widgets.points import PointsEvent, inside_polygon
+
+TIP = "Lasso or click points, or pick a row in the table"
+HELP = "Draw around points, or click one; Shift adds to the selection, a double click clears it."
+EMPTY_TIP = "The map appears here after a search"
 
 
 class RegionMap(ipywidgets.VBox):
-    """The regions of a discovery as points; API (being written):
+    """Every region as a point, coloured by what you ask about; select by lasso, box or click, or from Python.
 
-    ``RegionMap(discovery=None, xy=None, layout_name="PCA", height=520)``
-
-    Traits to observe
-    -----------------
-    selection : tuple of int, region indices in rising order; one notification per gesture
-    selection_source : str, "lasso", "box", "click", "clear" or what ``select(source=)`` was given
-    color_by : one of plots.region_map.COLOR_BY
+    Attributes
+    ----------
+    selection : tuple of int
+        Selected regions in rising order; observers hear of it once per gesture.
+    selection_source : str
+        Who made the selection: "lasso", "box", "click", "clear", or what ``select(source=...)`` was given. It is set
+        before ``selection``, so an observer of ``selection`` may read it.
+    color_by : str
+        One of ``ravl_explore.plots.categories.COLOR_BY``; the menu above the map shows the same.
     hovered : int or None
+        The region under the mouse.
 
-    Methods (any thread)
-    --------------------
-    show(discovery, xy, layout_name="PCA")    new content, selection cleared
-    set_layout(xy, layout_name)               other places for the same points; keeps colours and selection
-    select(region_index, source="python")     highlight; observers are told once; () clears
-    clear()                                   select nothing
-    selected_images -> ndarray                images of the selected regions
-    close()                                   frees both the figure's and the own comm
+    Notes
+    -----
+    Every method may be called from any thread. Observers of a gesture run on the thread that received it.
     """
 
-    selection = traitlets.Tuple(())
-    color_by = traitlets.Unicode("cluster")
+    selection = traitlets.Tuple(default_value=())
+    selection_source = traitlets.Unicode("")
+    color_by = traitlets.Enum(COLOR_BY, default_value="cluster")
+    hovered = traitlets.Int(None, allow_none=True)
+
+    def __init__(
+        self,
+        discovery: Discovery | None = None,
+        xy: Float[np.ndarray, "n_regions 2"] | None = None,
+        layout_name: str = "PCA",
+        *,
+        height: int = 520,
+    ) -> None:
+        self._guard = threading.RLock()
+        self._discovery: Discovery | None = None
+        self._xy: np.ndarray | None = None
+        self._layout_name = layout_name
+        self._drawn = np.zeros(0, np.int64)
+        self._marked: int | None = None
+        self._quiet = False
+        self.figure = LiveFigure(_blank(), height=height)
+        self._menu = ipywidgets.Dropdown(
+            options=[(name[0].upper() + name[1:], name) for name in COLOR_BY],
+            description="Colour by",
+            style={"description_width": "initial"},
+            layout=ipywidgets.Layout(width="230px"),
+        )
+        self._status = ipywidgets.HTML(layout=ipywidgets.Layout(flex="1 1 200px", min_width="0", margin="0 8px"))
+        self._clear = ipywidgets.Button(
+            description="Clear selection",
+            icon="times",
+            disabled=True,
+            layout=ipywidgets.Layout(width="130px", flex="0 0 auto"),
+        )
+        top = ipywidgets.HBox(
+            [self._menu, self._status, self._clear],
+            layout=ipywidgets.Layout(align_items="center", flex_flow="row wrap", width="100%"),
+        )
+        super().__init__([top, self.figure.frame], layout=ipywidgets.Layout(width="100%"))
+        traitlets.link((self, "color_by"), (self._menu, "value"))
+        self.observe(self._recolour, "color_by")
+        self.observe(self._reselect, "selection")
+        self._clear.on_click(lambda _: self.clear())
+        self.figure.on_points(self._on_points)
+        self._write_status()
+        if discovery is not None and xy is not None:
+            self.show(discovery, xy, layout_name)
+
+    # What to show
+
+    def show(self, discovery: Discovery, xy: Float[np.ndarray, "n_regions 2"], layout_name: str = "PCA") -> None:
+        """Show another discovery; the selection and the user's zoom are forgotten, the way of colouring stays."""
+        figure = region_map(discovery, xy, self.color_by, layout_name=layout_name)
+        with self._guard:
+            self._discovery, self._xy, self._layout_name = discovery, np.asarray(xy, dtype=np.float32), layout_name
+            self._drawn, self._marked = drawn_regions(discovery), None
+            self._set_selection((), "clear", redraw=False)
+        self.figure.draw(figure, reset=("zoom", "legend", "outline"))
+        self.figure.flush()
+        self._write_status()
+
+    def set_layout(self, xy: Float[np.ndarray, "n_regions 2"], layout_name: str) -> None:
+        """Move the points to other places; colours, hidden entries and the selection stay."""
+        with self._guard:
+            discovery = self._shown()
+            if np.shape(xy) != (len(discovery.clustering.labels), 2):
+                raise InputError("one point per region", f"shape {np.shape(xy)}", "Lay out the embeddings shown here.")
+            self._xy, self._layout_name = np.asarray(xy, dtype=np.float32), layout_name
+        self._redraw("zoom", "outline")
+
+    # Selection
+
+    def select(self, region_index: Iterable[int] | Int[np.ndarray, " n"], source: str = "python") -> None:
+        """Highlight regions, as if the user had; observers of ``selection`` hear of it once, and only of a change."""
+        rows = np.unique(np.asarray(list(region_index) if not isinstance(region_index, np.ndarray) else region_index))
+        if rows.size and (rows.dtype.kind not in "iu" or rows[0] < 0 or rows[-1] >= self._n_regions):
+            raise InputError(
+                f"region indices from 0 to {self._n_regions - 1}", f"{rows[:3]}", "See Discovery.clusters."
+            )
+        self._set_selection(tuple(rows.tolist()), source)
+
+    def mark(self, region: int | None) -> None:
+        """Put a ring around one region, such as the crop being looked at; None takes it away."""
+        if region is not None and not 0 <= region < self._n_regions:
+            raise InputError(f"a region from 0 to {self._n_regions - 1}", f"{region}", "See Discovery.clusters.")
+        with self._guard:
+            changed, self._marked = region != self._marked, region
+        if changed:
+            self._redraw()
+
+    def clear(self) -> None:
+        """Select nothing."""
+        self._set_selection((), "clear")
+
+    @property
+    def selected_images(self) -> Int[np.ndarray, " n"]:
+        """The images of the selected regions, in rising order."""
+        if not self.selection:
+            return np.zeros(0, np.int64)
+        return np.unique(self._shown().scores.embeddings.regions.image_index[np.asarray(self.selection)])
+
+    def close(self) -> None:
+        """Free the figure, here and in the browser."""
+        if hasattr(self, "figure"):  # ipywidgets also closes what failed while it was made
+            self.figure.close()
+        super().close()
+
+    @property
+    def _n_regions(self) -> int:
+        return 0 if self._discovery is None else len(self._discovery.clustering.labels)
+
+    def _shown(self) -> Discovery:
+        if self._discovery is None:
+            raise InputError("a map that shows a discovery", "an empty one", "Call show(discovery, xy) first.")
+        return self._discovery
+
+    def _set_selection(self, rows: tuple[int, ...], source: str, redraw: bool = True) -> None:
+        with self._guard:
+            self._quiet = not redraw
+            try:
+                self.selection_source = source
+                self.selection = rows
+            finally:
+                self._quiet = False
+
+    def _reselect(self, change: dict) -> None:
+        if not self._quiet:
+            drawn_by_hand = self.selection_source in ("lasso", "box", "click")
+            self._redraw(*(() if drawn_by_hand else ("outline",)))
+            self._write_status()
+
+    def _recolour(self, change: dict) -> None:
+        self._redraw("legend", "outline")
+
+    def _redraw(self, *reset: str) -> None:
+        if self._discovery is not None:
+            self.figure.draw(self._make, reset=reset)
+
+    def _make(self) -> go.Figure:
+        with self._guard:
+            discovery, xy, selection = self._shown(), self._xy, np.asarray(self.selection, dtype=np.int64)
+            color_by, layout_name, marked = self.color_by, self._layout_name, self._marked
+        assert xy is not None
+        return region_map(discovery, xy, color_by, selection, layout_name=layout_name, marked=marked)
+
+    # Gestures
+
+    def _on_points(self, event: PointsEvent) -> None:
+        with self._guard:
+            if self._discovery is None:
+                return
+            if event.kind in ("hover", "unhover"):
+                regions = self._regions_of(event)
+                self.hovered = int(regions[0]) if event.kind == "hover" and len(regions) else None
+            elif event.kind == "deselected":
+                self._set_selection((), "clear")
+            else:
+                self._set_selection(tuple(self._regions_in(event).tolist()), event.tool)
+
+    def _regions_of(self, event: PointsEvent) -> np.ndarray:
+        traces = self.figure.data
+        return np.array(
+            [traces[t].customdata[p] for t, p in zip(event.traces.tolist(), event.points.tolist(), strict=True)],
+            np.int64,
+        )
+
+    def _regions_in(self, event: PointsEvent) -> np.ndarray:
+        """Selected regions: of those drawn, what the browser says; of the others, what lies inside the outline."""
+        said = np.unique(self._regions_of(event))
+        others = np.setdiff1d(np.arange(self._n_regions), self._drawn)
+        if not len(others):
+            return said
+        before = np.intersect1d(np.asarray(self.selection, dtype=np.int64), others)
+        if event.polygon is None or self._xy is None:
+            return np.union1d(said, before) if np.isin(self.selection, said).any() else said
+        shown = ~self._hidden()
+        inside = inside_polygon(self._xy, event.polygon) & shown
+        hits = others[inside[others]]
+        drawn_inside = self._drawn[inside[self._drawn]]
+        if np.setdiff1d(said, drawn_inside).size:  # points outside this outline: it was added with shift
+            hits = np.union1d(before, hits)
+        elif (
+            np.setdiff1d(drawn_inside, said).size > len(drawn_inside) // 2
+        ):  # most inside left out: taken away with alt
+            hits = np.setdiff1d(before, hits)
+        return np.union1d(said, hits)
+
+    def _hidden(self) -> Bool[np.ndarray, " n_regions"]:
+        """Regions whose legend entry the user switched off."""
+        groups = categories(self._shown(), self.color_by)
+        entries = [self.figure.data[trace].meta["entry"] for trace in self.figure.hidden_traces()]
+        return np.isin(groups.codes, entries)
+
+    def _write_status(self) -> None:
+        n = len(self.selection)
+        if self._discovery is None:
+            text = EMPTY_TIP
+        elif n:
+            images = len(self.selected_images)
+            text = f"<b>{n:,}</b> region{'s' * (n > 1)} selected · <b>{images:,}</b> image{'s' * (images > 1)}"
+        else:
+            text = TIP
+        style = "white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
+        self._status.value = f'<div style="{style}" title="{HELP}" aria-live="polite">{text}</div>'
+        self._clear.disabled = not n
+        self._menu.disabled = self._discovery is None
+
+
+def _blank() -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
+    return figure

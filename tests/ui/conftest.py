@@ -239,8 +239,8 @@ class OpenNotebook:
         return self.page.locator(".jupyter-widgets").count()
 
     def cell_output(self, index: int) -> Locator:
-        """The output area of a cell, counted from 0."""
-        return self.page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".jp-OutputArea").first
+        """The outputs of a cell, counted from 0, without their prompts: one, or take ``.nth(i)``."""
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".jp-OutputArea-output")
 
     def kernel_id(self) -> str:
         """The id of the kernel that the page is attached to."""
@@ -324,16 +324,19 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def browser(pytestconfig: pytest.Config) -> Iterator[Browser]:
     """Chromium, headless, drawing in software; without one the run fails in CI and skips these tests elsewhere."""
 
+    capture: Any = pytestconfig.pluginmanager.getplugin("capturemanager")
+
     def say(line: str) -> None:
-        with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        with capture.global_and_fixture_disabled():
             print(f"\n{line}", file=sys.stderr, flush=True)
 
+    path, problem = None, ""
     try:
         path = obtain_browser(say)
     except BrowserUnavailable as error:
-        if in_ci():
-            pytest.fail(f"CI needs a browser: {error}", pytrace=False)
-        pytest.skip(f"no browser: {error}")
+        problem = str(error)
+    if path is None:
+        (pytest.fail if in_ci() else pytest.skip)(f"no browser: {problem}")
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=list(BROWSER_ARGUMENTS))
         yield started
@@ -341,7 +344,7 @@ def browser(pytestconfig: pytest.Config) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def notebook(lab: Lab, browser: Browser, request: pytest.FixtureRequest) -> Iterator[NotebookFactory]:
+def notebook(browser: Browser, lab: Lab, request: pytest.FixtureRequest) -> Iterator[NotebookFactory]:
     """A function ``notebook(*cells, name=None, size=(1600, 1000), theme="light") -> OpenNotebook``.
 
     Each cell is the source of a code cell; a single argument that is a path copies a notebook file instead. The page

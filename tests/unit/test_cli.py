@@ -28,7 +28,7 @@ client = BlockingKernelClient(connection_file=sys.argv[1])
 client.load_connection_file()
 client.start_channels()
 client.wait_for_ready(60)
-asked = {"python": "__import__('sys').executable", "package": "__import__('ravl_explore').__file__"}
+asked = {"python": "__import__('sys').prefix", "package": "__import__('ravl_explore').__file__"}
 reply = client.execute_interactive("", user_expressions=asked, timeout=60)
 print(*(reply["content"]["user_expressions"][name]["data"]["text/plain"] for name in asked))
 client.stop_channels()
@@ -178,7 +178,7 @@ def test_the_command_by_its_path_serves_a_kernel_that_has_the_package(served: Se
     asked = subprocess.run(
         [sys.executable, "-c", ASK_KERNEL, connection], capture_output=True, text=True, timeout=120, check=False
     )
-    assert asked.stdout.split() == [repr(sys.executable), repr(str(lab.PACKAGE / "__init__.py"))], asked.stderr
+    assert asked.stdout.split() == [repr(sys.prefix), repr(str(lab.PACKAGE / "__init__.py"))], asked.stderr
     served.ask("DELETE", f"api/kernels/{kernel['id']}")
     served.process.send_signal(signal.SIGTERM)
     served.process.wait(timeout=30)

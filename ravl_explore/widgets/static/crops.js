@@ -5,7 +5,7 @@ const EMPTY = "Select points in the map or a row of the table to see their crops
 const SLOW = "Waiting for the kernel. If it was stopped, run this cell again.";
 const PLACEHOLDERS_AFTER = 150; // ms; a quicker answer replaces the old page without a flash
 const NOTICE_AFTER = 4000; // ms
-const IMAGE_HEIGHT = 320; // px at most, so that the facts under the image stay in view
+const IMAGE_HEIGHT = 300; // px at most, so that the facts under the image stay in view
 
 function h(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -226,7 +226,7 @@ function render({ model, el }) {
     if (!moves[event.key]) return;
     event.preventDefault();
     event.stopPropagation();
-    moves[event.key]();
+    if (!pages.waiting() || event.key.startsWith("Page")) moves[event.key](); // a held arrow waits for the next page
   }
 
   function move(index) {
@@ -302,6 +302,7 @@ function render({ model, el }) {
     grid.scrollTop = 0;
     activate(focusOn === null ? Math.max(0, hadFocus ? find(region) : -1, find(selected)) : focusOn === 0 ? 0 : items.length - 1);
     if (hadFocus || focusOn !== null) (tiles()[active] ?? grid).focus();
+    if (focusOn !== null && opened) select(active, true);
     focusOn = null;
   }
 

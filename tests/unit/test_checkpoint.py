@@ -1,0 +1,275 @@
+"""Checkpoint opens CLIP ResNets as found on disks, says what is wrong with others, and never runs their code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import ravl_explore as rx
+from ravl_explore.errors import ModelError
+from ravl_explore.mitigation import Mitigation
+from ravl_explore.models.checkpoint import Checkpoint, infer_config
+from ravl_explore.objectives import Standard
+from ravl_explore.training import History, TrainingSettings
+
+PIXELS = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+BOXES = torch.tensor([[0, 0, 0, 32, 32], [1, 5, 6, 60, 61]], dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def weights(model: Any) -> dict[str, torch.Tensor]:
+    return {key: value.clone() for key, value in model.state_dict.items()}
+
+
+def embeddings(model: Any) -> list[torch.Tensor]:
+    with torch.no_grad():
+        return [*model.encode(PIXELS, BOXES), model.embed_text(["a cat", "the dog"])]
+
+
+def same(one: Any, other: Any, tolerance: float = 1e-6) -> bool:
+    pairs = zip(embeddings(one), embeddings(other), strict=True)
+    return all(torch.allclose(a, b, rtol=0, atol=tolerance) for a, b in pairs)
+
+
+WRAPPED: dict[str, Callable[[dict], Any]] = {
+    "plain": lambda w: w,
+    "state_dict": lambda w: {"epoch": 3, "state_dict": w, "best_loss": 0.5},
+    "model": lambda w: {"model": w},
+    "model_state_dict": lambda w: {"model_state_dict": w, "optimizer_state_dict": {"lr": 1}},
+    "data_parallel": lambda w: {"state_dict": {f"module.{key}": value for key, value in w.items()}},
+    "openai_numbers": lambda w: w | {name: torch.tensor(24) for name in ("context_length", "vocab_size")},
+    "without_batch_counts": lambda w: {key: value for key, value in w.items() if "num_batches" not in key},
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED.keys())
+@pytest.mark.parametrize("suffix", [".pt", ".pth"])
+def test_pytorch_files(tmp_path: Path, model: Any, weights: dict, wrap: Callable, suffix: str) -> None:
+    torch.save(wrap(weights), tmp_path / f"mine{suffix}")
+    opened = Checkpoint(tmp_path / f"mine{suffix}")
+    assert opened.name == "mine" and opened.image_size == 64 and opened.dim == 32
+    assert same(opened, model)
+
+
+def test_safetensors_files(tmp_path: Path, model: Any, weights: dict) -> None:
+    save_file(weights, tmp_path / "mine.safetensors")
+    assert same(Checkpoint(str(tmp_path / "mine.safetensors")), model)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_become_float32(tmp_path: Path, model: Any, weights: dict, kind: torch.dtype) -> None:
+    torch.save({k: v.to(kind) if v.is_floating_point() else v for k, v in weights.items()}, tmp_path / "half.pt")
+    opened = Checkpoint(tmp_path / "half.pt")
+    assert {value.dtype for value in opened.state_dict.values()} == {torch.float32, torch.int64}
+    assert same(opened, model, {torch.float16: 1e-2, torch.bfloat16: 5e-2, torch.float64: 1e-6}[kind])
+
+
+def test_the_file_may_be_overwritten_while_the_model_is_open(tmp_path: Path, model: Any, weights: dict) -> None:
+    save_file(weights, tmp_path / "mine.safetensors")
+    opened = Checkpoint(tmp_path / "mine.safetensors")
+    save_file({key: torch.zeros_like(value) for key, value in weights.items()}, tmp_path / "mine.safetensors")
+    assert same(opened, model)
+
+
+# --- architecture -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("image_size", [64, 96])
+def test_architecture_is_read_off_the_shapes(make_clip: Callable[..., Any], image_size: int) -> None:
+    config = infer_config(make_clip(image_size=image_size).state_dict(), "x")
+    assert config["embed_dim"] == 32
+    assert config["vision_cfg"] == {
+        "image_size": image_size,
+        "layers": [1, 1, 1, 1],
+        "width": 8,
+        "patch_size": None,
+        "head_width": 64,
+    }
+    assert config["text_cfg"] == {"context_length": 24, "vocab_size": 2514, "width": 64, "heads": 2, "layers": 1}
+
+
+def published(name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """open_clip's configuration of a published model, and weights of its shapes without any memory."""
+    config = open_clip.get_model_config(name)
+    assert config is not None
+    with torch.device("meta"):
+        clip = open_clip.CLIP(
+            config["embed_dim"],
+            open_clip.CLIPVisionCfg(**config["vision_cfg"]),
+            open_clip.CLIPTextCfg(**config["text_cfg"]),
+        )
+    return config, clip.state_dict()
+
+
+@pytest.mark.parametrize("name", ["RN50-quickgelu", "RN101-quickgelu", "RN50x4-quickgelu"])
+def test_published_resnets_are_recognised(name: str) -> None:
+    config, weights = published(name)
+    found = infer_config(weights, "x")
+    assert found["embed_dim"] == config["embed_dim"]
+    assert found["quick_gelu"] is config["quick_gelu"] is True
+    for part in ("vision_cfg", "text_cfg"):
+        assert {key: found[part][key] for key in config[part]} == config[part]
+
+
+def test_published_activation_is_used_and_may_be_chosen(
+    tmp_path: Path, make_clip: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text tower wider than the demo's is QuickGELU's unless the caller says otherwise; no shape tells."""
+    torch.save(make_clip(text_width=128).state_dict(), tmp_path / "wide.pt")
+    unlike = [make_activation(Checkpoint(tmp_path / "wide.pt", quick_gelu=choice)) for choice in (None, True, False)]
+    assert unlike == ["QuickGELU", "QuickGELU", "GELU"]
+    torch.save(make_clip().state_dict(), tmp_path / "demo.pt")
+    assert make_activation(Checkpoint(tmp_path / "demo.pt")) == "GELU"
+
+
+def make_activation(model: Any) -> str:
+    return type(model._clip.transformer.resblocks[0].mlp.gelu).__name__
+
+
+# --- what is no checkpoint --------------------------------------------------------------------------------------------
+
+
+def refused(path: Path, *told: str) -> None:
+    """The file is refused with a message that names it and says all of ``told``."""
+    with pytest.raises(ModelError) as raised:
+        Checkpoint(path)
+    assert all(part and part in str(raised.value) for part in (str(path), *told)), str(raised.value)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    refused(tmp_path / "missing.pt", "no such file")
+    refused(tmp_path, "no such file")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".safetensors"])
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"<html></html>", b"\x80\x02", b"PK\x03\x04cut", bytes(64)])
+def test_not_a_checkpoint(tmp_path: Path, content: bytes, suffix: str) -> None:
+    path = tmp_path / f"file{suffix}"
+    path.write_bytes(content)
+    refused(path, "checkpoint")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
+def test_truncated(tmp_path: Path, weights: dict, suffix: str, share: float) -> None:
+    path = tmp_path / f"cut{suffix}"
+    (torch.save if suffix == ".pt" else save_file)(weights, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    refused(path)
+
+
+def test_damaged_bytes_never_escape_as_another_error(tmp_path: Path) -> None:
+    """torch.load answers damage with IndexError, AssertionError, struct.error and more; the user gets a ModelError."""
+    path = tmp_path / "damaged.pt"
+    torch.save({"a": torch.ones(3)}, path, _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 3):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x15]) + whole[at + 1 :])
+        refused(path)
+
+
+@pytest.mark.parametrize("content", [{}, [1, 2], {"lr": 0.1}, {"a": torch.ones(2), "b": "text"}, torch.ones(2)])
+def test_no_dictionary_of_tensors(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "other.pt")
+    refused(tmp_path / "other.pt", "dictionary of tensors")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "visual.layer4.0.conv3.weight",
+        "visual.attnpool.positional_embedding",
+        "ln_final.weight",
+        "text_projection",
+        "positional_embedding",
+        "token_embedding.weight",
+        "transformer.resblocks.0.ln_1.bias",
+        "logit_scale",
+    ],
+)
+def test_a_missing_weight_is_named(tmp_path: Path, weights: dict, key: str) -> None:
+    torch.save({name: value for name, value in weights.items() if name != key}, tmp_path / "part.pt")
+    refused(tmp_path / "part.pt", key)
+
+
+def test_an_unexpected_weight_is_named(tmp_path: Path, weights: dict) -> None:
+    torch.save(weights | {"head.weight": torch.ones(2)}, tmp_path / "more.pt")
+    refused(tmp_path / "more.pt", "unexpected head.weight", "missing none")
+
+
+def test_a_weight_of_another_shape_is_named(tmp_path: Path, weights: dict) -> None:
+    torch.save(weights | {"visual.conv2.weight": torch.ones(2, 2)}, tmp_path / "bent.pt")
+    refused(tmp_path / "bent.pt", "visual.conv2.weight")
+
+
+def test_a_vit_is_told_apart(tmp_path: Path, weights: dict) -> None:
+    vit = {key: value for key, value in weights.items() if not key.startswith("visual.")}
+    torch.save(vit | {"visual.class_embedding": torch.ones(8), "visual.proj": torch.ones(8, 8)}, tmp_path / "vit.pt")
+    refused(tmp_path / "vit.pt", "ViT")
+
+
+def test_another_vocabulary(tmp_path: Path, weights: dict) -> None:
+    torch.save(weights | {"token_embedding.weight": torch.ones(77, 64)}, tmp_path / "words.pt")
+    refused(tmp_path / "words.pt", "49408", "77")
+
+
+# --- pickled code -----------------------------------------------------------------------------------------------------
+
+
+class Touch:
+    """Unpickling this creates a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.open, (str(self.path), os.O_CREAT | os.O_WRONLY)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin"])
+@pytest.mark.parametrize("how", ["zip", "legacy", "pickle"])
+def test_pickled_code_is_refused_and_not_run(tmp_path: Path, weights: dict, how: str, suffix: str) -> None:
+    touched, path = tmp_path / "touched", tmp_path / f"evil{suffix}"
+    content = weights | {"x": Touch(touched)}
+    if how == "pickle":
+        path.write_bytes(pickle.dumps(Touch(touched)))
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=how == "zip")
+    refused(path, "holds pickled code", "it was not run")
+    assert not touched.exists()
+    pickle.loads(pickle.dumps(Touch(touched)))
+    assert touched.exists(), "the bait works"
+
+
+def test_a_pickled_model_is_refused_as_code(tmp_path: Path, make_clip: Callable[..., Any]) -> None:
+    torch.save(make_clip(), tmp_path / "whole.pt")
+    refused(tmp_path / "whole.pt", "holds pickled code")
+
+
+# --- round trip -------------------------------------------------------------------------------------------------------
+
+
+def test_a_saved_mitigation_opens_as_a_checkpoint(tmp_path: Path, make_model: Callable[..., Any]) -> None:
+    new = make_model(3)
+    new.visual.to(memory_format=torch.channels_last)  # as in the demo: not contiguous
+    mitigation = Mitigation(new, History(), Standard(), TrainingSettings(), (), True)
+    opened = Checkpoint(rx.save(mitigation, tmp_path / "new.safetensors"))
+    assert same(opened, new)
+    for key, value in new.state_dict.items():
+        assert opened.state_dict[key].shape == value.shape and torch.equal(opened.state_dict[key], value), key
+
+
+def test_scalars_keep_their_shape_on_disk(tmp_path: Path, model: Any) -> None:
+    from safetensors.torch import load_file
+
+    path = rx.save(Mitigation(model, History(), Standard(), TrainingSettings(), (), True), tmp_path / "x.safetensors")
+    assert load_file(path)["logit_scale"].shape == ()

@@ -1,0 +1,194 @@
+"""mitigate() gives a new model and leaves the old one as it was, in one go or step by step, with the same result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import ravl_explore as rx
+from ravl_explore.assignment import assign
+from ravl_explore.errors import Cancelled, DataError, InputError
+from ravl_explore.evaluation import evaluate
+from ravl_explore.mitigation import MitigationRun, mitigate
+from ravl_explore.objectives import CounterfactualRegions, RegionAware, Standard
+from ravl_explore.regions import Grid
+from ravl_explore.training import StepRecord
+
+QUICK: dict[str, Any] = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "seed": 0}
+
+
+@pytest.fixture
+def data(make_data: Callable[..., Any]) -> Any:
+    return make_data(20)
+
+
+@pytest.fixture
+def features(data: Any, find_features: Callable[..., Any]) -> list[Any]:
+    return [each for each in find_features(data) if each.cluster == 3]
+
+
+def weights(model: Any) -> dict[str, torch.Tensor]:
+    return {key: value.clone() for key, value in model.state_dict.items()}
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_the_new_model_differs_and_the_old_one_does_not_change(model: Any, data: Any, features: list[Any]) -> None:
+    before = weights(model)
+    result = rx.mitigate(model, data, features, **QUICK)
+    assert isinstance(result, rx.Mitigation) and result.complete
+    assert equal(weights(model), before)
+    assert not equal(weights(result.model), before)
+    assert isinstance(result.objective, RegionAware) and result.features == tuple(features)
+    assert (result.settings.epochs, result.settings.batch_size, result.settings.seed) == (2, 8, 0)
+    text = {key: value for key, value in weights(result.model).items() if not key.startswith("visual.")}
+    assert equal(text, {key: value for key, value in before.items() if not key.startswith("visual.")})
+    assert torch.equal(result.model.embed_text(["a cat"]), model.embed_text(["a cat"]))
+
+
+def test_history_has_every_step(model: Any, data: Any, features: list[Any]) -> None:
+    told: list[tuple[int, int, str]] = []
+    result = mitigate(model, data, features, validation=data, progress=lambda *state: told.append(state), **QUICK)
+    frame = result.history.frame()
+    assert frame["step"].tolist() == [1, 2, 3, 4, 5, 6] and frame["epoch"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert {"loss", "clip", "L_R", "L_A", "accuracy", "worst_group", "seconds"} <= set(frame.columns)
+    assert frame["accuracy"].between(0, 1).all(), "three steps an epoch: measured at each"
+    assert frame["accuracy"].iloc[-1] == pytest.approx(evaluate(result.model, data).image.overall)
+    assert [state for state in told if state[2] == "Fine-tuning"] == [(i, 6, "Fine-tuning") for i in range(1, 7)]
+    assert told[0] == (0, 20, "Embedding images")
+
+
+def test_the_same_seed_gives_the_same_model(model: Any, data: Any, features: list[Any]) -> None:
+    ends = [
+        weights(mitigate(model, data, features, objective=CounterfactualRegions(), **(QUICK | {"seed": seed})).model)
+        for seed in (0, 0, 1)
+    ]
+    assert equal(ends[0], ends[1]) and not equal(ends[0], ends[2])
+
+
+def test_a_stream_trains_the_same(model: Any, data: Any, features: list[Any]) -> None:
+    run = mitigate(model, data, features, stream=True, **QUICK)
+    assert isinstance(run, MitigationRun)
+    records = list(run)
+    assert all(isinstance(record, StepRecord) for record in records)
+    streamed, whole = run.result(), mitigate(model, data, features, **QUICK)
+    assert streamed.complete and equal(weights(streamed.model), weights(whole.model))
+    pd.testing.assert_frame_equal(
+        streamed.history.frame().drop(columns="seconds"), whole.history.frame().drop(columns="seconds")
+    )
+
+
+def test_a_stream_can_pause_and_go_on(model: Any, data: Any, features: list[Any]) -> None:
+    run = mitigate(model, data, features, stream=True, **QUICK)
+    for record in run:
+        if record.step == 2:
+            break
+    paused = run.result()
+    assert not paused.complete and len(paused.history.records) == 2
+    assert np.isfinite(evaluate(paused.model, data).image.overall), "the model may be looked at in between"
+    assert [record.step for record in run] == [3, 4, 5, 6]
+    assert run.result().complete and len(run.result().history.records) == 6
+    assert equal(weights(run.result().model), weights(mitigate(model, data, features, **QUICK).model))
+
+
+def test_a_closed_stream_keeps_its_progress(model: Any, data: Any, features: list[Any]) -> None:
+    run = mitigate(model, data, features, stream=True, **QUICK)
+    for record in run:
+        if record.step == 2:
+            run.close()
+            break
+    stopped = run.result()
+    assert not stopped.complete and len(stopped.history.records) == 2
+    assert not equal(weights(stopped.model), weights(model)) and not stopped.model.visual.training
+    assert list(run) == [] and equal(weights(run.result().model), weights(stopped.model))
+
+
+def test_a_stream_that_never_began(model: Any, data: Any, features: list[Any]) -> None:
+    run = mitigate(model, data, features, stream=True, **QUICK)
+    result = run.result()
+    assert not result.complete and len(result.history.records) == 0
+    assert equal(weights(result.model), weights(model))
+    run.close()
+
+
+@pytest.mark.parametrize("stage", ["Embedding images", "Fine-tuning"])
+def test_progress_may_cancel(model: Any, data: Any, features: list[Any], stage: str) -> None:
+    before = weights(model)
+
+    def cancel(done: int, total: int, now: str) -> None:
+        if now == stage and done:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        mitigate(model, data, features, progress=cancel, **QUICK)
+    assert equal(weights(model), before)
+
+
+def test_an_assignment_made_before_is_used(model: Any, data: Any, features: list[Any]) -> None:
+    assignment = assign(model, data, features)
+    told: list[str] = []
+    result = mitigate(
+        model,
+        data,
+        features,
+        assignment=assignment,
+        progress=lambda done, total, stage: told.append(stage),
+        **QUICK,
+    )
+    assert set(told) == {"Fine-tuning"}
+    assert equal(weights(result.model), weights(mitigate(model, data, features, **QUICK).model))
+
+
+def test_the_proposer_decides_the_regions(model: Any, data: Any, features: list[Any]) -> None:
+    grids = [weights(mitigate(model, data, features, Grid(n, n), **QUICK).model) for n in (2, 3)]
+    assert not equal(*grids)
+
+
+def test_validation_without_an_annotated_feature_is_grouped_by_class(
+    model: Any, data: Any, features: list[Any], make_data: Callable[..., Any]
+) -> None:
+    plain = make_data(60, feature_name=None, feature_present=None)
+    result = mitigate(model, data, features, objective=Standard(), validation=plain, **QUICK)
+    last = result.history.records[-1].validation
+    assert last["worst_group"] <= last["accuracy"]
+
+
+# --- what cannot be done ----------------------------------------------------------------------------------------------
+
+
+def test_no_feature(model: Any, data: Any, features: list[Any]) -> None:
+    with pytest.raises(InputError, match="at least one feature to suppress, got none"):
+        mitigate(model, data, [])
+    with pytest.raises(InputError, match="at least one feature to suppress, got none"):
+        mitigate(model, data, [], assignment=assign(model, data, features))
+
+
+def test_no_captions_are_told_before_anything_is_embedded(
+    model: Any, features: list[Any], make_data: Callable[..., Any]
+) -> None:
+    told: list[Any] = []
+    with pytest.raises(DataError, match="a dataset with captions, got 'pictures' without"):
+        mitigate(model, make_data(20, captions=None), features, progress=lambda *state: told.append(state))
+    assert told == []
+
+
+def test_an_assignment_of_other_data(model: Any, data: Any, features: list[Any], make_data: Callable[..., Any]) -> None:
+    with pytest.raises(InputError, match="an assignment of these 20 images, got one of 6"):
+        mitigate(model, data, features, assignment=assign(model, make_data(6), features))
+
+
+@pytest.mark.parametrize("changes", [{"epochs": 0}, {"batch_size": 1}, {"learning_rate": -1}])
+def test_settings_are_checked_before_anything_is_embedded(
+    model: Any, data: Any, features: list[Any], changes: dict[str, Any]
+) -> None:
+    told: list[Any] = []
+    with pytest.raises(InputError, match=next(iter(changes))):
+        mitigate(model, data, features, progress=lambda *state: told.append(state), **(QUICK | changes))
+    assert told == []

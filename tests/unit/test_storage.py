@@ -1,0 +1,227 @@
+"""What is saved loads as the same result; files that are not ours are refused; a failed save leaves no trace."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import ravl_explore as rx
+from ravl_explore.errors import StorageError
+from ravl_explore.files import write_whole
+from ravl_explore.storage import FORMAT
+
+ODD_NAMES = ("ankle boot", 'the "best" {}', "näh\n\t☃ 鞋\\'")
+
+
+def equal(one: Any, other: Any) -> None:
+    """Two Embeddings hold the same."""
+    for name in ("image", "region", "text", "labels"):
+        a, b = getattr(one, name), getattr(other, name)
+        assert a.dtype == b.dtype and np.array_equal(a, b), name
+    assert np.array_equal(one.regions.boxes, other.regions.boxes)
+    assert np.array_equal(one.regions.image_index, other.regions.image_index)
+    for name in ("class_names", "temperature", "model_name", "data_name"):
+        assert getattr(one, name) == getattr(other, name), name
+
+
+def test_embeddings_round_trip(tmp_path: Path, make_embeddings: Callable[..., Any]) -> None:
+    embeddings = make_embeddings(
+        counts=(2, 0, 3), class_names=ODD_NAMES, temperature=0.02, model_name="m ☃", data_name="d"
+    )
+    path = rx.save(embeddings, str(tmp_path / "e.safetensors"))
+    assert path == tmp_path / "e.safetensors"
+    equal(rx.load(path), embeddings)
+    equal(rx.load(str(path)), embeddings)
+
+
+@pytest.mark.parametrize("rule", ["paper", "released"])
+@pytest.mark.parametrize("seed", range(3))
+def test_discovery_round_trip(tmp_path: Path, make_discovery: Callable[..., Any], rule: str, seed: int) -> None:
+    found = make_discovery(seed, n_clusters=8, min_influence=0.3, rule=rule)
+    again = rx.load(rx.save(found, tmp_path / "d.safetensors"))
+    pd.testing.assert_frame_equal(again.frame(), found.frame())
+    pd.testing.assert_frame_equal(again.gaps(), found.gaps())
+    pd.testing.assert_frame_equal(again.clustering.sweep, found.clustering.sweep)
+    assert (again.min_influence, again.rule, again.clustering.loss) == (0.3, rule, 1.5)
+    assert again.clustering.silhouette == 0.25
+    for one, other in zip(again.clusters, found.clusters, strict=True):
+        assert one.region_index.tolist() == other.region_index.tolist()
+        assert np.array_equal(one.medoids, other.medoids)
+    equal(again.scores.embeddings, found.scores.embeddings)
+    assert np.array_equal(again.scores.image, found.scores.image)
+
+
+def test_an_empty_discovery_round_trips(tmp_path: Path, make_discovery: Callable[..., Any]) -> None:
+    found = make_discovery(min_influence=1.0)
+    assert found.features == ()
+    again = rx.load(rx.save(found, tmp_path / "d"))
+    assert again.features == () and again.why_none() == found.why_none()
+
+
+def test_features_of_a_loaded_discovery_go_together(tmp_path: Path, make_discovery: Callable[..., Any]) -> None:
+    again = rx.load(rx.save(make_discovery(), tmp_path / "d"))
+    assert all(each.medoids is again.clusters[0].medoids for each in again.clusters)
+
+
+def test_only_results_can_be_saved(tmp_path: Path, make_discovery: Callable[..., Any]) -> None:
+    with pytest.raises(StorageError, match="Discovery, Embeddings or Mitigation, got DataFrame"):
+        rx.save(make_discovery().frame(), tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- files that cannot be loaded --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def saved(tmp_path: Path, make_discovery: Callable[..., Any]) -> Path:
+    return rx.save(make_discovery(), tmp_path / "found.safetensors")
+
+
+def refused(path: Path, told: str) -> StorageError:
+    with pytest.raises(StorageError, match=told) as raised:
+        rx.load(path)
+    assert str(path) in str(raised.value)
+    return raised.value
+
+
+def rewrite(path: Path, metadata: dict[str, Any] | None = None, **arrays: np.ndarray | None) -> None:
+    """Save the file again with some arrays or metadata changed, or (None) without them."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        header = dict(file.metadata())
+    stored = {key: value for key, value in (load_file(path) | arrays).items() if value is not None}
+    save_file(stored, path, {k: v for k, v in (header | (metadata or {})).items() if v is not None})
+
+
+def test_no_file(tmp_path: Path) -> None:
+    refused(tmp_path / "missing", "no such file")
+    refused(tmp_path, "no such file")
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 7, b"just text, some of it", b"\xff" * 64, b"PK\x03\x04" + bytes(99)])
+def test_not_safetensors(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.safetensors").write_bytes(content)
+    refused(tmp_path / "x.safetensors", "a complete result file")
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9999])
+def test_truncated(saved: Path, share: float) -> None:
+    whole = saved.read_bytes()
+    saved.write_bytes(whole[: int(share * len(whole))])
+    refused(saved, "a complete result file")
+
+
+def test_other_safetensors(tmp_path: Path) -> None:
+    save_file({"weight": np.ones(3)}, tmp_path / "model.safetensors")
+    assert "models.Checkpoint" in str(refused(tmp_path / "model.safetensors", "a file written by rx.save"))
+
+
+def test_a_newer_format(saved: Path) -> None:
+    rewrite(saved, {"format": "ravl_explore 2"})
+    assert "Update ravl_explore" in str(refused(saved, "format 'ravl_explore 2'"))
+
+
+def test_an_unknown_kind(saved: Path) -> None:
+    rewrite(saved, {"kind": "surprise"})
+    refused(saved, "a file written by rx.save")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"clusters": None},
+        {"labels": None},
+        {"image": np.full((60, 6), np.nan, np.float32)},
+        {"region": np.ones((240, 6), np.float32)},
+        {"clusters": np.zeros(3, np.int64)},
+        {"clusters": np.full(240, 99)},
+        {"medoids": np.full(5, 10**6)},
+        {"text": np.ones(3, np.float32)},
+        {"boxes": np.zeros((240, 4), np.float32)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_damaged_content(saved: Path, change: dict[str, Any]) -> None:
+    rewrite(saved, **change)
+    refused(saved, "a complete result file")
+
+
+@pytest.mark.parametrize("meta", ["", "{", "[]", "{}", json.dumps({"class_names": 3})])
+def test_damaged_metadata(saved: Path, meta: str) -> None:
+    rewrite(saved, {"meta": meta})
+    refused(saved, "a complete result file")
+
+
+def test_a_file_that_may_not_be_read(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("ravl_explore.storage.safe_open", denied)
+    refused(saved, "Permission denied")
+
+
+def test_the_format_is_what_files_on_disk_say() -> None:
+    assert FORMAT == "ravl_explore 1", "a new format must still load the old one's files"
+
+
+# --- writing whole or not at all --------------------------------------------------------------------------------------
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("where", ["os.fsync", "tempfile.mkstemp", "os.fdopen", "pathlib.Path.replace"])
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(
+    saved: Path, make_discovery: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    before, new = saved.read_bytes(), make_discovery(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(where, full)
+        with pytest.raises(StorageError, match="No space left on device") as raised:
+            rx.save(new, saved)
+    assert str(saved) in str(raised.value) and "MB" in str(raised.value)
+    assert saved.read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+    rx.save(new, saved)
+    assert saved.read_bytes() != before, "afterwards it works"
+
+
+def test_an_interrupt_leaves_nothing_either(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = saved.read_bytes()
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(saved, b"new")
+    assert saved.read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="an existing folder"):
+        write_whole(tmp_path / "missing" / "x", b"content")
+
+
+def test_the_path_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    with pytest.raises(StorageError, match="permission to write"):
+        write_whole(tmp_path / "x", b"content")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_what_is_written_can_be_read_by_others(tmp_path: Path) -> None:
+    path = write_whole(tmp_path / "x", b"content")
+    assert path.read_bytes() == b"content" and path.stat().st_mode & 0o777 == 0o644

@@ -1,0 +1,357 @@
+"""LiveFigure: what it sends, when, and what a reloaded page would get; no browser needed."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from ravl_explore.widgets.figure import EDITS, LOOKING, LiveFigure
+from ravl_explore.widgets.points import PointsEvent, inside_polygon, points_event
+from ravl_explore.widgets.throttle import Throttle
+
+Sent = list[tuple[dict[str, Any], int]]
+
+
+def chart(*ys: list[float], name: str = "a", title: str = "") -> go.Figure:
+    """One line per list."""
+    figure = go.Figure([go.Scatter(y=np.array(y, np.float32), name=f"{name}{i}") for i, y in enumerate(ys)])
+    return figure.update_layout(title_text=title)
+
+
+@pytest.fixture
+def live() -> Iterator[LiveFigure]:
+    figure = LiveFigure(chart([1.0, 2.0]))
+    yield figure
+    figure.close()
+
+
+@pytest.fixture
+def sent(live: LiveFigure, monkeypatch: pytest.MonkeyPatch) -> Sent:
+    """(state, bytes) of every update message from now on."""
+    return record(live, monkeypatch)
+
+
+def record(figure: LiveFigure, monkeypatch: pytest.MonkeyPatch) -> Sent:
+    messages: Sent = []
+
+    def send(data: dict | None = None, metadata: Any = None, buffers: Any = None) -> None:
+        size = len(json.dumps(data)) + sum(memoryview(each).nbytes for each in buffers or ())
+        messages.append(((data or {}).get("state", {}), size))
+
+    monkeypatch.setattr(figure.comm, "send", send)
+    return messages
+
+
+def drawn_y(figure: LiveFigure) -> list[list[float]]:
+    """The lines of the state that a reloaded page gets."""
+    return [np.frombuffer(each["y"]["buffer"], np.float32).tolist() for each in figure.get_state()["_widget_data"]]
+
+
+def gesture(figure: LiveFigure, **message: Any) -> None:
+    figure.set_state({"_js2py_pointsCallback": message})
+
+
+def test_a_reloaded_page_gets_what_is_drawn_now(live: LiveFigure) -> None:
+    live.draw(chart([7.0, 8.0, 9.0], title="new"))
+    live.flush()
+    assert drawn_y(live) == [[7.0, 8.0, 9.0]]
+    assert live.get_state()["_widget_layout"]["title"]["text"] == "new"
+    assert live.get_state("_widget_data")["_widget_data"][0]["name"] == "a0"
+
+
+def test_other_state_is_not_touched_by_asking_for_one_key(live: LiveFigure) -> None:
+    assert list(live.get_state("_view_count")) == ["_view_count"]
+
+
+def test_one_redraw_is_one_message_with_only_what_changed(live: LiveFigure, sent: Sent) -> None:
+    live.draw(chart([1.0, 2.0], title="only the title"))
+    live.flush()
+    [(state, _)] = sent
+    assert state["_py2js_update"]["style_data"] == {}
+    assert state["_py2js_update"]["layout_data"] == {"title.text": "only the title"}
+    assert "_widget_data" not in state
+
+
+def test_drawing_the_same_again_sends_nothing(live: LiveFigure, sent: Sent) -> None:
+    live.draw(chart([1.0, 2.0]))
+    live.flush()
+    assert sent == []
+
+
+def test_heavy_data_goes_with_the_whole_state_but_not_every_time(live: LiveFigure, sent: Sent) -> None:
+    live._full_sent = -float("inf")
+    for value in (3.0, 4.0, 5.0):
+        live.draw(chart([1.0, value]))
+        live.flush()
+    assert ["_widget_data" in state for state, _ in sent] == [True, False, False]
+
+
+def test_more_and_fewer_traces(live: LiveFigure, sent: Sent) -> None:
+    live.draw(chart([1.0], [2.0], [3.0]))
+    live.flush()
+    assert drawn_y(live) == [[1.0], [2.0], [3.0]]
+    assert sum("_py2js_addTraces" in state for state, _ in sent) == 1
+    live.draw(chart([4.0]))
+    live.flush()
+    assert [trace.visible for trace in live.data] == [None, False, False]
+    live.draw(chart([5.0], [6.0], [7.0]))
+    live.flush()
+    assert drawn_y(live) == [[5.0], [6.0], [7.0]]
+    assert [trace.visible for trace in live.data] == [None, True, True]
+    assert [trace.showlegend for trace in live.data] == [None, None, None]
+
+
+def test_a_property_left_out_goes_back_to_its_default(live: LiveFigure, sent: Sent) -> None:
+    live.draw(chart([1.0, 2.0]).update_traces(line_width=7))
+    live.flush()
+    live.draw(chart([1.0, 2.0]))
+    live.flush()
+    assert sent[-1][0]["_py2js_update"]["style_data"] == {"line.width": [None]}
+    assert live.data[0].line.width is None
+
+
+def test_what_the_user_changed_stays_unless_reset(live: LiveFigure, sent: Sent) -> None:
+    live.set_state(
+        {"_js2py_relayout": {"relayout_data": {"xaxis.range[0]": 1, "xaxis.range[1]": 2}, "source_view_id": "v"}}
+    )
+    live.set_state(
+        {"_js2py_restyle": {"style_data": {"visible": ["legendonly"]}, "style_traces": [0], "source_view_id": "v"}}
+    )
+    assert live.hidden_traces() == (0,)
+    live.draw(chart([3.0, 4.0]))
+    live.flush()
+    assert live.hidden_traces() == (0,)
+    assert list(live.layout.xaxis.range) == [1, 2]
+    live.draw(chart([3.0, 4.0]), reset=("zoom", "legend", "outline"))
+    live.flush()
+    assert live.hidden_traces() == ()
+    layout = sent[-1][0]["_py2js_update"]["layout_data"]
+    assert layout == {"xaxis.autorange": True, "yaxis.autorange": True, "selections": []}
+    assert sent[-1][0]["_py2js_update"]["style_data"] == {"visible": [True]}
+
+
+def test_a_zoom_ends_autorange_so_that_it_survives_a_reload(live: LiveFigure) -> None:
+    live.draw(chart([1.0, 2.0]), reset=("zoom",))
+    live.flush()
+    assert live.layout.xaxis.autorange is True
+    live.set_state(
+        {"_js2py_relayout": {"relayout_data": {"xaxis.range[0]": 1, "xaxis.range[1]": 2}, "source_view_id": "v"}}
+    )
+    assert live.get_state()["_widget_layout"]["xaxis"] == {"range": [1, 2]}
+
+
+def test_the_browsers_trace_defaults_do_not_delete_data(live: LiveFigure) -> None:
+    live.set_state(
+        {"_js2py_traceDeltas": {"trace_deltas": [{"uid": live.data[0].uid, "y": [0, 0]}], "trace_edit_id": 0}}
+    )
+    assert drawn_y(live) == [[1.0, 2.0]]
+
+
+def test_fast_redraws_are_throttled_and_the_last_one_wins(live: LiveFigure, sent: Sent) -> None:
+    started = time.monotonic()
+    for i in range(200):
+        live.draw(chart([float(i)]))
+        time.sleep(0.005)
+    lasted = time.monotonic() - started
+    live.flush()
+    assert drawn_y(live) == [[199.0]]
+    assert 2 <= len(sent) <= 5 * lasted + 2
+
+
+def test_a_single_draw_needs_no_flush(live: LiveFigure) -> None:
+    live.draw(chart([42.0]))
+    wait_for(lambda: drawn_y(live) == [[42.0]])
+
+
+def test_what_to_draw_may_be_made_when_its_turn_comes(live: LiveFigure) -> None:
+    made: list[int] = []
+
+    def make() -> go.Figure:
+        made.append(1)
+        return chart([5.0])
+
+    live._throttle.cancel()  # counts as a run just now, so that the next waits
+    for _ in range(50):
+        live.draw(make)
+    live.flush()
+    assert made == [1]
+
+
+def test_no_update_is_lost_while_the_browser_talks(live: LiveFigure, sent: Sent) -> None:
+    """plotly's own widget loses about a tenth here, and raises RuntimeError now and then."""
+    stop, errors = threading.Event(), []
+    hover = {"event_type": "plotly_hover", "points": {"trace_indexes": [0], "point_indexes": [1], "xs": [1], "ys": [2]}}
+
+    def talk() -> None:
+        try:
+            while not stop.is_set():
+                gesture(live, **hover)
+                live.set_state({"_js2py_traceDeltas": {"trace_deltas": [], "trace_edit_id": 0}})
+        except Exception as error:
+            errors.append(error)
+
+    talker = threading.Thread(target=talk)
+    talker.start()
+    for i in range(300):
+        live.data[0].y = np.array([i, i + 1], np.float32)
+    stop.set()
+    talker.join()
+    updates = [state["_py2js_restyle"] for state, _ in sent if state.get("_py2js_restyle")]
+    assert errors == []
+    assert len(updates) == 300
+
+
+def test_resync_sends_the_state_and_forgets_the_edits(live: LiveFigure, sent: Sent) -> None:
+    live.draw(chart([3.0]))
+    live.resync()
+    state = sent[-1][0]
+    assert state.keys() == {"_widget_data", "_widget_layout", *EDITS}
+    assert all(state[name] is None for name in EDITS)
+
+
+def test_a_light_edit_is_followed_by_the_state_when_there_is_quiet(
+    live: LiveFigure, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live._sync_soon.cancel()
+    live._sync_soon = Throttle(live._sync, rate=1000, delay=0.05)
+    live.draw(chart([1.0, 2.0], title="x"))
+    live.flush()
+    wait_for(lambda: len(sent) == 2)
+    assert sent[1][0]["_widget_layout"]["title"]["text"] == "x"
+
+
+def test_a_gesture_over_many_traces_is_one_event(live: LiveFigure) -> None:
+    live.draw(chart(*[[1.0, 2.0]] * 6))
+    live.flush()
+    events: list[PointsEvent] = []
+    live.on_points(events.append)
+    gesture(
+        live,
+        event_type="plotly_selected",
+        points={"trace_indexes": [0, 3, 5], "point_indexes": [1, 0, 1], "xs": [0, 0, 0], "ys": [0, 0, 0]},
+        selector={"type": "lasso", "selector_state": {"xs": [0, 1, 1], "ys": [0, 0, 1]}},
+    )
+    [event] = events
+    assert (event.kind, event.tool, event.traces.tolist()) == ("selected", "lasso", [0, 3, 5])
+    assert event.polygon is not None and event.polygon.tolist() == [[0, 0], [1, 0], [1, 1]]
+
+
+def test_listeners_run_without_the_lock(live: LiveFigure) -> None:
+    """A listener may wait for a worker thread that draws."""
+    done = threading.Event()
+
+    def wait_for_worker(event: PointsEvent) -> None:
+        def work() -> None:
+            live.draw(chart([9.0]))
+            live.flush()
+            done.set()
+
+        threading.Thread(target=work).start()
+        assert done.wait(5)
+
+    live.on_points(wait_for_worker)
+    gesture(live, event_type="plotly_deselect", points={})
+    assert drawn_y(live) == [[9.0]]
+
+
+def test_the_same_gesture_twice_is_told_twice(live: LiveFigure, sent: Sent) -> None:
+    events: list[PointsEvent] = []
+    live.on_points(events.append)
+    for _ in range(2):
+        gesture(live, event_type="plotly_deselect", points={})
+    assert [event.kind for event in events] == ["deselected", "deselected"]
+    assert [state for state, _ in sent] == [{"_js2py_pointsCallback": None}] * 2
+
+
+def test_a_hover_is_not_answered_nor_echoed(live: LiveFigure, sent: Sent) -> None:
+    events: list[PointsEvent] = []
+    live.on_points(events.append)
+    points = {"trace_indexes": [0], "point_indexes": [1], "xs": [1], "ys": [2]}
+    gesture(live, event_type="plotly_hover", points=points)
+    gesture(live, event_type="plotly_unhover", points=points)
+    assert [event.kind for event in events] == ["hover", "unhover"]
+    assert sent == []
+
+
+def test_box_and_echo() -> None:
+    box = {"type": "box", "selector_state": {"xrange": [0, 2], "yrange": [1, 3]}}
+    event = points_event({"event_type": "plotly_selected", "points": {}, "selector": box})
+    assert event is not None and event.tool == "box" and event.polygon is not None
+    assert event.polygon.tolist() == [[0, 1], [2, 1], [2, 3], [0, 3]]
+    assert points_event({"event_type": "plotly_selected", "points": {}, "selector": None}) is None
+    assert points_event({"event_type": "plotly_click", "points": {}}) is None
+
+
+def test_the_bundle_is_only_sent_when_it_is_made(live: LiveFigure, sent: Sent) -> None:
+    live.draw(chart([1.0, 2.0, 3.0]))
+    live.resync()
+    assert max(size for _, size in sent) < 20_000
+
+
+def test_tool_bar_never_uploads_and_height_is_explicit() -> None:
+    figure = LiveFigure(height=300, tools=LOOKING)
+    assert figure._config["modeBarButtons"] == [["zoom2d", "pan2d"], ["resetScale2d"], ["toImage"]]
+    assert figure._config["responsive"] is True
+    assert figure.layout.height == 300 and figure.layout.width is None
+    assert figure.frame.layout.height == "300px"
+    figure.draw(chart([1.0]).update_layout(height=999))
+    figure.flush()
+    assert figure.layout.height == 300
+    figure.close()
+
+
+def test_drawing_after_close_is_harmless() -> None:
+    figure = LiveFigure()
+    figure.close()
+    figure.draw(chart([1.0]))
+    figure.flush()
+    assert figure.comm is None
+
+
+def test_throttle_logs_what_fails_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[int] = []
+
+    def work() -> None:
+        calls.append(1)
+        raise ValueError("broken")
+
+    throttle = Throttle(work, rate=100)
+    throttle()
+    wait_for(lambda: len(calls) == 1)
+    throttle()
+    wait_for(lambda: len(calls) == 2)
+    assert "broken" in caplog.text
+
+
+def test_inside_polygon_agrees_with_a_naive_loop() -> None:
+    rng = np.random.default_rng(0)
+    angle = np.sort(rng.uniform(0, 2 * np.pi, 30))
+    polygon = np.column_stack([np.cos(angle), np.sin(angle)]) * rng.uniform(0.3, 1, (30, 1))
+    points = rng.uniform(-1, 1, (400, 2)).astype(np.float32)
+
+    def naive(x: float, y: float) -> bool:
+        odd = False
+        for i in range(len(polygon)):
+            (x0, y0), (x1, y1) = polygon[i - 1], polygon[i]
+            if (y0 > y) != (y1 > y) and x < x0 + (x1 - x0) * (y - y0) / (y1 - y0):
+                odd = not odd
+        return odd
+
+    got = inside_polygon(points, polygon)
+    assert got.tolist() == [naive(float(x), float(y)) for x, y in points]
+    assert 20 < got.sum() < 380
+    assert not inside_polygon(points, polygon[:2]).any()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
