@@ -25,10 +25,10 @@ class Comparison:
 
     def frame(self) -> pd.DataFrame:
         """One row a measure: level, measure, unit, before, after, difference; accuracies in percent."""
-        rows = [*_measures(self.before)]
+        rows = _measures(self.before)
         after = {(level, measure): value for level, measure, _, value in _measures(self.after)}
         table = pd.DataFrame(rows, columns=["level", "measure", "unit", "before"])
-        table["after"] = [after.get((r.level, r.measure), np.nan) for r in table.itertuples()]
+        table["after"] = [after.get((level, measure), np.nan) for level, measure, _, _ in rows]
         table["difference"] = table["after"] - table["before"]
         return table
 
@@ -45,7 +45,8 @@ class Comparison:
             tables.append(table[table["n"] > 0])
         result = pd.concat(tables, ignore_index=True)
         result["difference"] = result["after"] - result["before"]
-        return result[["level", "class_name", "present", "n", "before", "after", "difference"]]
+        columns = ["level", "class_name", "present", "n", "before", "after", "difference"]
+        return result.loc[:, columns]
 
 
 def compare(before: Evaluation, after: Evaluation) -> Comparison:

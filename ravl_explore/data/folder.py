@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from ravl_explore.data.base import CLIP_TEMPLATES, check_dataset
 from ravl_explore.errors import DataError
+from ravl_explore.regions.base import Regions
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 EXIF_ORIENTATION = 0x0112
@@ -34,6 +35,13 @@ class Folder:
     path_label = "Folder of images"
     path_hint = "a folder with one subfolder per class"
 
+    captions: tuple[str, ...] | None = None  # a folder says nothing of these
+    regions: Regions | None = None
+    feature_name: str | None = None
+    feature_present: np.ndarray | None = None
+    region_labels: np.ndarray | None = None
+    region_feature: np.ndarray | None = None
+
     def __init__(self, path: str | Path, templates: Sequence[str] = CLIP_TEMPLATES) -> None:
         root = Path(path).expanduser()
         if not root.is_dir():
@@ -49,8 +57,6 @@ class Folder:
             labels += [label] * len(files)
         self.labels = np.array(labels, dtype=np.int64)
         self.templates = tuple(templates)
-        self.captions = self.regions = self.feature_name = self.feature_present = None
-        self.region_labels = self.region_feature = None
         check_dataset(self)
         self._sizes: np.ndarray | None = None
 

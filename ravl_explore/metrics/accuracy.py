@@ -73,7 +73,8 @@ def shortcut_strength(groups: GroupAccuracy, class_name: str) -> tuple[float, fl
     epsilon_1 is how much more accurate the class itself is with the feature; epsilon_2 how much less accurate the
     worst hit other class is with it (paper, Section 3.2, evaluation settings).
     """
-    wide = groups.table.pivot(index="class_name", columns="present", values="accuracy")
-    gain = wide[True] - wide[False]
-    others = -gain.drop(class_name)
-    return float(gain[class_name]), float(others.max(skipna=False))
+    table = groups.table
+    with_it, without = (table[table["present"] == there].set_index("class_name")["accuracy"] for there in (True, False))
+    gain = (with_it - without).to_dict()
+    others = [-value for name, value in gain.items() if name != class_name]
+    return float(gain[class_name]), float(np.max(others))

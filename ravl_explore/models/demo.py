@@ -38,7 +38,7 @@ def build_demo() -> Any:
     if ARCHITECTURE not in open_clip.list_models():
         with as_file(files("ravl_explore").joinpath("assets", "demo", f"{ARCHITECTURE}.json")) as path:
             open_clip.add_model_config(path)
-    config = open_clip.get_model_config(ARCHITECTURE)
+    config: dict[str, Any] = open_clip.get_model_config(ARCHITECTURE) or {}
     return open_clip.CLIP(**config)
 
 

@@ -15,7 +15,7 @@ Theme = Literal["light", "dark"]
 # Okabe and Ito (2008) without black, which is lost on dark paper, and yellow, which is lost on white.
 STRONG = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "triangle-down", "star", "hourglass")
-MUTED = "#8a8a8a"
+MUTED = "#6e6e6e"  # of the greys, the one farthest from the green and the purple in deuteranopia
 BEFORE, AFTER, WRONG, RIGHT = "#8a8a8a", "#0072B2", "#D55E00", "#56B4E9"
 
 # Cividis, cut at both ends: the darkest tenth is lost on dark paper, the brightest on white.

@@ -76,20 +76,24 @@ def _groups(comparison: Comparison) -> list[dict[str, Any]]:
         evaluation = getattr(comparison.after, str(level))
         rows = [
             {
-                "name": f"{r.class_name}, {'with' if r.present else 'without'} {feature}" if feature else r.class_name,
-                "n": int(r.n),
-                "before": _finite(r.before),
-                "after": _finite(r.after),
+                "name": _group_name(r["class_name"], bool(r["present"]), feature),
+                "n": int(r["n"]),
+                "before": _finite(r["before"]),
+                "after": _finite(r["after"]),
                 "digits": 1,
                 "range": [0.0, 100.0],
                 "higher_is_better": True,
-                "worst": (r.class_name, bool(r.present)) == evaluation.worst_group,
+                "worst": (r["class_name"], bool(r["present"])) == evaluation.worst_group,
             }
-            for r in table.itertuples()
+            for r in table.to_dict("records")
         ]
         title = {"image": "Whole images, by group", "region": "Regions, by group"}[str(level)]
         blocks.append({"title": title, "heading": "Group", "scale": "0 to 100 %", "has_n": True, "rows": rows})
     return blocks
+
+
+def _group_name(class_name: str, present: bool, feature: str | None) -> str:
+    return f"{class_name}, {'with' if present else 'without'} {feature}" if feature else class_name
 
 
 def _finite(value: float) -> float | None:

@@ -193,9 +193,9 @@ def _wait_after_cells_without_front_end() -> None:
     except ImportError:
         return
     shell = get_ipython()
-    if shell is None or not hasattr(shell, "kernel"):
+    kernel = getattr(shell, "kernel", None)
+    if shell is None or kernel is None:
         return
-    kernel = shell.kernel
 
     def after_cell(*_: Any) -> None:
         if getattr(kernel, "_allow_stdin", True) is False:

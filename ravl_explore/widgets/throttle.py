@@ -28,7 +28,9 @@ class Throttle:
         """Ask for a run soon."""
         with self._lock:
             if self._timer is None:
-                self._timer = threading.Timer(max(self._delay, self._last + self._interval - time.monotonic()), self._run)
+                self._timer = threading.Timer(
+                    max(self._delay, self._last + self._interval - time.monotonic()), self._run
+                )
                 self._timer.daemon = True
                 self._timer.start()
 

@@ -50,7 +50,9 @@ def test_metrics(path: Path) -> None:
     assert (~one_signed == case["expected_both_signs"]).all()
 
 
-@pytest.mark.parametrize(("rule", "expected"), [("paper", "expected_paper_order"), ("released", "expected_official_order")])
+@pytest.mark.parametrize(
+    ("rule", "expected"), [("paper", "expected_paper_order"), ("released", "expected_official_order")]
+)
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_order(path: Path, rule: str, expected: str) -> None:
     scores, clustering, case = load(path)

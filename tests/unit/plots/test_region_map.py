@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,6 @@ import pytest
 
 from ravl_explore.errors import InputError
 from ravl_explore.plots import palette
-from ravl_explore.plots import region_map as module
 from ravl_explore.plots.categories import COLOR_BY, categories
 from ravl_explore.plots.region_map import drawn_regions, hover_texts, region_map
 
@@ -129,7 +129,7 @@ def test_above_the_limit_a_sample_is_drawn_and_it_says_so(
     discovery: Any, xy: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert region_map(discovery, xy).layout.annotations[0].text == ""
-    monkeypatch.setattr(module, "MOST_DRAWN", 100)
+    monkeypatch.setattr(sys.modules["ravl_explore.plots.region_map"], "MOST_DRAWN", 100)
     figure = region_map(discovery, xy, "true label")
     assert figure.layout.annotations[0].text.startswith("showing 100 of 240 regions")
     assert sum(len(trace.x) for trace in figure.data) == 100

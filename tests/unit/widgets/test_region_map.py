@@ -1,0 +1,283 @@
+"""RegionMap: one notification a gesture, no echo, and a selection that survives recolouring and another layout."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ravl_explore.errors import InputError
+from ravl_explore.plots.categories import COLOR_BY
+from ravl_explore.widgets.points import inside_polygon
+from ravl_explore.widgets.region_map import EMPTY_TIP, TIP, RegionMap
+
+Heard = list[tuple[int, ...]]
+
+
+@pytest.fixture
+def discovery(make_discovery: Callable) -> Any:
+    return make_discovery(0, min_influence=0.0)
+
+
+@pytest.fixture
+def xy(discovery: Any) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(len(discovery.clustering.labels), 2)).astype(np.float32)
+
+
+@pytest.fixture
+def view(discovery: Any, xy: np.ndarray) -> Iterator[RegionMap]:
+    made = RegionMap(discovery, xy)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def heard(view: RegionMap) -> Heard:
+    """Every selection that observers were told of."""
+    told: Heard = []
+    view.observe(lambda change: told.append(change["new"]), "selection")
+    return told
+
+
+def lasso(view: RegionMap, polygon: np.ndarray, regions: np.ndarray | None = None, tool: str = "lasso") -> None:
+    """What the browser sends: the visible drawn points inside, trace by trace, and the outline."""
+    traces, inside = [], []
+    for i, trace in enumerate(view.figure.data):
+        if trace.customdata is None or trace.visible == "legendonly":
+            continue
+        hit = inside_polygon(np.column_stack([trace.x, trace.y]), polygon)
+        if regions is not None:
+            hit = np.isin(trace.customdata, regions)
+        traces += [i] * int(hit.sum())
+        inside += np.flatnonzero(hit).tolist()
+    state = {"xs": polygon[:, 0].tolist(), "ys": polygon[:, 1].tolist()}
+    selector = {"type": "lasso", "selector_state": state} if tool == "lasso" else None
+    send(view, "plotly_selected", traces, inside, selector)
+
+
+def send(view: RegionMap, event: str, traces: list[int] = (), points: list[int] = (), selector: Any = None) -> None:  # type: ignore[assignment]
+    data = {"trace_indexes": list(traces), "point_indexes": list(points), "xs": [], "ys": []}
+    view.figure.set_state({"_js2py_pointsCallback": {"event_type": event, "points": data, "selector": selector}})
+
+
+def highlighted(view: RegionMap) -> set[int]:
+    view.figure.flush()
+    found: set[int] = set()
+    for trace in view.figure.data:
+        if trace.customdata is not None and trace.selectedpoints is not None and trace.meta["entry"] >= 0:
+            found |= set(np.asarray(trace.customdata)[np.asarray(trace.selectedpoints, dtype=int)].tolist())
+    return found
+
+
+SQUARE = np.array([[-0.5, -0.5], [0.8, -0.5], [0.8, 0.7], [-0.5, 0.7]])
+
+
+def test_an_empty_map_says_what_will_come_and_takes_no_selection() -> None:
+    view = RegionMap()
+    assert EMPTY_TIP in view._status.value and view._clear.disabled and view._menu.disabled
+    view.color_by = "error"
+    view.select(())
+    view.figure.flush()
+    with pytest.raises(InputError, match="region indices"):
+        view.select([0])
+    with pytest.raises(InputError, match="shows a discovery"):
+        view.set_layout(np.zeros((1, 2)), "UMAP")
+    view.close()
+
+
+def test_a_lasso_over_many_traces_is_one_notification(
+    view: RegionMap, heard: Heard, xy: np.ndarray, discovery: Any
+) -> None:
+    sources: list[str] = []
+    view.observe(lambda change: sources.append(view.selection_source), "selection")
+    lasso(view, SQUARE)
+    expected = np.flatnonzero(inside_polygon(xy, SQUARE))
+    assert heard == [tuple(expected.tolist())] and sources == ["lasso"]
+    assert highlighted(view) == set(expected.tolist())
+    images = np.unique(discovery.scores.embeddings.regions.image_index[expected])
+    np.testing.assert_array_equal(view.selected_images, images)
+    assert f"<b>{len(expected)}</b> regions selected · <b>{len(images)}</b> images" in view._status.value
+    assert not view._clear.disabled
+
+
+def test_a_click_selects_one_region(view: RegionMap, heard: Heard) -> None:
+    region = int(view.figure.data[1].customdata[0])
+    send(view, "plotly_selected", [1], [0])
+    assert heard == [(region,)] and view.selection_source == "click"
+    assert "<b>1</b> region selected · <b>1</b> image<" in view._status.value
+
+
+def test_a_double_click_and_the_button_clear(view: RegionMap, heard: Heard) -> None:
+    for clear in (lambda: send(view, "plotly_deselect"), view._clear.click):
+        view.select([3])
+        clear()
+        assert view.selection == () and view.selection_source == "clear"
+        assert highlighted(view) == set() and TIP in view._status.value
+    assert heard == [(3,), (), (3,), ()]
+
+
+def test_plotlys_echo_of_a_removed_outline_is_not_a_gesture(view: RegionMap, heard: Heard) -> None:
+    view.select([3, 1])
+    send(view, "plotly_selected")
+    assert heard == [(1, 3)]
+
+
+def test_select_tells_once_and_only_of_a_change(view: RegionMap, heard: Heard) -> None:
+    view.select(np.array([9, 2, 2]), source="table")
+    view.select([2, 9])
+    assert heard == [(2, 9)]
+    assert highlighted(view) == {2, 9}
+
+
+def test_linked_both_ways_there_is_no_endless_loop(view: RegionMap, heard: Heard) -> None:
+    view.observe(lambda change: view.select(change["new"], source="echo"), "selection")
+    view.select([4])
+    lasso(view, SQUARE)
+    assert len(heard) == 2
+
+
+def test_select_in_the_program_takes_the_outline_away_but_a_lasso_keeps_it(
+    view: RegionMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resets: list[tuple[str, ...]] = []
+    monkeypatch.setattr(view.figure, "draw", lambda figure, reset=(): resets.append(tuple(reset)))
+    lasso(view, SQUARE)
+    view.select([1])
+    view.clear()
+    assert resets == [(), ("outline",), ("outline",)]
+
+
+@pytest.mark.parametrize("wrong", [[-1], [240], [0.5]])
+def test_regions_that_are_not_there(view: RegionMap, wrong: list) -> None:
+    with pytest.raises(InputError, match="from 0 to 239"):
+        view.select(wrong)
+    assert view.selection == ()
+
+
+@pytest.mark.parametrize("color_by", COLOR_BY)
+def test_recolouring_keeps_the_selection(view: RegionMap, heard: Heard, color_by: str) -> None:
+    view.select([1, 2, 77])
+    view.color_by = color_by
+    assert highlighted(view) == {1, 2, 77} and heard == [(1, 2, 77)]
+    assert view._menu.value == color_by
+
+
+def test_the_menu_recolours(view: RegionMap) -> None:
+    view._menu.value = "error"
+    view.figure.flush()
+    assert view.color_by == "error"
+    assert any((trace.name or "").startswith("wrong prediction") for trace in view.figure.data)
+
+
+def test_another_layout_keeps_colours_selection_and_hidden_entries(
+    view: RegionMap, xy: np.ndarray, heard: Heard
+) -> None:
+    view.select([1, 2, 77])
+    view.figure.flush()
+    view.figure.set_state(
+        {"_js2py_restyle": {"style_data": {"visible": "legendonly"}, "style_traces": [0], "source_view_id": "v"}}
+    )
+    colors = [trace.marker.color for trace in view.figure.data]
+    thread = threading.Thread(target=view.set_layout, args=(10 - xy, "UMAP"))
+    thread.start()
+    thread.join()
+    assert highlighted(view) == {1, 2, 77} and heard == [(1, 2, 77)]
+    assert [trace.marker.color for trace in view.figure.data] == colors
+    assert view.figure.hidden_traces() == (0,)
+    assert view.figure.layout.xaxis.title.text == "UMAP 1"
+    trace = view.figure.data[1]
+    np.testing.assert_allclose(np.column_stack([trace.x, trace.y]), 10 - xy[trace.customdata])
+
+
+def test_showing_another_discovery_forgets_the_selection(
+    view: RegionMap, heard: Heard, xy: np.ndarray, make_discovery: Callable
+) -> None:
+    view.select([1])
+    view.mark(1)
+    view.color_by = "true label"
+    other = make_discovery(3)
+    view.show(other, xy, "UMAP")
+    assert view.selection == () and heard == [(1,), ()] and TIP in view._status.value
+    assert view.figure.data[0].name.startswith("class 0") and highlighted(view) == set()
+    assert len(next(trace for trace in view.figure.data if trace.meta and trace.meta["entry"] == -1).x) == 0
+
+
+def test_hover_names_the_region(view: RegionMap) -> None:
+    send(view, "plotly_hover", [1], [2])
+    assert view.hovered == int(view.figure.data[1].customdata[2])
+    send(view, "plotly_unhover", [1], [2])
+    assert view.hovered is None
+
+
+def test_a_ring_marks_one_region(view: RegionMap, xy: np.ndarray, heard: Heard) -> None:
+    view.mark(17)
+    view.figure.flush()
+    ring = view.figure.data[-1]
+    assert (ring.x.tolist(), ring.y.tolist()) == ([xy[17, 0]], [xy[17, 1]]) and heard == []
+    with pytest.raises(InputError, match="a region from 0 to 239"):
+        view.mark(240)
+
+
+class TestMorePointsThanAreDrawn:
+    """100 of 240 regions are drawn, the rest only exists in Python."""
+
+    @pytest.fixture
+    def view(self, discovery: Any, xy: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Iterator[RegionMap]:
+        monkeypatch.setattr(sys.modules["ravl_explore.plots.region_map"], "MOST_DRAWN", 100)
+        made = RegionMap(discovery, xy)
+        assert len(made._drawn) == 100
+        yield made
+        made.close()
+
+    def test_a_lasso_takes_all_regions_inside(self, view: RegionMap, xy: np.ndarray) -> None:
+        lasso(view, SQUARE)
+        assert view.selection == tuple(np.flatnonzero(inside_polygon(xy, SQUARE)).tolist())
+
+    def test_but_not_those_of_hidden_entries(self, view: RegionMap, xy: np.ndarray, discovery: Any) -> None:
+        view.color_by = "true label"
+        view.figure.flush()
+        view.figure.set_state(
+            {"_js2py_restyle": {"style_data": {"visible": "legendonly"}, "style_traces": [1], "source_view_id": "v"}}
+        )
+        lasso(view, SQUARE)
+        embeddings = discovery.scores.embeddings
+        labels = embeddings.labels[embeddings.regions.image_index]
+        assert view.selection == tuple(np.flatnonzero(inside_polygon(xy, SQUARE) & (labels != 1)).tolist())
+
+    def test_shift_adds(self, view: RegionMap, xy: np.ndarray) -> None:
+        other = SQUARE + np.array([1.2, 1.0])
+        both = np.flatnonzero(inside_polygon(xy, SQUARE) | inside_polygon(xy, other))
+        lasso(view, SQUARE)
+        lasso(view, other, regions=both)
+        assert view.selection == tuple(both.tolist())
+
+    def test_a_second_lasso_replaces(self, view: RegionMap, xy: np.ndarray) -> None:
+        other = SQUARE + np.array([1.2, 1.0])
+        lasso(view, SQUARE)
+        lasso(view, other)
+        assert view.selection == tuple(np.flatnonzero(inside_polygon(xy, other)).tolist())
+
+
+def test_state_after_a_selection_is_what_a_reload_shows(view: RegionMap) -> None:
+    view.select([1, 2, 77])
+    view.figure.flush()
+    traces = view.figure.get_state()["_widget_data"]
+    assert sum(len(trace["selectedpoints"]["buffer"]) for trace in traces if "selectedpoints" in trace) == 3
+
+
+def test_selecting_is_a_small_message(view: RegionMap, monkeypatch: pytest.MonkeyPatch) -> None:
+    import json
+
+    sizes: list[int] = []
+
+    def send(data: Any = None, metadata: Any = None, buffers: Any = None) -> None:
+        sizes.append(len(json.dumps(data)) + sum(memoryview(each).nbytes for each in buffers or ()))
+
+    monkeypatch.setattr(view.figure.comm, "send", send)
+    view.select([1, 2, 77])
+    view.figure.flush()
+    assert len(sizes) == 1 and sizes[0] < 4000
