@@ -51,7 +51,7 @@ def _measures(comparison: Comparison) -> dict[str, Any]:
     rows = []
     for each in comparison.frame().to_dict("records"):
         percent = each["unit"] in ("%", "points")
-        level = "" if each["level"] == "shortcut" else f"{each['level'].capitalize()} "
+        level = "Shortcut, " if each["level"] == "shortcut" else f"{each['level'].capitalize()} "
         unit = f", {each['unit']}" if each["unit"] else ""
         top = 100.0 if percent else max(1.0, each["before"], each["after"])
         rows.append(

@@ -99,6 +99,8 @@ class Explorer(widgets.VBox):
         self._outcome = _section("3 · Before and after", self.comparison_widget)
         for each in (self._findings, self._mitigation, self._outcome):
             each.layout.display = "none"
+        for menu in (self.model, self.data, self.proposer, self.clusterer):
+            menu.layout.flex = "1 1 200px"
         menus = widgets.HBox(
             [self.model, self.data, self.proposer, self.clusterer],
             layout=widgets.Layout(width="100%", flex_flow="row wrap", grid_gap="12px"),

@@ -66,7 +66,7 @@ class PartMenu(widgets.VBox):
         self.menu.add_class("ravl-menu")
         self.path = widgets.Text(layout=widgets.Layout(width="100%", margin="4px 0 0 0", display="none"))
         self.menu.observe(self._on_pick, "value")
-        super().__init__([title, self.menu, self.path], layout=widgets.Layout(flex="1 1 200px", min_width="180px"))
+        super().__init__([title, self.menu, self.path], layout=widgets.Layout(min_width="180px"))
         self._cache: tuple[tuple[str, str], Any] | None = None
         self._on_pick(None)
 

@@ -91,12 +91,12 @@ class MitigationPanel(widgets.VBox):
         form = widgets.VBox(
             [
                 self.features, self.confirmed, self.objective, self.train_data, self.test_data,
-                self.epochs, self.learning_rate, self.batch_size, self.seed, buttons,
+                self.epochs, self.learning_rate, self.batch_size, self.seed,
             ],
-            layout=widgets.Layout(flex="0 0 360px", min_width="300px", padding="0 12px 0 0"),
+            layout=widgets.Layout(flex="0 0 360px", min_width="300px", padding="0 16px 0 0"),
         )  # fmt: skip
         right = widgets.VBox(
-            [self.message, self.progress, self.curves], layout=widgets.Layout(flex="1 1 480px", min_width="0")
+            [buttons, self.message, self.progress, self.curves], layout=widgets.Layout(flex="1 1 480px", min_width="0")
         )
         super().__init__([widgets.HBox([form, right], layout=widgets.Layout(flex_flow="row wrap", width="100%"))])
         for each in (self.confirmed, self.features):

@@ -24,7 +24,7 @@ def opened(notebook):
 
 def find_shortcuts(page: Page) -> None:
     page.get_by_role("button", name="Find shortcuts").click()
-    expect(page.locator(".ravl-table tbody tr").first).to_be_visible(timeout=120 * SECOND)
+    expect(page.locator(".ravl-table tbody tr").first).to_be_visible(timeout=300 * SECOND)
     expect(page.locator(".rx-crop img").first).to_be_visible(timeout=30 * SECOND)
 
 
@@ -76,14 +76,14 @@ def test_from_model_to_before_and_after(opened) -> None:
     expect(start).to_be_disabled()
     confirm.click()
     start.click()
-    opened.wait_for_value("len(explorer.panel.curves.history.records) >= 3", "True", timeout=120)
+    opened.wait_for_value("len(explorer.panel.curves.history.records) >= 3", "True", timeout=300)
     opened.settle(800)
     opened.screenshot("explorer-training")
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
     page.get_by_role("button", name="Resume").click()
     page.get_by_role("button", name=re.compile("Stop$")).click()
-    expect(page.locator(".ravl-comparison tbody tr").first).to_be_visible(timeout=240 * SECOND)
+    expect(page.locator(".ravl-comparison tbody tr").first).to_be_visible(timeout=400 * SECOND)
     n_steps = int(opened.kernel_eval("len(explorer.mitigation.history.records)"))
     assert 3 <= n_steps < 117
     assert opened.kernel_eval("explorer.mitigation.complete") == "False"

@@ -208,6 +208,27 @@ def test_no_update_is_lost_while_the_browser_talks(live: LiveFigure, sent: Sent)
     assert len(updates) == 300
 
 
+def test_an_update_while_notifications_are_held_is_not_lost(live: LiveFigure, sent: Sent) -> None:
+    """ipywidgets holds them within set_state; plotly's own set-and-clear of a trait then cancels itself out."""
+
+    def edit() -> None:
+        live.data[0].y = np.array([5.0], np.float32)
+        live.add_scatter(y=[1])
+        live.layout.hovermode = "x"
+        live.plotly_update({"name": "b"}, {"showlegend": True}, [0])
+
+    with live.hold_trait_notifications():
+        worker = threading.Thread(target=edit)
+        worker.start()
+        worker.join()
+    assert [next(iter(set(state) & set(EDITS))) for state, _ in sent] == [
+        "_py2js_restyle",
+        "_py2js_addTraces",
+        "_py2js_relayout",
+        "_py2js_update",
+    ]
+
+
 def test_resync_sends_the_state_and_forgets_the_edits(live: LiveFigure, sent: Sent) -> None:
     live.draw(chart([3.0]))
     live.resync()
