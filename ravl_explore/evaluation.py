@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from ravl_explore.metrics import GroupAccuracy, Presence, group_accuracy, perfor
 from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resize
 from ravl_explore.progress import Progress
 from ravl_explore.regions.base import Proposer, Regions
-from ravl_explore.scoring import zero_shot
+from ravl_explore.scoring import Scores, zero_shot
 
 MIN_GROUP_SIZE = 10
 
@@ -84,11 +85,20 @@ def evaluate(
     InputError
         When the assignment is of another dataset.
     """
-    if assignment is not None and len(assignment.present) != len(data):
-        raise InputError(
-            f"an assignment of these {len(data)} images", f"one of {len(assignment.present)}", "Assign this dataset."
-        )
+    _check_assignment(assignment, data)
     scores = zero_shot(embed(model, data, proposer, progress=progress))
+    return evaluate_scores(scores, data, assignment=assignment, min_group_size=min_group_size)
+
+
+def evaluate_scores(
+    scores: Scores,
+    data: ImageTextDataset,
+    *,
+    assignment: Assignment | None = None,
+    min_group_size: int = MIN_GROUP_SIZE,
+) -> Evaluation:
+    """The same as :func:`evaluate` for a dataset that is scored already."""
+    _check_assignment(assignment, data)
     regions = scores.embeddings.regions
     present = data.feature_present
     if present is None:
@@ -99,7 +109,7 @@ def evaluate(
         predictions=scores.predictions,
         labels=data.labels,
         class_names=data.class_names,
-        model_name=model.name,
+        model_name=scores.embeddings.model_name,
         data_name=data.name,
         feature_name=data.feature_name or ("discovered feature" if assignment is not None else None),
         attribute=assignment.attribute if assignment is not None else None,
@@ -107,6 +117,13 @@ def evaluate(
         if assignment is None
         else feature_gap(assignment.present, data.labels, scores.correct, data.class_names),
     )
+
+
+def _check_assignment(assignment: Assignment | None, data: ImageTextDataset) -> None:
+    if assignment is not None and len(assignment.present) != len(data):
+        raise InputError(
+            f"an assignment of these {len(data)} images", f"one of {len(assignment.present)}", "Assign this dataset."
+        )
 
 
 def feature_gap(present: np.ndarray, labels: np.ndarray, correct: np.ndarray, class_names: tuple[str, ...]) -> float:
@@ -118,7 +135,7 @@ def feature_gap(present: np.ndarray, labels: np.ndarray, correct: np.ndarray, cl
 
 def validator(
     model: VisionLanguageModel, data: ImageTextDataset, present: np.ndarray | None, batch_size: int = 256
-):  # -> Callable[[], dict[str, float]]
+) -> Callable[[], dict[str, float]]:
     """A function that measures overall and worst-group accuracy of whole images, for use between training steps."""
     classes = class_embeddings(model, data.class_names, data.templates)
     groups = np.zeros(len(data), bool) if present is None else present

@@ -164,6 +164,7 @@ def mitigate(
             f"an assignment of these {len(data)} images", f"one of {len(assignment.present)}", "Assign this dataset."
         )
     new = model.copy()
+    new.name = f"{model.name}, {objective.name}"
     training_set = prepare(model, data, assignment)
     validate = None
     if validation is not None:

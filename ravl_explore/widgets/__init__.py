@@ -4,6 +4,7 @@ from ravl_explore.widgets.cluster_table import ClusterTable
 from ravl_explore.widgets.comparison import ComparisonWidget
 from ravl_explore.widgets.crops import CropGallery
 from ravl_explore.widgets.curves import Curves
+from ravl_explore.widgets.discovery import DiscoveryWidget
 from ravl_explore.widgets.explorer import Explorer
 from ravl_explore.widgets.mitigation import MitigationPanel
 from ravl_explore.widgets.region_map import RegionMap
@@ -13,6 +14,7 @@ __all__ = [
     "ComparisonWidget",
     "CropGallery",
     "Curves",
+    "DiscoveryWidget",
     "Explorer",
     "MitigationPanel",
     "RegionMap",

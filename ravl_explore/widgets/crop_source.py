@@ -25,8 +25,9 @@ class DiscoverySource:
         """The region's own pixels as PNG, at most ``size`` pixels wide and high."""
         x1, y1, x2, y2 = self._embeddings.regions.boxes[region]
         image = Image.fromarray(self._pixels(region))
-        box = (int(x1), int(y1), max(int(np.ceil(x2)), int(x1) + 1), max(int(np.ceil(y2)), int(y1) + 1))
-        return _png(image.crop(box), size)
+        left, top = max(0, int(x1)), max(0, int(y1))  # a box may leave its image by a pixel
+        right, bottom = min(image.width, int(np.ceil(x2))), min(image.height, int(np.ceil(y2)))
+        return _png(image.crop((left, top, max(right, left + 1), max(bottom, top + 1))), size)
 
     def image(self, region: int, size: int) -> tuple[bytes, tuple[float, float, float, float]]:
         """The whole image as PNG, and the region's box as fractions of its width and height."""

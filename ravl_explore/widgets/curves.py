@@ -42,7 +42,7 @@ class Curves(ipywidgets.VBox):
         self._title, self._n_steps = "", 1
         self._previous: list[tuple[str, History]] = []
         self.figure = LiveFigure(curves(History()), height=height, tools=LOOKING)
-        super().__init__([self.figure.frame], layout=ipywidgets.Layout(width="100%"))
+        super().__init__([self.figure], layout=ipywidgets.Layout(width="100%"))
 
     @property
     def history(self) -> History:

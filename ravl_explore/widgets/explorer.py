@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
-import numpy as np
 
 from ravl_explore import clustering as clusterers
 from ravl_explore import data as data_sources
@@ -19,22 +18,22 @@ from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import Discovery, discover
 from ravl_explore.embedding import embed
 from ravl_explore.errors import InputError
-from ravl_explore.layout import cached_layout, pca_layout, store_layout, umap_layout
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.models.base import VisionLanguageModel
-from ravl_explore.plots.palette import cluster_colors
 from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer
 from ravl_explore.scoring import zero_shot
 from ravl_explore.widgets.cluster_table import ClusterTable
 from ravl_explore.widgets.comparison import ComparisonWidget
-from ravl_explore.widgets.crop_source import DiscoverySource
 from ravl_explore.widgets.crops import CropGallery
+from ravl_explore.widgets.discovery import DiscoveryWidget
 from ravl_explore.widgets.job import Job, ProgressLine, wait_for_jobs
 from ravl_explore.widgets.menus import Choice, PartMenu, choices
 from ravl_explore.widgets.message import Message
 from ravl_explore.widgets.mitigation import MitigationPanel
 from ravl_explore.widgets.region_map import RegionMap
+
+logger = logging.getLogger(__name__)
 
 
 class Explorer(widgets.VBox):
@@ -62,11 +61,7 @@ class Explorer(widgets.VBox):
         train_data: ImageTextDataset | None = None,
         test_data: ImageTextDataset | None = None,
     ) -> None:
-        self.discovery: Discovery | None = None
-        self._picked: tuple[VisionLanguageModel, ImageTextDataset, Proposer] | None = None
-        self._linking = threading.local()
         self._job: Job | None = None
-        self._layout_job: Job | None = None
 
         self.model = PartMenu("Model", choices(model_sources), model)
         self.data = PartMenu("Images", choices(data_sources), data)
@@ -78,23 +73,11 @@ class Explorer(widgets.VBox):
         self.run_button.on_click(self._on_run)
         self.message, self.progress = Message(), ProgressLine()
         self.message.say("Pick a model and images, then press “Find shortcuts”. The demo needs no download.")
-        self.map, self.table = RegionMap(), ClusterTable()
-        self.crops: CropGallery | None = None
-        self._crops_box = widgets.VBox(layout=widgets.Layout(width="100%"))
+        self.findings = DiscoveryWidget()
         self.panel = MitigationPanel(self._on_mitigated, train_data, test_data)
         self.comparison_widget = ComparisonWidget()
 
-        self._findings = _section(
-            "1 · Which regions mislead the model?",
-            self.table,
-            widgets.HBox(
-                [
-                    widgets.Box([self.map], layout=widgets.Layout(flex="1 1 480px", min_width="0")),
-                    widgets.Box([self._crops_box], layout=widgets.Layout(flex="1 1 420px", min_width="0")),
-                ],
-                layout=widgets.Layout(width="100%", flex_flow="row wrap", grid_gap="16px", margin="10px 0 0 0"),
-            ),
-        )
+        self._findings = _section("1 · Which regions mislead the model?", self.findings)
         self._mitigation = _section("2 · Remove the shortcut", self.panel)
         self._outcome = _section("3 · Before and after", self.comparison_widget)
         for each in (self._findings, self._mitigation, self._outcome):
@@ -113,8 +96,27 @@ class Explorer(widgets.VBox):
             layout=widgets.Layout(width="100%"),
         )
         self.add_class("ravl-explorer")
-        self.table.observe(lambda change: self._from_table(change["new"]), "selected")
-        self.map.observe(lambda change: self._from_map(change["new"]), "selection")
+        self.findings.observe(self._on_cluster, "cluster")
+
+    @property
+    def discovery(self) -> Discovery | None:
+        """The latest discovery."""
+        return self.findings.discovery
+
+    @property
+    def map(self) -> RegionMap:
+        """The map; its ``selection`` holds the selected regions."""
+        return self.findings.map
+
+    @property
+    def table(self) -> ClusterTable:
+        """The table; its ``selected`` is the cluster of the selected row."""
+        return self.findings.table
+
+    @property
+    def crops(self) -> CropGallery | None:
+        """The gallery; None before the first discovery."""
+        return self.findings.crops
 
     @property
     def mitigation(self) -> Mitigation | None:
@@ -152,109 +154,39 @@ class Explorer(widgets.VBox):
         clusterer = self.clusterer.choice.make(len(embeddings.class_names), len(embeddings.region))
         clustering = clusterer(embeddings.region, progress)
         discovery = discover(zero_shot(embeddings), clustering)
-        layout = cached_layout(embeddings)
-        name = "UMAP" if layout is not None else "PCA"
-        return model, data, proposer, discovery, layout if layout is not None else pca_layout(embeddings.region), name
+        return model, data, proposer, discovery
 
     def _on_discovered(self, job: Job) -> None:
-        self.run_button.disabled = False
+        try:
+            self._take(job)
+        except Exception as error:
+            logger.exception("Showing the discovery failed")
+            self.message.fail(error)
+        finally:
+            self.run_button.disabled = False
+
+    def _take(self, job: Job) -> None:
         if job.cancelled:
             self.message.say("Cancelled; what was there before is unchanged.")
             return
         if job.error is not None:
             self.message.fail(job.error)
             return
-        model, data, proposer, discovery, layout, layout_name = job.result
-        self.discovery, self._picked = discovery, (model, data, proposer)
-        self._show_findings(discovery, data, layout, layout_name)
+        model, data, proposer, discovery = job.result
+        self._findings.layout.display = "flex"
+        self.findings.show(discovery, data)
         self.panel.offer(model, data, proposer, discovery)
         self._mitigation.layout.display = "flex"
         self.message.say(_summary(discovery))
-        if layout_name == "PCA":
-            self._start_umap(discovery)
 
-    def _show_findings(
-        self, discovery: Discovery, data: ImageTextDataset, layout: np.ndarray, layout_name: str
-    ) -> None:
-        source = DiscoverySource(discovery, data)
-        if self.crops is None:
-            self.crops = CropGallery(source)
-            self.crops.observe(lambda change: self._from_crops(change["new"]), "selected")
-            self._crops_box.children = (self.crops,)
-        else:
-            with self._quietly():
-                self.crops.source = source
-                self.crops.show([])
-        self._findings.layout.display = "flex"
-        with self._quietly():
-            self.map.show(discovery, layout, layout_name)
-            self.table.show(discovery, cluster_colors(discovery))
-        self.table.selected = discovery.clusters[0].cluster
-
-    def _start_umap(self, discovery: Discovery) -> None:
-        embeddings = discovery.scores.embeddings
-
-        def work(progress: Progress) -> np.ndarray:
-            return umap_layout(embeddings.region, progress=progress)
-
-        def end(job: Job) -> None:
-            if job.error is not None:
-                self.message.fail(job.error)
-            elif not job.cancelled and self.discovery is discovery:
-                store_layout(embeddings, job.result)
-                self.map.set_layout(job.result, "UMAP")
-
-        self._layout_job = Job(work, on_end=end).start()
-
-    def _from_table(self, cluster: int | None) -> None:
-        if self._is_quiet() or cluster is None or self.discovery is None or self.crops is None:
-            return
-        feature = self.discovery.feature(cluster)
-        with self._quietly():
-            self.map.select(feature.region_index, source="table")
-            pulls = f", pulls towards {feature.attribute}" if feature.kept and feature.attribute else ""
-            self.crops.show(feature.region_index, f"Cluster {cluster}{pulls}: most typical regions first")
-            self.panel.choose(cluster)
-
-    def _from_map(self, selection: tuple[int, ...]) -> None:
-        if self._is_quiet() or self.discovery is None or self.crops is None:
-            return
-        clusters = np.unique(self.discovery.clustering.labels[list(selection)]) if selection else []
-        with self._quietly():
-            self.table.selected = int(clusters[0]) if len(clusters) == 1 else None
-            only = selection[0] if len(selection) == 1 else None
-            self.crops.show(list(selection), "Selected in the map" if selection else "", selected=only)
-
-    def _from_crops(self, region: int | None) -> None:
-        if self._is_quiet() or region is None or self.discovery is None:
-            return
-        with self._quietly():
-            self.map.mark(region)
-            self.table.selected = int(self.discovery.clustering.labels[region])
+    def _on_cluster(self, change: dict[str, Any]) -> None:
+        if change["new"] is not None:
+            self.panel.choose(change["new"])
 
     def _on_mitigated(self, mitigation: Mitigation, comparison: Comparison | None) -> None:
         if comparison is not None:
             self.comparison_widget.show(comparison)
-            self._outcome.layout.display = "flex"
-
-    def _is_quiet(self) -> bool:
-        return getattr(self._linking, "depth", 0) > 0
-
-    def _quietly(self) -> _Quiet:
-        return _Quiet(self._linking)
-
-
-class _Quiet:
-    """While entered, this thread's changes to one view are not sent on to the others."""
-
-    def __init__(self, state: threading.local) -> None:
-        self._state = state
-
-    def __enter__(self) -> None:
-        self._state.depth = getattr(self._state, "depth", 0) + 1
-
-    def __exit__(self, *_: Any) -> None:
-        self._state.depth -= 1
+        self._outcome.layout.display = "none" if comparison is None else "flex"
 
 
 def _clusterer_choices() -> list[Choice]:

@@ -9,19 +9,16 @@ What plotly's own widget does not do, measured on 7.1 (each point has a test):
 - The browser answers every update with the traces' defaults, and Python then deletes "overlapping" data of its own:
   here those answers are ignored.
 - A gesture is told to every trace; here it is told once.
-- It does not resize with its container: a probe of a few lines beside it tells plotly when to.
+- In the browser it neither fits its container nor survives a slow start: see ``static/figure.js``.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import anywidget
-import ipywidgets
 import plotly.graph_objects as go
 import traitlets
 from ipywidgets.widgets.widget import _remove_buffers
@@ -33,18 +30,11 @@ from ravl_explore.widgets.points import PointsEvent, points_event
 from ravl_explore.widgets.throttle import RATE, Throttle
 
 STATIC = Path(__file__).parent / "static"
-FULL_EVERY = 5.0  # seconds between two whole states at least
+QUIET = 5.0  # seconds after an edit until the whole state follows, and between two of these at least
 EDITS = ("_py2js_addTraces", "_py2js_update", "_py2js_restyle", "_py2js_relayout")
-HEAVY = frozenset({"x", "y", "text", "customdata"})
 
 SELECTING = ("zoom2d", "pan2d", "select2d", "lasso2d")
 LOOKING = ("zoom2d", "pan2d")
-
-
-class SizeProbe(anywidget.AnyWidget):
-    """An empty line that watches its container's width, in the browser, and lets plotly fit the figure to it."""
-
-    _esm = STATIC / "size_probe.js"
 
 
 class LiveFigure(go.FigureWidget):
@@ -60,11 +50,13 @@ class LiveFigure(go.FigureWidget):
 
     Notes
     -----
-    Put :attr:`frame` into layouts, not the figure itself: the frame has the height and the resize probe. Each
-    LiveFigure costs 5 MB in the browser (plotly's bundle), so make few and redraw them.
+    Each LiveFigure sends plotly's bundle of 5 MB once, so make few and redraw them.
     """
 
+    _esm = STATIC / "figure.js"
     _css = (STATIC / "figure.css").read_text()
+    _bundle = traitlets.Unicode().tag(sync=True)
+    _height = traitlets.Int().tag(sync=True)
     _js2py_pointsCallback = traitlets.Dict(allow_none=True).tag(sync=True, echo_update=False, **custom_serializers)
     _js2py_traceDeltas = traitlets.Dict(allow_none=True).tag(sync=True, echo_update=False, **custom_serializers)
 
@@ -80,27 +72,22 @@ class LiveFigure(go.FigureWidget):
         self._events: list[PointsEvent] = []
         self._listeners: list[Callable[[PointsEvent], None]] = []
         self._pending: tuple[go.Figure | Callable[[], go.Figure], set[str]] | None = None
-        self._edits, self._full_sent = 0, -float("inf")
+        self._edits = 0
         first = go.Figure(figure)
         first.update_layout(height=height)
+        self._height = height
         super().__init__(first)
         buttons = [list(tools), ["resetScale2d"], ["toImage"]]
         self._config = {"responsive": True, "displaylogo": False, "displayModeBar": True, "modeBarButtons": buttons}
         self.add_class("ravl-figure")
         self._drawn, self._drawn_layout = self._flat_traces(self), flatten(self.layout.to_plotly_json())
         self._throttle = Throttle(self._draw_pending, rate)
-        self._sync_soon = Throttle(self._sync, 1 / FULL_EVERY, delay=FULL_EVERY)
-        self._probe = SizeProbe()
-        self._frame = ipywidgets.VBox(
-            [self._probe, self], layout=ipywidgets.Layout(height=f"{height}px", width="100%", overflow="hidden")
-        )
-        self._frame.add_class("ravl-figure-frame")
+        self._sync_soon = Throttle(self._sync, 1 / QUIET, delay=QUIET)
         self._post(self._content())
 
-    @property
-    def frame(self) -> ipywidgets.VBox:
-        """The box to put into layouts: the figure, its height, and the probe that fits its width."""
-        return self._frame
+    @traitlets.default("_bundle")
+    def _plotlys_own_module(self) -> str:
+        return str(go.FigureWidget._esm)
 
     # Drawing
 
@@ -138,17 +125,14 @@ class LiveFigure(go.FigureWidget):
         self._listeners.append(callback)
 
     def close(self) -> None:
-        """Free the figure, its frame and its probe, here and in the browser."""
-        if hasattr(self, "_frame"):  # ipywidgets also closes what failed while it was made
+        """Free the figure, here and in the browser."""
+        if hasattr(self, "_sync_soon"):  # ipywidgets also closes what failed while it was made
             self._throttle.cancel()
             self._sync_soon.cancel()
-            self._probe.close()
-            self._frame.close()
         super().close()
 
     def _sync(self) -> None:
         with self._guard:
-            self._full_sent = time.monotonic()
             self._post(self._content() | dict.fromkeys(EDITS))
 
     def _draw_pending(self) -> None:
@@ -207,7 +191,7 @@ class LiveFigure(go.FigureWidget):
             "layout_data": relayout_data or {},
             "style_traces": self._normalize_trace_indexes(trace_indexes),
         }
-        self._post_edit("_py2js_update", message, source_view_id, heavy=not HEAVY.isdisjoint(restyle_data or ()))
+        self._post_edit("_py2js_update", message, source_view_id)
 
     def _send_restyle_msg(
         self, restyle_data: dict, trace_indexes: Any = None, source_view_id: str | None = None
@@ -219,21 +203,17 @@ class LiveFigure(go.FigureWidget):
         self._post_edit("_py2js_relayout", {"relayout_data": layout_data}, source_view_id)
 
     def _send_addTraces_msg(self, new_traces_data: list) -> None:
-        self._post_edit("_py2js_addTraces", {"trace_data": new_traces_data}, None, heavy=True)
+        self._post_edit("_py2js_addTraces", {"trace_data": new_traces_data}, None)
 
-    def _post_edit(self, name: str, message: dict, source_view_id: str | None, heavy: bool = False) -> None:
-        """Send an edit. With heavy data goes the whole state, else the browser would report that data back as changed;
-        after other edits the state follows when there is quiet, for views that are opened later."""
+    def _post_edit(self, name: str, message: dict, source_view_id: str | None) -> None:
+        """Send an edit; the browser applies it to its copy of the state, too. The state itself follows when there is
+        quiet, for those who only listen: nbclient saves it in notebooks."""
         with self._guard:
             self._edits += 1
             ids = {"trace_edit_id": self._edits, "layout_edit_id": self._edits, "source_view_id": source_view_id}
-            state = {name: message | ids}
-            if heavy and time.monotonic() - self._full_sent > FULL_EVERY:
-                self._full_sent = time.monotonic()
-                state = self._content() | state
-            elif hasattr(self, "_sync_soon"):  # else plotly is still making the figure
+            self._post({name: message | ids})
+            if hasattr(self, "_sync_soon"):  # else plotly is still making the figure
                 self._sync_soon()
-            self._post(state)
 
     def _post(self, state: dict[str, Any]) -> None:
         if self.comm is None:

@@ -98,7 +98,7 @@ class Job:
         if self._stop.is_set():
             raise Cancelled
         now = time.monotonic()
-        edge = stage != self._last_stage or done == total
+        edge = stage != self._last_stage or 0 < done == total  # of a total of 0, nobody knows the end
         if self._on_progress is not None and (edge or now - self._last_report >= 1 / REDRAWS_PER_SECOND):
             self._last_report, self._last_stage = now, stage
             self._on_progress(done, total, stage)
@@ -113,14 +113,14 @@ class ProgressLine(widgets.HBox):
         self._cancel = widgets.Button(description="Cancel", icon="times", layout=widgets.Layout(width="90px"))
         self._cancel.on_click(lambda _: self._on_cancel())
         self._job: Job | None = None
-        self._stage, self._stage_started = "", 0.0
+        self._stage, self._stage_started, self._stage_first = "", 0.0, 0
         super().__init__(
             [self._bar, self._text, self._cancel], layout=widgets.Layout(visibility="hidden", height="36px")
         )
 
     def run(self, work: Callable[[Progress], Any], on_end: Callable[[Job], None], title: str) -> Job:
         """Start ``work`` as a job and show it here until it ends."""
-        self._stage, self._stage_started = "", time.monotonic()
+        self._stage = ""
         self._bar.value, self._text.value = 0, f"{title} …"
         self._cancel.disabled, self._cancel.description = False, "Cancel"
         self.layout.visibility = "visible"
@@ -139,15 +139,16 @@ class ProgressLine(widgets.HBox):
 
     def _show(self, done: int, total: int, stage: str) -> None:
         if stage != self._stage:
-            self._stage, self._stage_started = stage, time.monotonic()
+            self._stage, self._stage_started, self._stage_first = stage, time.monotonic(), done
         if self._bar.max != max(total, 1):
             self._bar.max = max(total, 1)
         self._bar.value = done
-        self._text.value = describe_progress(done, total, stage, time.monotonic() - self._stage_started)
+        seconds = time.monotonic() - self._stage_started
+        self._text.value = describe_progress(done, total, stage, seconds, self._stage_first)
 
 
-def describe_progress(done: int, total: int, stage: str, seconds: float) -> str:
-    """One line: the stage, how far it is, and the time left at the pace so far.
+def describe_progress(done: int, total: int, stage: str, seconds: float, first: int = 0) -> str:
+    """One line: the stage, how far it is, and the time left at the pace of the ``seconds`` since ``first`` were done.
 
     Examples
     --------
@@ -159,8 +160,8 @@ def describe_progress(done: int, total: int, stage: str, seconds: float) -> str:
     if total <= 0:
         return f"{stage} …"
     line = f"{stage}: {done:,} of {total:,}"
-    if done and done < total and seconds >= ESTIMATE_AFTER_SECONDS:
-        line += f", about {describe_seconds(seconds / done * (total - done))} left"
+    if first < done < total and seconds >= ESTIMATE_AFTER_SECONDS:
+        line += f", about {describe_seconds(seconds / (done - first) * (total - done))} left"
     return line
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -57,7 +58,8 @@ class PartMenu(widgets.VBox):
 
     def __init__(self, label: str, options: list[Choice], given: Any = None, preferred: str = "") -> None:
         if given is not None:
-            options = [Choice(getattr(given, "name", type(given).__name__), lambda: given), *options]
+            own = str(getattr(given, "name", "") or type(given).__name__)
+            options = [Choice(own, lambda: given), *(each for each in options if each.label != own)]
         self._options = {choice.label: choice for choice in options}
         start = preferred if preferred in self._options and given is None else next(iter(self._options))
         title = widgets.HTML(f'<span style="font-weight:600">{label}</span>', layout=widgets.Layout(height="22px"))
@@ -67,7 +69,7 @@ class PartMenu(widgets.VBox):
         self.path = widgets.Text(layout=widgets.Layout(width="100%", margin="4px 0 0 0", display="none"))
         self.menu.observe(self._on_pick, "value")
         super().__init__([title, self.menu, self.path], layout=widgets.Layout(min_width="180px"))
-        self._cache: tuple[tuple[str, str], Any] | None = None
+        self._cache: tuple[tuple[Any, ...], Any] | None = None
         self._on_pick(None)
 
     @property
@@ -76,19 +78,22 @@ class PartMenu(widgets.VBox):
         return self._options[self.menu.value or ""]
 
     def make(self) -> Any:
-        """Build what is picked, or return what was built for the same pick before.
+        """Build what is picked, or return what was built for the same pick before, unless its file or folder changed.
 
         Raises
         ------
         InputError
             When a path is needed and none was typed; and whatever the part raises.
         """
-        key = (str(self.menu.value), self.path.value.strip())
+        choice, path = self.choice, self.path.value.strip()
+        if not choice.path_hint:
+            path = ""
+        elif not path:
+            raise InputError(f"a path ({choice.path_hint})", "none", "Type it into the field under the menu.")
+        key = (choice.label, path, _changed(path) if path else None)
         if self._cache is not None and self._cache[0] == key:
             return self._cache[1]
-        if self.choice.path_hint and not key[1]:
-            raise InputError(f"a path ({self.choice.path_hint})", "none", "Type it into the field under the menu.")
-        made = self.choice.make(key[1]) if self.choice.path_hint else self.choice.make()
+        made = choice.make(path) if path else choice.make()
         self._cache = (key, made)
         return made
 
@@ -96,3 +101,12 @@ class PartMenu(widgets.VBox):
         hint = self.choice.path_hint
         self.path.placeholder = hint
         self.path.layout.display = "flex" if hint else "none"
+
+
+def _changed(path: str) -> tuple[tuple[str, int], ...]:
+    """When a file, or a folder and each folder in it, was last changed; nothing for what is not there."""
+    root = Path(path).expanduser()
+    try:
+        return tuple((str(each), each.stat().st_mtime_ns) for each in (root, *sorted(root.rglob("*/"))))
+    except OSError:
+        return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -10,25 +11,30 @@ import ipywidgets as widgets
 
 from ravl_explore import data as data_sources
 from ravl_explore import objectives
-from ravl_explore.assignment import assign
+from ravl_explore.assignment import assign_embeddings
 from ravl_explore.comparison import Comparison, compare
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import Discovery, SpuriousFeature
-from ravl_explore.errors import InputError
-from ravl_explore.evaluation import Evaluation, evaluate
+from ravl_explore.embedding import Embeddings, embed
+from ravl_explore.errors import DataError, InputError
+from ravl_explore.evaluation import evaluate, evaluate_scores
 from ravl_explore.mitigation import Mitigation, MitigationRun, mitigate
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.base import Objective
 from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer
+from ravl_explore.scoring import zero_shot
 from ravl_explore.training import TrainingSettings
 from ravl_explore.widgets.curves import Curves
 from ravl_explore.widgets.job import Job, ProgressLine
 from ravl_explore.widgets.menus import PartMenu, choices
 from ravl_explore.widgets.message import Message
 
+logger = logging.getLogger(__name__)
+
 FIELD = widgets.Layout(width="100%", margin="2px 0")
 LABEL = {"description_width": "110px"}
+PAUSE_LOOK_SECONDS = 0.2  # how often a paused run looks whether it was cancelled
 NO_FEATURE = "Run discovery first, then choose which clusters to suppress."
 ADVICE = "Look at the crops first: suppressing what truly defines a class makes the model worse."
 
@@ -55,11 +61,12 @@ class MitigationPanel(widgets.VBox):
     ) -> None:
         self._on_result = on_result or (lambda *_: None)
         self._context: tuple[VisionLanguageModel, ImageTextDataset, Proposer, Discovery] | None = None
-        self._before: dict[tuple[Any, ...], Evaluation] = {}
+        # what was embedded stays with its embeddings, so that no other object can get its id
+        self._embedded: dict[tuple[int, ...], tuple[Embeddings, VisionLanguageModel, ImageTextDataset, Proposer]] = {}
         self.mitigation: Mitigation | None = None
         self.comparison: Comparison | None = None
         self._resume, self._stop = threading.Event(), threading.Event()
-        self._job: Job | None = None
+        self._running, self._refreshing = False, threading.RLock()
 
         defaults = TrainingSettings()
         self.features = widgets.SelectMultiple(description="Suppress", rows=5, layout=FIELD, style=LABEL)
@@ -99,6 +106,7 @@ class MitigationPanel(widgets.VBox):
             [buttons, self.message, self.progress, self.curves], layout=widgets.Layout(flex="1 1 480px", min_width="0")
         )
         super().__init__([widgets.HBox([form, right], layout=widgets.Layout(flex_flow="row wrap", width="100%"))])
+        self.features.observe(lambda _: self.confirmed.set_trait("value", False), "value")
         for each in (self.confirmed, self.features):
             each.observe(lambda _: self._refresh(), "value")
         self.message.say(NO_FEATURE)
@@ -119,14 +127,12 @@ class MitigationPanel(widgets.VBox):
         """Preselect one cluster, as when its row is picked; a pruned one cannot be suppressed."""
         if self.running or cluster not in [value for _, value in self.features.options]:
             return
-        if self.features.value != (cluster,):
-            self.features.value = (cluster,)
-            self.confirmed.value = False
+        self.features.value = (cluster,)
 
     @property
     def running(self) -> bool:
         """Whether training (or the comparison after it) is under way."""
-        return self._job is not None and self._job.running
+        return self._running
 
     def start(self) -> Job:
         """Train with what the form says, in a thread; the result comes to ``mitigation`` and ``comparison``."""
@@ -145,7 +151,9 @@ class MitigationPanel(widgets.VBox):
         self.message.say("")
 
         def work(progress: Progress) -> tuple[Mitigation, Comparison | None]:
-            train_data = self.train_data.make()
+            train_data, test_data = self.train_data.make(), self.test_data.make()
+            _check_usable(train_data, test_data, features)
+            marking = _named(progress, "Marking the feature in the training images")
             run = mitigate(
                 model,
                 train_data,
@@ -157,16 +165,15 @@ class MitigationPanel(widgets.VBox):
                 batch_size=settings.batch_size,
                 seed=settings.seed,
                 validation=data,
+                assignment=assign_embeddings(self._embed(model, train_data, proposer, marking), features),
                 stream=True,
-                progress=progress,
             )
-            self._train(run, objective.name, progress)
-            self.mitigation = run.result()
-            return self.mitigation, self._before_and_after(model, features, proposer, self.mitigation, progress)
+            mitigation = self._train(run, objective.name, progress)
+            return mitigation, self._before_and_after(model, test_data, features, proposer, mitigation, progress)
 
-        self._job = self.progress.run(work, self._on_end, "Preparing")
+        earlier, self._running = self.mitigation, True
         self._refresh()
-        return self._job
+        return self.progress.run(work, lambda job: self._on_end(job, earlier), "Preparing")
 
     def pause(self) -> None:
         """Hold training before its next step."""
@@ -184,7 +191,8 @@ class MitigationPanel(widgets.VBox):
         self._resume.set()
         self._refresh()
 
-    def _train(self, run: MitigationRun, title: str, progress: Progress) -> None:
+    def _train(self, run: MitigationRun, title: str, progress: Progress) -> Mitigation:
+        """Iterate to the end or to Stop; whatever ends it, what at least one step has trained is the new result."""
         started = False
         try:
             for record in run:
@@ -193,56 +201,71 @@ class MitigationPanel(widgets.VBox):
                     started = True
                 self.curves.append(record)
                 report(progress, record.step, record.n_steps, "Fine-tuning")
-                self._resume.wait()
+                while not self._resume.wait(PAUSE_LOOK_SECONDS):
+                    report(progress, record.step, record.n_steps, "Paused")
                 if self._stop.is_set():
                     break
         finally:
             run.close()
-            self.mitigation = run.result()
+            mitigation = run.result()
             if started:
+                self.mitigation, self.comparison = mitigation, None
                 self.curves.finish()
+        return mitigation
 
     def _before_and_after(
         self,
         model: VisionLanguageModel,
+        test_data: ImageTextDataset,
         features: tuple[SpuriousFeature, ...],
         proposer: Proposer,
         mitigation: Mitigation,
         progress: Progress,
     ) -> Comparison:
-        test_data = self.test_data.make()
-        key = (id(model), id(test_data), proposer, *(each.cluster for each in features), id(features[0].medoids))
-        assignment = assign(model, test_data, features, proposer, progress=_named(progress, "Marking test images"))
-        if key not in self._before:
-            self._before[key] = evaluate(
-                model, test_data, proposer, assignment=assignment, progress=_named(progress, "Testing the old model")
-            )
-        after = evaluate(
-            mitigation.model,
-            test_data,
-            proposer,
-            assignment=assignment,
-            progress=_named(progress, "Testing the new model"),
-        )
-        self.comparison = compare(self._before[key], after)
+        old = self._embed(model, test_data, proposer, _named(progress, "Testing the old model"))
+        assignment = assign_embeddings(old, features)
+        before = evaluate_scores(zero_shot(old), test_data, assignment=assignment)
+        testing = _named(progress, "Testing the new model")
+        after = evaluate(mitigation.model, test_data, proposer, assignment=assignment, progress=testing)
+        self.comparison = compare(before, after)
         return self.comparison
 
-    def _on_end(self, job: Job) -> None:
-        self._job = None
+    def _embed(
+        self, model: VisionLanguageModel, data: ImageTextDataset, proposer: Proposer, progress: Progress
+    ) -> Embeddings:
+        """Embeddings under the searched model, made once per dataset: later runs start at once."""
+        key = (id(model), id(data), id(proposer))
+        if key not in self._embedded:
+            self._embedded[key] = (embed(model, data, proposer, progress=progress), model, data, proposer)
+        return self._embedded[key][0]
+
+    def _on_end(self, job: Job, earlier: Mitigation | None) -> None:
+        try:
+            self._tell(job, earlier)
+        except Exception as error:
+            logger.exception("Showing the mitigation failed")
+            self.message.fail(error)
+        finally:
+            self._running = False
+            self._refresh()
+
+    def _tell(self, job: Job, earlier: Mitigation | None) -> None:
+        trained = self.mitigation is not None and self.mitigation is not earlier
+        if trained and self.mitigation is not None:
+            self._on_result(self.mitigation, self.comparison)
         if job.error is not None:
             self.message.fail(job.error)
         elif job.cancelled:
-            trained = self.mitigation is not None and bool(self.mitigation.history.records)
             self.message.say(
                 "Cancelled. " + ("What was trained so far is kept." if trained else "Nothing was trained.")
             )
         else:
-            mitigation, comparison = job.result
+            mitigation, _ = job.result
             steps = len(mitigation.history.records)
             how = "Done" if mitigation.complete else "Stopped"
-            self.message.say(f"{how} after {steps} steps. The new model is explorer.mitigation.model.")
-            self._on_result(mitigation, comparison)
-        self._refresh()
+            self.message.say(
+                f"{how} after {steps} step{'s' * (steps != 1)}. The new model is explorer.mitigation.model."
+            )
 
     def _on_start(self, _: Any) -> None:
         try:
@@ -257,6 +280,10 @@ class MitigationPanel(widgets.VBox):
             self.resume()
 
     def _refresh(self) -> None:
+        with self._refreshing:  # else two threads may each show half of what they see
+            self._show_state()
+
+    def _show_state(self) -> None:
         running, paused = self.running, not self._resume.is_set()
         ready = self._context is not None and bool(self.features.value) and self.confirmed.value
         self.start_button.disabled = running or not ready
@@ -267,6 +294,23 @@ class MitigationPanel(widgets.VBox):
         self.pause_button.icon = "play" if running and paused else "pause"
         for each in self._form:
             each.disabled = running
+
+
+def _check_usable(
+    train_data: ImageTextDataset, test_data: ImageTextDataset, features: tuple[SpuriousFeature, ...]
+) -> None:
+    """Raise at once what would else be raised when the images are embedded, or after the training."""
+    if train_data.captions is None:
+        raise DataError(
+            "a dataset with captions", f"{train_data.name!r} without", "Fine-tuning needs one caption per image."
+        )
+    attribute = features[0].attribute
+    if attribute is not None and attribute not in test_data.class_names:
+        raise InputError(
+            f"a dataset to compare on that has the class {attribute!r}",
+            f"{test_data.name!r} with {', '.join(test_data.class_names[:5])}",
+            "Pick one with the classes that were searched.",
+        )
 
 
 def _feature_label(feature: SpuriousFeature) -> str:

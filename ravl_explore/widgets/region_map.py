@@ -81,7 +81,7 @@ class RegionMap(ipywidgets.VBox):
             [self._menu, self._status, self._clear],
             layout=ipywidgets.Layout(align_items="center", flex_flow="row wrap", width="100%"),
         )
-        super().__init__([top, self.figure.frame], layout=ipywidgets.Layout(width="100%"))
+        super().__init__([top, self.figure], layout=ipywidgets.Layout(width="100%"))
         traitlets.link((self, "color_by"), (self._menu, "value"))
         self.observe(self._recolour, "color_by")
         self.observe(self._reselect, "selection")
@@ -101,7 +101,7 @@ class RegionMap(ipywidgets.VBox):
             self._drawn, self._marked = drawn_regions(discovery), None
             self._set_selection((), "clear", redraw=False)
         self.figure.draw(figure, reset=("zoom", "legend", "outline"))
-        self.figure.flush()
+        self.figure.resync()
         self._write_status()
 
     def set_layout(self, xy: Float[np.ndarray, "n_regions 2"], layout_name: str) -> None:
