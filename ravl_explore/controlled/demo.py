@@ -228,7 +228,9 @@ def build(raw_folder: Path, out: Path, steps: tuple[str, ...], epochs: int) -> N
     if "layout" in steps:
         for checkpoint in CHECKPOINTS:
             embeddings = embed(DemoModel(checkpoint), Demo("val"))
-            write_layout(out / "layouts" / f"{checkpoint}-val.npz", embeddings, umap_layout(embeddings.region, seed=0))
+            n_regions, dim = embeddings.region.shape  # the name must begin with these, see layout.py
+            path = out / "layouts" / f"{n_regions}x{dim}-{checkpoint}-val.npz"
+            write_layout(path, embeddings, umap_layout(embeddings.region, seed=0))
 
 
 def main() -> None:

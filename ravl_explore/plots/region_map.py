@@ -175,7 +175,7 @@ def _marker(
     groups: Categories, entry: int, rows: np.ndarray, size: int, discovery: Discovery, color_by: str
 ) -> dict[str, object]:
     marker: dict[str, object] = {"size": size, "symbol": groups.symbols[entry], "color": groups.colors[entry]}
-    marker["opacity"] = 0.45 if entry in groups.below else 0.85
+    marker["opacity"] = 0.3 if entry in groups.below else 0.85
     if groups.values is not None and entry == 0:
         values = groups.values
         top = float(values.max()) or 1.0

@@ -88,6 +88,7 @@ class DiscoveryWidget(widgets.VBox):
             )
             self.table.show(discovery, cluster_colors(discovery))
         self.table.selected = discovery.clusters[0].cluster
+        self.map.figure.resync()  # now, not after some quiet: the page may be reloaded or the notebook saved
         if layout is None:
             self._start_umap(discovery)
 
@@ -114,6 +115,7 @@ class DiscoveryWidget(widgets.VBox):
             elif not job.cancelled and self.discovery is discovery:
                 store_layout(embeddings, job.result)
                 self.map.set_layout(job.result, "UMAP")
+                self.map.figure.resync()  # now: a notebook that nobody watches is saved when this job ends
 
         self._layout_job = Job(work, on_end=end).start()
 

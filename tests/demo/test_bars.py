@@ -7,6 +7,7 @@ import pytest
 
 import ravl_explore as rx
 from ravl_explore import clustering, data, metrics, models, objectives, regions
+from ravl_explore.layout import cached_layout
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,13 @@ def test_discovery_finds_the_square_first_and_names_the_class(discovery: rx.Disc
     assert best.attribute == "shirt"
     assert metrics.precision_at_k(best.region_index, val.region_feature, k=10) == 1.0
     assert best.n_regions == val.region_feature.sum()
+
+
+@pytest.mark.parametrize("checkpoint", ["spurious", "clean"])
+def test_the_map_of_val_ships_ready(checkpoint: str, val: data.Demo) -> None:
+    xy = cached_layout(rx.embed(models.Demo(checkpoint), val, regions.Grid(2, 2)))
+    assert xy is not None
+    assert xy.shape == (4000, 2)
 
 
 def test_the_released_rule_finds_it_too(discovery: rx.Discovery) -> None:

@@ -50,6 +50,7 @@ def test_from_model_to_before_and_after(opened) -> None:
     first = page.locator(".ravl-table tbody tr").first
     expect(first).to_contain_text("shirt")
     assert opened.kernel_eval("explorer.discovery.best.attribute") == "'shirt'"
+    expect(page.locator(".js-plotly-plot").first).to_contain_text("UMAP")
     opened.settle(1500)
     opened.screenshot("explorer-discovery-1280-light")
 

@@ -1,8 +1,8 @@
 // LiveFigure in the browser: plotly's own widget, fitted to its container, that loses no message while it loads.
 //
 // anywidget drops every message to a widget whose module takes over 2 s to load (its "ready" promise is then rejected
-// for good), and plotly's bundle of 5 MB does on a busy machine. So this small module is there at once; it loads the
-// bundle, once per page, and then replays the edits that came meanwhile.
+// for good), and plotly's bundle of 5 MB may on a busy machine (seen with Chromium slowed 40 times, not with 8). So this
+// small module is there at once; it loads the bundle, once per page, and replays the edits that came meanwhile.
 
 const EDITS = ["addTraces", "deleteTraces", "moveTraces", "restyle", "relayout", "update", "animate"];
 const NAMES = [...EDITS, "removeLayoutProps", "removeTraceProps"].map((name) => `_py2js_${name}`);

@@ -85,14 +85,6 @@ def test_drawing_the_same_again_sends_nothing(live: LiveFigure, sent: Sent) -> N
     assert sent == []
 
 
-def test_heavy_data_goes_with_the_whole_state_but_not_every_time(live: LiveFigure, sent: Sent) -> None:
-    live._full_sent = -float("inf")
-    for value in (3.0, 4.0, 5.0):
-        live.draw(chart([1.0, value]))
-        live.flush()
-    assert ["_widget_data" in state for state, _ in sent] == [True, False, False]
-
-
 def test_more_and_fewer_traces(live: LiveFigure, sent: Sent) -> None:
     live.draw(chart([1.0], [2.0], [3.0]))
     live.flush()
@@ -310,10 +302,19 @@ def test_box_and_echo() -> None:
     assert points_event({"event_type": "plotly_click", "points": {}}) is None
 
 
-def test_the_bundle_is_only_sent_when_it_is_made(live: LiveFigure, sent: Sent) -> None:
+def test_plotlys_bundle_is_sent_once_beside_a_small_module(live: LiveFigure, sent: Sent) -> None:
+    state = live.get_state()
+    assert len(state["_bundle"]) > 1_000_000 > 10_000 > len(state["_esm"])
     live.draw(chart([1.0, 2.0, 3.0]))
     live.resync()
     assert max(size for _, size in sent) < 20_000
+
+
+def test_new_traces_never_travel_with_the_state(live: LiveFigure, sent: Sent) -> None:
+    """The browser adds them to its copy of the state by itself, and would have them twice."""
+    live.draw(chart([1.0], [2.0], [3.0]))
+    live.resync()
+    assert not any("_widget_data" in state and state.get("_py2js_addTraces") for state, _ in sent)
 
 
 def test_tool_bar_never_uploads_and_height_is_explicit() -> None:
@@ -321,7 +322,7 @@ def test_tool_bar_never_uploads_and_height_is_explicit() -> None:
     assert figure._config["modeBarButtons"] == [["zoom2d", "pan2d"], ["resetScale2d"], ["toImage"]]
     assert figure._config["responsive"] is True
     assert figure.layout.height == 300 and figure.layout.width is None
-    assert figure.frame.layout.height == "300px"
+    assert figure._height == 300
     figure.draw(chart([1.0]).update_layout(height=999))
     figure.flush()
     assert figure.layout.height == 300
