@@ -5,7 +5,7 @@ What plotly's own widget does not do, measured on 7.1 (each point has a test):
 - It keeps its synced state from the moment it was made, so a reload or a saved notebook shows old data: ``get_state``
   here answers with what is drawn now.
 - It sends updates by setting a trait and clearing it at once; while another thread is inside ``set_state`` both merge
-  and the update is lost. Here updates are sent as plain messages, under a lock, one message each.
+  and the update is lost. Here updates are sent as custom messages, under a lock, one message each.
 - The browser answers every update with the traces' defaults, and Python then deletes "overlapping" data of its own:
   here those answers are ignored.
 - A gesture is told to every trace; here it is told once.
@@ -31,7 +31,6 @@ from ravl_explore.widgets.throttle import RATE, Throttle
 
 STATIC = Path(__file__).parent / "static"
 QUIET = 5.0  # seconds after an edit until the whole state follows, and between two of these at least
-EDITS = ("_py2js_addTraces", "_py2js_update", "_py2js_restyle", "_py2js_relayout")
 
 SELECTING = ("zoom2d", "pan2d", "select2d", "lasso2d")
 LOOKING = ("zoom2d", "pan2d")
@@ -133,7 +132,7 @@ class LiveFigure(go.FigureWidget):
 
     def _sync(self) -> None:
         with self._guard:
-            self._post(self._content() | dict.fromkeys(EDITS))
+            self._post(self._content())
 
     def _draw_pending(self) -> None:
         with self._guard:
@@ -206,21 +205,29 @@ class LiveFigure(go.FigureWidget):
         self._post_edit("_py2js_addTraces", {"trace_data": new_traces_data}, None)
 
     def _post_edit(self, name: str, message: dict, source_view_id: str | None) -> None:
-        """Send an edit; the browser applies it to its copy of the state, too. The state itself follows when there is
-        quiet, for those who only listen: nbclient saves it in notebooks."""
+        """Send an edit as a custom message; the browser applies it to its copy of the state, too.
+
+        Not as state, for nbclient keeps the place of every buffer of the state for good, and a saved notebook in which
+        one has lost its place cannot be opened. The state itself follows when there is quiet.
+        """
         with self._guard:
             self._edits += 1
             ids = {"trace_edit_id": self._edits, "layout_edit_id": self._edits, "source_view_id": source_view_id}
-            self._post({name: message | ids})
+            if self.comm is not None:
+                content, paths, buffers = self._packed({"name": name, "message": message | ids})
+                self.send(content | {"kind": "edit", "paths": paths}, buffers)
             if hasattr(self, "_sync_soon"):  # else plotly is still making the figure
                 self._sync_soon()
 
     def _post(self, state: dict[str, Any]) -> None:
         if self.comm is None:
             return
-        plain = {name: custom_serializers["to_json"](value, self) for name, value in state.items()}
-        plain, paths, buffers = _remove_buffers(plain)
+        plain, paths, buffers = self._packed(state)
         self._send({"method": "update", "state": plain, "buffer_paths": paths}, buffers=buffers)
+
+    def _packed(self, content: dict[str, Any]) -> tuple[dict[str, Any], list, list]:
+        """Content without its buffers, the buffers' paths in it, and the buffers."""
+        return _remove_buffers({name: custom_serializers["to_json"](value, self) for name, value in content.items()})
 
     # State and messages from the browser
 

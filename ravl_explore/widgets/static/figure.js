@@ -4,8 +4,15 @@
 // for good), and plotly's bundle of 5 MB may on a busy machine (seen with Chromium slowed 40 times, not with 8). So this
 // small module is there at once; it loads the bundle, once per page, and replays the edits that came meanwhile.
 
-const EDITS = ["addTraces", "deleteTraces", "moveTraces", "restyle", "relayout", "update", "animate"];
-const NAMES = [...EDITS, "removeLayoutProps", "removeTraceProps"].map((name) => `_py2js_${name}`);
+// Edits come as custom messages; plotly's widget gets each as the change of a trait, which is what it listens for.
+function unpacked({ message, paths }, buffers) {
+  const holder = { message };
+  paths.forEach((path, i) => {
+    const last = path[path.length - 1];
+    path.slice(0, -1).reduce((place, key) => place[key], holder)[last] = buffers[i];
+  });
+  return holder.message;
+}
 
 function load(source) {
   const bundles = (globalThis.ravlPlotlyBundles ??= new Map());
@@ -40,24 +47,34 @@ function watchWidth(el) {
 
 export default () => {
   let missed = []; // edits that came before plotly did
-  let replayed = null; // the one that plotly is being given now
-  let handlers = []; // what plotly registered on the model
-  let owner; // plotly registers the views' handlers on the model of initialize(), so they are taken off there
+  let given = null; // the one that plotly is being given now
+  let handlers = []; // what plotly registered on the model, and which are still wanted
   let ready;
   return {
     initialize({ model }) {
-      owner = model;
-      for (const name of NAMES) {
-        model.on(`change:${name}`, () => model.get(name) && missed?.push([name, model.get(name)]));
-      }
+      const give = (name, message) => {
+        given = [name, message];
+        for (const [event, handler] of [...handlers]) if (event === `change:${name}`) handler();
+        given = null;
+      };
+      model.on("msg:custom", (content, buffers) => {
+        if (content.kind !== "edit") return;
+        const message = unpacked(content, buffers);
+        if (missed) missed.push([content.name, message]);
+        else give(content.name, message);
+      });
       model.on("change:_widget_data", () => missed?.splice(0)); // a whole state holds what came before it
       const proxy = {
-        get: (name) => (replayed?.[0] === name ? replayed[1] : model.get(name)),
+        get: (name) => (given?.[0] === name ? given[1] : model.get(name)),
         set: (name, value) => model.set(name, value),
         save_changes: () => model.save_changes(),
         on(name, handler) {
           handlers.push([name, handler]);
           model.on(name, handler);
+        },
+        off(name, handler) {
+          handlers = handlers.filter(([event, own]) => event !== name || own !== handler);
+          model.off(name, handler);
         },
       };
       ready = load(model.get("_bundle")).then(async (module) => {
@@ -65,27 +82,24 @@ export default () => {
         widget.initialize({ model: proxy }); // from here on without a pause: no edit is taken twice
         const edits = missed;
         missed = null;
-        for (replayed of edits) {
-          for (const [name, handler] of handlers) if (name === `change:${replayed[0]}`) handler();
-        }
-        replayed = null;
-        return widget;
+        for (const [name, message] of edits) give(name, message);
+        return [widget, proxy];
       });
     },
 
     async render({ model, el, signal }) {
       el.style.height = `${model.get("_height")}px`;
       el.textContent = "Loading the plot…";
-      const widget = await ready;
+      const [widget, proxy] = await ready;
       if (signal?.aborted) return;
       el.textContent = "";
-      handlers = [];
-      const close = widget.render({ model, el });
-      const own = handlers;
+      const before = new Set(handlers);
+      const close = widget.render({ model: proxy, el });
+      const own = handlers.filter((each) => !before.has(each));
       const unwatch = watchWidth(el);
       return () => {
         unwatch();
-        for (const [name, handler] of own) owner.off(name, handler);
+        for (const [name, handler] of own) proxy.off(name, handler);
         close?.();
       };
     },

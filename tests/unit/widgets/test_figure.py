@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from ravl_explore.widgets.figure import EDITS, LOOKING, LiveFigure
+from ravl_explore.widgets.figure import LOOKING, LiveFigure
 from ravl_explore.widgets.points import PointsEvent, inside_polygon, points_event
 from ravl_explore.widgets.throttle import Throttle
 
@@ -43,7 +43,9 @@ def record(figure: LiveFigure, monkeypatch: pytest.MonkeyPatch) -> Sent:
 
     def send(data: dict | None = None, metadata: Any = None, buffers: Any = None) -> None:
         size = len(json.dumps(data)) + sum(memoryview(each).nbytes for each in buffers or ())
-        messages.append(((data or {}).get("state", {}), size))
+        content = (data or {}).get("content", {})
+        edit = {content["name"]: content["message"]} if content.get("kind") == "edit" else {}
+        messages.append(((data or {}).get("state", edit), size))
 
     monkeypatch.setattr(figure.comm, "send", send)
     return messages
@@ -213,7 +215,7 @@ def test_an_update_while_notifications_are_held_is_not_lost(live: LiveFigure, se
         worker = threading.Thread(target=edit)
         worker.start()
         worker.join()
-    assert [next(iter(set(state) & set(EDITS))) for state, _ in sent] == [
+    assert [next(iter(state)) for state, _ in sent] == [
         "_py2js_restyle",
         "_py2js_addTraces",
         "_py2js_relayout",
@@ -221,12 +223,10 @@ def test_an_update_while_notifications_are_held_is_not_lost(live: LiveFigure, se
     ]
 
 
-def test_resync_sends_the_state_and_forgets_the_edits(live: LiveFigure, sent: Sent) -> None:
+def test_edits_are_no_state_and_resync_sends_the_whole(live: LiveFigure, sent: Sent) -> None:
     live.draw(chart([3.0]))
     live.resync()
-    state = sent[-1][0]
-    assert state.keys() == {"_widget_data", "_widget_layout", *EDITS}
-    assert all(state[name] is None for name in EDITS)
+    assert [list(state) for state, _ in sent] == [["_py2js_update"], ["_widget_data", "_widget_layout"]]
 
 
 def test_a_light_edit_is_followed_by_the_state_when_there_is_quiet(
