@@ -70,7 +70,8 @@ def umap_layout(
         reducer = umap.UMAP(
             n_neighbors=min(N_NEIGHBORS, len(rows) - 1), metric="cosine", init="pca", random_state=seed, n_jobs=1
         )
-        xy = np.asarray(reducer.fit_transform(rows), dtype=np.float32)
+        with KERNEL_LOCK:  # a search that is started meanwhile waits with its clustering: better than a dead kernel
+            xy = np.asarray(reducer.fit_transform(rows), dtype=np.float32)
     report(progress, 1, 1, "Computing the UMAP layout")
     return xy
 

@@ -23,6 +23,8 @@ from ravl_explore.widgets.job import Job
 from ravl_explore.widgets.message import Message
 from ravl_explore.widgets.region_map import RegionMap
 
+PAGE_SIZE, THUMBNAIL = 24, 80  # about as high as the map, so that an opened image stays in sight
+
 
 class DiscoveryWidget(widgets.VBox):
     """The clusters' table, the map of all regions, and the selected regions' crops.
@@ -96,7 +98,7 @@ class DiscoveryWidget(widgets.VBox):
         if data is None:
             self.crops, self._crops_box.children = None, ()
         elif self.crops is None:
-            self.crops = CropGallery(DiscoverySource(discovery, data))
+            self.crops = CropGallery(DiscoverySource(discovery, data), page_size=PAGE_SIZE, thumbnail=THUMBNAIL)
             self.crops.observe(lambda change: self._from_crops(change["new"]), "selected")
             self._crops_box.children = (self.crops,)
         else:

@@ -71,7 +71,7 @@ class MitigationPanel(widgets.VBox):
         defaults = TrainingSettings()
         self.features = widgets.SelectMultiple(description="Suppress", rows=5, layout=FIELD, style=LABEL)
         self.confirmed = widgets.Checkbox(
-            description="I looked at the crops: this is a shortcut, not part of the class",
+            description="I looked at the crops: it is a shortcut",
             indent=False,
             layout=widgets.Layout(width="100%", margin="2px 0 6px 0"),
         )
