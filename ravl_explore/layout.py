@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from ravl_explore.clustering.parallel import KERNEL_LOCK
 from ravl_explore.errors import InputError, StorageError
 from ravl_explore.files import write_whole
 from ravl_explore.progress import Progress, report
