@@ -36,7 +36,7 @@ COLUMNS = [
     },
     {"key": "n_regions", "title": "Regions", "format": "integer", "help": "Regions in the cluster"},
     {"key": "n_images", "title": "Images", "format": "integer", "help": "Images with such a region"},
-    {"key": "verdict", "title": "Verdict", "format": "text", "help": "Kept as a possible shortcut, or why not"},
+    {"key": "verdict", "title": "Verdict", "format": "text", "help": "A possible shortcut, or why not"},
 ]
 
 
@@ -68,7 +68,7 @@ class ClusterTable(anywidget.AnyWidget):
     def show(self, discovery: Discovery, colors: dict[int, str] | None = None) -> None:
         """Fill the table; nothing is selected afterwards."""
         self.selected = None
-        self.note = f"No cluster was kept: {discovery.why_none()}." if not discovery.features else ""
+        self.note = f"No cluster is suspect: {discovery.why_none()}." if not discovery.features else ""
         self.rows = [_row(each, colors or {}) for each in discovery.frame().to_dict("records")]
 
 
@@ -83,6 +83,6 @@ def _row(row: dict[str, Any], colors: dict[int, str]) -> dict[str, Any]:
         "influence": influence if math.isfinite(influence) else None,
         "n_regions": int(row["n_regions"]),
         "n_images": int(row["n_images"]),
-        "verdict": "kept" if row["kept"] else f"pruned: {row['reason']}",
+        "verdict": "suspect" if row["kept"] else f"pruned: {row['reason']}",
         "color": colors.get(int(row["cluster"]), ""),
     }

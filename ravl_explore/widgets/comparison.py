@@ -33,12 +33,12 @@ class ComparisonWidget(anywidget.AnyWidget):
         if comparison is not None:
             self.show(comparison)
 
-    def show(self, comparison: Comparison) -> None:
-        """Replace what is shown."""
+    def show(self, comparison: Comparison, how: str = "") -> None:
+        """Replace what is shown; ``how`` says before it how the new model was made."""
         before = comparison.before
         self.note = (
-            f"{before.data_name}, {len(before.labels):,} images. "
-            f"Groups are class and {_feature(before.feature_name)}; the worst one is bold."
+            f"{how}{before.data_name}, {len(before.labels):,} images. "
+            f"Groups are class and {_feature(before.feature_name)}; the worst one of the new model is bold."
         )
         self.blocks = [_measures(comparison), *_groups(comparison)]
 
@@ -53,6 +53,7 @@ def _measures(comparison: Comparison) -> dict[str, Any]:
         percent = each["unit"] in ("%", "points")
         level = "Shortcut, " if each["level"] == "shortcut" else f"{each['level'].capitalize()} "
         unit = f", {each['unit']}" if each["unit"] else ""
+        unit += "" if each["measure"] in HIGHER_IS_BETTER else " (0 is best)"
         top = 100.0 if percent else max(1.0, each["before"], each["after"])
         rows.append(
             {

@@ -185,7 +185,7 @@ class Explorer(widgets.VBox):
 
     def _on_mitigated(self, mitigation: Mitigation, comparison: Comparison | None) -> None:
         if comparison is not None:
-            self.comparison_widget.show(comparison)
+            self.comparison_widget.show(comparison, _how(mitigation))
         self._outcome.layout.display = "none" if comparison is None else "flex"
 
 
@@ -211,8 +211,15 @@ def _summary(discovery: Discovery) -> str:
         return line + f"No cluster looks like a shortcut: {discovery.why_none()}."
     best = discovery.best
     return line + (
-        f"{len(discovery.features)} of {len(discovery.clusters)} clusters kept; the first, cluster {best.cluster}, "
-        f"pulls towards {best.attribute}. Look at its crops: does it belong to the class?"
+        f"{len(discovery.features)} of {len(discovery.clusters)} clusters are suspect. "
+        f"The first, cluster {best.cluster}, pulls towards {best.attribute}. Look at its crops: does it belong to the class?"
+    )
+
+
+def _how(mitigation: Mitigation) -> str:
+    records = mitigation.history.records
+    return (
+        f"{mitigation.objective.name}, {len(records)} of {records[-1].n_steps} steps, seed {mitigation.settings.seed}. "
     )
 
 

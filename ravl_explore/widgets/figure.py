@@ -227,7 +227,9 @@ class LiveFigure(go.FigureWidget):
 
     def _packed(self, content: dict[str, Any]) -> tuple[dict[str, Any], list, list]:
         """Content without its buffers, the buffers' paths in it, and the buffers."""
-        return _remove_buffers({name: custom_serializers["to_json"](value, self) for name, value in content.items()})
+        plain = {name: custom_serializers["to_json"](value, self) for name, value in content.items()}
+        stripped, paths, buffers = _remove_buffers(plain)
+        return dict(stripped), paths, buffers
 
     # State and messages from the browser
 

@@ -69,7 +69,9 @@ class MitigationPanel(widgets.VBox):
         self._running, self._refreshing = False, threading.RLock()
 
         defaults = TrainingSettings()
-        self.features = widgets.SelectMultiple(description="Suppress", rows=5, layout=FIELD, style=LABEL)
+        self.features = widgets.SelectMultiple(
+            description="Suppress", rows=5, tooltip="Ctrl-click for several", layout=FIELD, style=LABEL
+        )
         self.confirmed = widgets.Checkbox(
             description="I looked at the crops: it is a shortcut",
             indent=False,
@@ -89,6 +91,7 @@ class MitigationPanel(widgets.VBox):
         self.start_button = _button("Start", "play", "primary", self._on_start)
         self.pause_button = _button("Pause", "pause", "", lambda _: self._on_pause())
         self.stop_button = _button("Stop", "stop", "", lambda _: self.stop())
+        self.stop_button.tooltip = "End after this step; what was trained is kept and compared"
         self.message, self.progress, self.curves = Message(), ProgressLine(), Curves()
         buttons = widgets.HBox([self.start_button, self.pause_button, self.stop_button])
         self._form = [

@@ -12,6 +12,17 @@ function svg(name, attributes) {
   return node;
 }
 
+function isBetter(row) {
+  return row.higher_is_better ? row.after >= row.before : Math.abs(row.after) <= Math.abs(row.before);
+}
+
+function change(row) {
+  if (row.before === null || row.after === null) return "–";
+  const difference = row.after - row.before;
+  const shown = (difference > 0 ? "+" : "") + number(difference, row.digits);
+  return Number(shown) === 0 ? shown : `${shown} ${isBetter(row) ? "better" : "worse"}`;
+}
+
 function dumbbell(row) {
   const [low, high] = row.range;
   const x = (value) => PAD + ((Math.min(Math.max(value, low), high) - low) / (high - low)) * (WIDTH - 2 * PAD);
@@ -21,7 +32,7 @@ function dumbbell(row) {
   picture.append(svg("line", { x1: PAD, x2: WIDTH - PAD, y1: y, y2: y, class: "axis" }));
   if (low < 0) picture.append(svg("line", { x1: x(0), x2: x(0), y1: 3, y2: HEIGHT - 3, class: "axis" }));
   if (row.before !== null && row.after !== null) {
-    const better = row.higher_is_better ? row.after >= row.before : Math.abs(row.after) <= Math.abs(row.before);
+    const better = isBetter(row);
     picture.append(svg("line", { x1: x(row.before), x2: x(row.after), y1: y, y2: y, class: better ? "better" : "worse" }));
   }
   if (row.before !== null) picture.append(svg("circle", { cx: x(row.before), cy: y, r: 4.5, class: "before" }));
@@ -51,9 +62,7 @@ function section(block) {
     name.scope = "row";
     name.textContent = row.name;
     line.append(name);
-    const difference = row.before === null || row.after === null ? null : row.after - row.before;
-    const sign = difference !== null && difference > 0 ? "+" : "";
-    const values = [number(row.before, row.digits), number(row.after, row.digits), sign + number(difference, row.digits)];
+    const values = [number(row.before, row.digits), number(row.after, row.digits), change(row)];
     if (block.has_n) values.unshift(row.n === null ? "–" : row.n.toLocaleString("en"));
     for (const value of values) {
       const cell = line.insertCell();

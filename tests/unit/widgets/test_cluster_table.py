@@ -48,7 +48,7 @@ def test_every_column_is_in_every_row(mixed: Any) -> None:
 
 def test_verdicts(mixed: Any) -> None:
     verdicts = [row["verdict"] for row in ClusterTable(mixed).rows]
-    assert verdicts == ["kept"] * 6 + ["pruned: influence 0.10 below 0.25", "pruned: no error image qualifies"]
+    assert verdicts == ["suspect"] * 6 + ["pruned: influence 0.10 below 0.25", "pruned: no error image qualifies"]
 
 
 @pytest.mark.parametrize("nothing", [float("-inf"), float("nan")])
@@ -72,7 +72,7 @@ def test_a_note_says_why_no_cluster_was_kept(mixed: Any) -> None:
     pruned = tuple(replace(each, kept=False, reason="gaps of one sign only") for each in mixed.clusters)
     none = replace(mixed, clusters=pruned)
     table = ClusterTable(none)
-    assert table.note == f"No cluster was kept: {none.why_none()}." and "one sign" in table.note
+    assert table.note == f"No cluster is suspect: {none.why_none()}." and "one sign" in table.note
     assert all(row["verdict"].startswith("pruned") for row in table.rows) and len(table.rows) == 8
     table.show(mixed)
     assert table.note == ""

@@ -53,7 +53,8 @@ def test_measures_are_those_of_the_frame(comparison: Any) -> None:
         assert same(row["before"], true["before"]) and same(row["after"], true["after"]), row["name"]
     assert [row["name"] for row in shown] == [
         "Image accuracy, %", "Image worst group, %", "Region accuracy, %", "Region worst group, %",
-        "Shortcut, ε1, points", "Shortcut, ε2, points", "Shortcut, performance gap G",
+        "Shortcut, ε1, points (0 is best)", "Shortcut, ε2, points (0 is best)",
+            "Shortcut, performance gap G (0 is best)",
     ]  # fmt: skip
     assert [row["higher_is_better"] for row in shown] == [True] * 4 + [False] * 3
     assert [row["digits"] for row in shown] == [1] * 6 + [2]
