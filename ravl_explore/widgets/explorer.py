@@ -212,7 +212,8 @@ def _summary(discovery: Discovery) -> str:
     best = discovery.best
     return line + (
         f"{len(discovery.features)} of {len(discovery.clusters)} clusters are suspect. "
-        f"The first, cluster {best.cluster}, pulls towards {best.attribute}. Look at its crops: does it belong to the class?"
+        f"The first, cluster {best.cluster}, pulls towards {best.attribute}. "
+        "Look at its crops: does it belong to the class?"
     )
 
 
