@@ -215,7 +215,7 @@ def build(raw_folder: Path, out: Path, steps: tuple[str, ...], epochs: int) -> N
     if "data" in steps:
         write_vocabulary(out / "bpe.txt.gz")
         for name, split in build_splits(raw).items():
-            np.savez_compressed(out / f"{name}.npz", allow_pickle=False, **split)
+            np.savez_compressed(out / f"{name}.npz", **split)  # pyright: ignore[reportArgumentType]
     if "pretrain" in steps:
         model = new_model(SEEDS["pretrain"])
         images, labels = (part[:N_PRETRAIN] for part in raw["train"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +30,6 @@ from ravl_explore.widgets.figure import LiveFigure
 
 Make = Callable[..., Any]
 SECONDS = 60.0  # far more than anything here takes
-
-
-@pytest.fixture(autouse=True)
-def close_widgets() -> Iterator[None]:
-    """No figure's timer outlives its test."""
-    before = set(_instances)
-    yield
-    for name, widget in list(_instances.items()):
-        if name not in before:
-            widget.close()
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from ipywidgets.widgets.widget import _instances
 
 import ravl_explore as rx
 from ravl_explore.assignment import assign
@@ -23,16 +22,6 @@ from ravl_explore.widgets.mitigation import ADVICE, NO_FEATURE, MitigationPanel
 
 Make = Callable[..., Any]
 SECONDS = 60.0  # far more than anything here takes
-
-
-@pytest.fixture(autouse=True)
-def close_widgets() -> Iterator[None]:
-    """No figure's timer outlives its test."""
-    before = set(_instances)
-    yield
-    for name, widget in list(_instances.items()):
-        if name not in before:
-            widget.close()
 
 
 @pytest.fixture

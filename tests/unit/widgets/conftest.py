@@ -1,0 +1,18 @@
+"""What every widget test needs: widgets are closed when their test ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from ipywidgets.widgets.widget import _instances
+
+
+@pytest.fixture(autouse=True)
+def close_widgets() -> Iterator[None]:
+    """No figure's timer outlives its test."""
+    before = set(_instances)
+    yield
+    for name, widget in list(_instances.items()):
+        if name not in before:
+            widget.close()
