@@ -27,6 +27,8 @@ _HOME = {
     "evaluate": "evaluation",
     "Mitigation": "mitigation",
     "mitigate": "mitigation",
+    "Search": "search",
+    "search": "search",
     "load": "storage",
     "save": "storage",
     "Scores": "scoring",
@@ -43,6 +45,7 @@ __all__ = [
     "Mitigation",
     "RavlError",
     "Scores",
+    "Search",
     "SpuriousFeature",
     "__version__",
     "assign",
@@ -53,6 +56,7 @@ __all__ = [
     "load",
     "mitigate",
     "save",
+    "search",
     "zero_shot",
 ]
 
@@ -65,6 +69,7 @@ if TYPE_CHECKING:
     from ravl_explore.evaluation import Evaluation, evaluate
     from ravl_explore.mitigation import Mitigation, mitigate
     from ravl_explore.scoring import Scores, zero_shot
+    from ravl_explore.search import Search, search
     from ravl_explore.storage import load, save
 
 

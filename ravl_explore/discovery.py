@@ -11,10 +11,21 @@ from jaxtyping import Float, Int
 
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.errors import InputError
-from ravl_explore.metrics import Gaps, Presence, influence, performance_gap, top_region
+from ravl_explore.metrics import (
+    Gaps,
+    Presence,
+    accuracy_interval,
+    false_discovery_rate,
+    influence,
+    performance_gap,
+    permutation_p_values,
+    top_region,
+)
 from ravl_explore.scoring import Scores
 
 MIN_INFLUENCE = 0.25  # paper, Section 3.1: tau_l in all experiments
+PERMUTATION_SEED = 0
+ROWS = 65_536  # regions worked on at a time, so that a million of them need no copy of their embeddings
 RULES = ("paper", "released")
 
 Rule = Literal["paper", "released"]
@@ -30,11 +41,15 @@ class SpuriousFeature:
     kept : whether it survived; ``reason`` says why not
     influence : H, 0 to 1; -inf when no error image qualifies
     performance_gap : G, the sum over classes of absolute weighted gaps; not comparable across label sets
+    gap_per_class : G divided by the number of classes, 0 to 1
+    p_value : how often a cluster shuffled over the images of each class has a gap this large (permutation test)
+    q_value : the same after a false-discovery correction over all clusters (Benjamini-Hochberg)
     attribute : the class that gains most accuracy from the feature: the one it pulls towards; None when no class has
         images both with and without it
     region_index : (n,) its regions, most similar to the medoid first
     n_images : in how many images it occurs
-    table : one row a class: class_name, n_in, n_out, accuracy_in, accuracy_out, gap
+    table : one row a class: class_name, n_in, n_out, accuracy_in, accuracy_out, gap, and 95% bootstrap intervals of the
+        accuracies (accuracy_in_low, accuracy_in_high, accuracy_out_low, accuracy_out_high)
     medoids : (n_clusters, dim) medoid embeddings of the whole clustering, for assigning new regions
     """
 
@@ -43,6 +58,9 @@ class SpuriousFeature:
     reason: str
     influence: float
     performance_gap: float
+    gap_per_class: float
+    p_value: float
+    q_value: float
     attribute: str | None
     region_index: Int[np.ndarray, " n"]
     n_images: int
@@ -105,6 +123,9 @@ class Discovery:
                 "n_images": each.n_images,
                 "influence": each.influence,
                 "performance_gap": each.performance_gap,
+                "gap_per_class": each.gap_per_class,
+                "p_value": each.p_value,
+                "q_value": each.q_value,
                 "attribute": each.attribute,
             }
             for rank, each in enumerate(self.clusters, start=1)
@@ -163,8 +184,11 @@ def discover(
     ]
     order = _order(gaps.total, influences, rule)
     ranked = [c for c in order if not reasons[c]] + [c for c in order if reasons[c]]
-    medoids = embeddings.region[clustering.medoids]
+    medoids = np.asarray(embeddings.region[clustering.medoids])
     members = _members_by_similarity(embeddings.region, clustering, medoids)
+    p_values = permutation_p_values(gaps, embeddings.labels, scores.correct, seed=PERMUTATION_SEED)
+    q_values = false_discovery_rate(p_values)
+    intervals = (*accuracy_interval(gaps.right_in, gaps.n_in), *accuracy_interval(gaps.right_out, gaps.n_out))
     clusters = tuple(
         SpuriousFeature(
             cluster=c,
@@ -172,10 +196,13 @@ def discover(
             reason=reasons[c],
             influence=float(influences[c]),
             performance_gap=float(gaps.total[c]),
+            gap_per_class=float(gaps.total[c]) / len(embeddings.class_names),
+            p_value=float(p_values[c]),
+            q_value=float(q_values[c]),
             attribute=_attribute(gaps, c, embeddings.class_names),
             region_index=members[c],
             n_images=len(presence.images(c)),
-            table=_table(gaps, c, embeddings.class_names),
+            table=_table(gaps, intervals, c, embeddings.class_names),
             medoids=medoids,
         )
         for c in ranked
@@ -215,7 +242,10 @@ def _order(total: np.ndarray, influences: np.ndarray, rule: Rule) -> list[int]:
 
 def _members_by_similarity(region: np.ndarray, clustering: Clustering, medoids: np.ndarray) -> list[np.ndarray]:
     """Each cluster's regions, most similar to its medoid first."""
-    similarity = np.einsum("nd,nd->n", region, medoids[clustering.labels])
+    similarity = np.empty(len(region), np.float32)
+    for start in range(0, len(region), ROWS):
+        rows = slice(start, start + ROWS)
+        similarity[rows] = np.einsum("nd,nd->n", region[rows], medoids[clustering.labels[rows]])
     order = np.lexsort((np.arange(len(similarity)), -similarity, clustering.labels))
     stops = np.cumsum(np.bincount(clustering.labels, minlength=len(medoids)))
     return np.split(order, stops[:-1])
@@ -226,14 +256,19 @@ def _attribute(gaps: Gaps, cluster: int, class_names: tuple[str, ...]) -> str | 
     return None if np.isnan(difference).all() else class_names[int(np.nanargmax(difference))]
 
 
-def _table(gaps: Gaps, cluster: int, class_names: tuple[str, ...]) -> pd.DataFrame:
+def _table(gaps: Gaps, intervals: tuple[np.ndarray, ...], cluster: int, class_names: tuple[str, ...]) -> pd.DataFrame:
+    in_low, in_high, out_low, out_high = intervals
     return pd.DataFrame(
         {
             "class_name": list(class_names),
             "n_in": gaps.n_in[cluster],
             "n_out": gaps.n_out[cluster],
             "accuracy_in": gaps.accuracy_in[cluster],
+            "accuracy_in_low": in_low[cluster],
+            "accuracy_in_high": in_high[cluster],
             "accuracy_out": gaps.accuracy_out[cluster],
+            "accuracy_out_low": out_low[cluster],
+            "accuracy_out_high": out_high[cluster],
             "gap": gaps.per_class[cluster],
         }
     )

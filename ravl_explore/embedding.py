@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
 from ravl_explore.data.base import ImageTextDataset, check_dataset, check_templates
-from ravl_explore.errors import InputError, ModelError
+from ravl_explore.data.subset import Subset
+from ravl_explore.embedding_cache import FORMAT, DiskArrays, embeddings_folder
+from ravl_explore.errors import DataError, InputError, ModelError
+from ravl_explore.fingerprints import digest
 from ravl_explore.models.base import TEMPERATURE, VisionLanguageModel, class_embeddings, resize, scale_boxes
 from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer, Regions
 from ravl_explore.regions.grid import Grid
 
 UNIT_NORM_TOLERANCE = 1e-3
+ROWS = 65_536  # rows checked at a time
+READERS = min(8, os.cpu_count() or 1)
+SHRINK = 4  # images of more than this many times the model's pixels are squashed as they are read, to spare memory
+MOST_NAMED = 3
+
+Image = np.ndarray | torch.Tensor
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An image that was skipped: its place in the dataset, its file or number, and why."""
+
+    index: int
+    where: str
+    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +55,9 @@ class Embeddings:
     class_names : tuple of str
     temperature : what similarities are divided by before softmax
     model_name, data_name : where they come from, for titles
+    proposer_name, region_method : who found the regions, and how the model embedded them
+    templates : the prompts of the classes
+    unreadable : images of the dataset that were skipped, and so are in no array here; see :meth:`of`
     """
 
     image: Float[np.ndarray, "n_images dim"]
@@ -44,6 +69,10 @@ class Embeddings:
     temperature: float = TEMPERATURE
     model_name: str = ""
     data_name: str = ""
+    proposer_name: str = ""
+    region_method: str = ""
+    templates: tuple[str, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
 
     def __post_init__(self) -> None:
         dims = {"image": self.image.shape[1], "region": self.region.shape[1], "text": self.text.shape[1]}
@@ -60,6 +89,24 @@ class Embeddings:
         for name, rows in (("image", self.image), ("region", self.region), ("text", self.text)):
             _check_unit_rows(name, rows)
 
+    def of(self, data: ImageTextDataset) -> ImageTextDataset:
+        """The dataset without the skipped images, so that its images are those of the arrays here, in order.
+
+        Raises
+        ------
+        InputError
+            When ``data`` is not what was embedded.
+        """
+        if len(data) == len(self.labels):  # nothing was skipped, or it is restricted already
+            return data
+        if len(data) != len(self.labels) + len(self.unreadable):
+            raise InputError(
+                f"the {len(self.labels) + len(self.unreadable)} images that were embedded",
+                f"{len(data)}",
+                "Give the dataset that was embedded.",
+            )
+        return _without(data, self.unreadable)
+
 
 def embed(
     model: VisionLanguageModel,
@@ -69,6 +116,8 @@ def embed(
     templates: tuple[str, ...] | None = None,
     batch_size: int = 128,
     temperature: float = TEMPERATURE,
+    cache: bool | str | Path = False,
+    max_unreadable: int = 0,
     progress: Progress | None = None,
 ) -> Embeddings:
     """Embed every image, every region of it and every class prompt.
@@ -82,55 +131,222 @@ def embed(
     templates : prompts for the classes; the dataset's own unless given
     batch_size : images per forward pass
     temperature : kept for the scores; 0.07 as in the paper
+    cache : True writes image and region embeddings to ``$RAVL_CACHE/embeddings`` as they are made, or to a folder of
+        this name; the arrays are then memory-mapped, a second call with the same model, data and regions reads them,
+        and one that was cancelled or killed goes on where it was
+    max_unreadable : how many images that cannot be read are skipped and listed in ``Embeddings.unreadable``; one more
+        ends the work
     progress : told the images done; may raise Cancelled
 
     Raises
     ------
     DataError, InputError, ModelError
-        For a dataset that cannot be used, regions outside their images, or embeddings that are not finite.
+        For a dataset that cannot be used, too many unreadable images, regions outside their images, or embeddings that
+        are not finite.
+    StorageError
+        When the cache cannot be written.
     """
     check_dataset(data)
     if templates is not None:
         check_templates(templates)
     if batch_size < 1:
         raise InputError("a batch size of at least 1", f"{batch_size}", "Try 128.")
-    regions = (proposer or Grid(2, 2))(data)
-    regions.check_inside(data.image_sizes)
-    text = class_embeddings(model, data.class_names, templates or data.templates).cpu().numpy()
-    images, crops = [], []
-    for image, region in _encode_batches(model, data, regions, batch_size, "Embedding images", progress):
-        images.append(image)
-        crops.append(region)
+    if max_unreadable < 0:
+        raise InputError("max_unreadable of at least 0", f"{max_unreadable}", "0 stops at the first unreadable image.")
+    skipped = _unreadable_headers(data, max_unreadable, progress)
+    part = _without(data, skipped) if max_unreadable else data
+    report(progress, 0, 0, "Finding regions")
+    proposer = proposer or Grid(2, 2)
+    regions = proposer(part)
+    regions.check_inside(part.image_sizes)
+    templates = tuple(templates or data.templates)
+    text = class_embeddings(model, data.class_names, templates).cpu().numpy()
+    arrays = _storage(model, part, regions, cache)
+    try:
+        work = _Work(model, part, regions, batch_size, max_unreadable - len(skipped))
+        work.fill(arrays, progress)
+        image, region = arrays.read()
+    finally:
+        arrays.close()
+    late = [Unreadable(*each) for each in arrays.state.skipped]
+    if len(skipped) + len(late) > max_unreadable:  # read from a cache that was made with a higher limit
+        raise _too_many([*skipped, *late], max_unreadable)
+    if late:
+        regions = _without_images(regions, [each.index for each in late], len(part))
+    kept = np.setdiff1d(np.arange(len(part)), [each.index for each in late])
     return Embeddings(
-        np.concatenate(images),
-        np.concatenate(crops),
+        image,
+        region,
         text,
         regions,
-        data.labels,
+        part.labels[kept],
         data.class_names,
         temperature,
         model.name,
         data.name,
+        proposer.name,
+        getattr(model, "region_method", ""),
+        templates,
+        _in_data(skipped, late, len(data)),
     )
 
 
-def _encode_batches(
-    model: VisionLanguageModel,
-    data: ImageTextDataset,
-    regions: Regions,
-    batch_size: int,
-    stage: str,
-    progress: Progress | None,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    sizes = data.image_sizes
-    report(progress, 0, len(data), stage)
-    for start in range(0, len(data), batch_size):
-        stop = min(start + batch_size, len(data))
-        pixels = resize([data.image(i) for i in range(start, stop)], model.image_size)
-        with torch.inference_mode():
-            image, region = model.encode(pixels, batch_boxes(regions, sizes, np.arange(start, stop), model.image_size))
-        yield image.float().cpu().numpy(), region.float().cpu().numpy()
-        report(progress, stop, len(data), stage)
+class _Work:
+    """Reads images ahead in threads, embeds batch after batch, and skips what cannot be read, up to a limit."""
+
+    def __init__(
+        self, model: VisionLanguageModel, data: ImageTextDataset, regions: Regions, batch_size: int, limit: int
+    ) -> None:
+        self._model, self._data, self._regions = model, data, regions
+        self._batch_size, self._limit = batch_size, limit
+
+    def fill(self, arrays: DiskArrays | _MemoryArrays, progress: Progress | None) -> None:
+        """Embed what ``arrays`` does not hold yet."""
+        n_images, stage = len(self._data), "Embedding images"
+        if arrays.state.complete:
+            report(progress, n_images, n_images, "Reading cached embeddings")
+            return
+        report(progress, arrays.state.seen, n_images, stage)
+        sizes = self._data.image_sizes
+        for images, read in self._batches(arrays.state.seen):
+            good = [(i, each) for i, each in zip(images, read, strict=True) if not isinstance(each, Unreadable)]
+            bad = [each for each in read if isinstance(each, Unreadable)]
+            if len(arrays.state.skipped) + len(bad) > self._limit:
+                raise _too_many([Unreadable(*each) for each in arrays.state.skipped] + bad, self._limit)
+            image = region = np.zeros((0, self._model.dim), np.float32)
+            if good:
+                here = np.array([i for i, _ in good])
+                pixels = _pixels([each for _, each in good], self._model.image_size)
+                boxes = batch_boxes(self._regions, sizes, here, self._model.image_size)
+                with torch.inference_mode():
+                    encoded = self._model.encode(pixels, boxes)
+                image, region = (each.float().cpu().numpy() for each in encoded)
+                _check_finite("image", image)
+                _check_finite("region", region)
+            arrays.append(images.stop, image, region, [[each.index, each.where, each.reason] for each in bad])
+            report(progress, images.stop, n_images, stage)
+        arrays.finish()
+
+    def _batches(self, start: int) -> Iterator[tuple[range, list[Image | Unreadable]]]:
+        """The images batch by batch; the next batch is read while this one is worked on."""
+        n_images = len(self._data)
+        with ThreadPoolExecutor(READERS, thread_name_prefix="ravl_explore reader") as pool:
+            ranges = [range(s, min(s + self._batch_size, n_images)) for s in range(start, n_images, self._batch_size)]
+            ahead: list[Future[Any]] = []
+            try:
+                for place, images in enumerate(ranges):
+                    now = ahead or [pool.submit(self._read, i) for i in images]
+                    following = ranges[place + 1] if place + 1 < len(ranges) else ()
+                    ahead = [pool.submit(self._read, i) for i in following]
+                    yield images, [each.result() for each in now]
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _read(self, index: int) -> Image | Unreadable:
+        try:
+            image = self._data.image(index)
+        except DataError as error:
+            if self._limit < 1:
+                raise
+            return Unreadable(index, _where(self._data, index), error.came)
+        size = self._model.image_size
+        return resize([image], size)[0] if image.size > SHRINK * 3 * size**2 else image
+
+
+class _MemoryArrays:
+    """The same as :class:`DiskArrays`, in memory."""
+
+    def __init__(self, dim: int) -> None:
+        self.state = _MemoryState()
+        self._image: list[np.ndarray] = [np.zeros((0, dim), np.float32)]
+        self._region: list[np.ndarray] = [np.zeros((0, dim), np.float32)]
+
+    def append(self, seen: int, image: np.ndarray, region: np.ndarray, skipped: list[list[Any]]) -> None:
+        self.state.seen = seen
+        self.state.skipped += skipped
+        self._image.append(image)
+        self._region.append(region)
+
+    def finish(self) -> None:
+        self.state.complete = True
+
+    def close(self) -> None:
+        pass
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.concatenate(self._image), np.concatenate(self._region)
+
+
+class _MemoryState:
+    def __init__(self) -> None:
+        self.seen, self.complete = 0, False
+        self.skipped: list[list[Any]] = []
+
+
+def _storage(
+    model: VisionLanguageModel, data: ImageTextDataset, regions: Regions, cache: bool | str | Path
+) -> DiskArrays | _MemoryArrays:
+    if cache is False:
+        return _MemoryArrays(model.dim)
+    folder = embeddings_folder(None if cache is True else Path(cache).expanduser())
+    name = digest(
+        [FORMAT, model.fingerprint(), model.image_size, data.fingerprint(), regions.boxes, regions.image_index]
+    )
+    return DiskArrays(folder / name, len(data), len(regions), model.dim, model.name, data.name)
+
+
+def _unreadable_headers(data: ImageTextDataset, limit: int, progress: Progress | None) -> list[Unreadable]:
+    """Files whose header cannot be read; without a limit the dataset itself raises when its sizes are asked for."""
+    scan = getattr(data, "unreadable", None)
+    if scan is None:
+        return []
+    found = [Unreadable(index, _where(data, index), reason) for index, reason in sorted(scan(progress).items())]
+    if limit and len(found) > limit:
+        raise _too_many(found, limit)
+    return found
+
+
+def _too_many(found: list[Unreadable], limit: int) -> DataError:
+    named = "; ".join(f"{each.where} ({each.reason})" for each in found[:MOST_NAMED])
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return DataError(
+        f"at most {limit} images that cannot be read",
+        f"{len(found)} so far: {named}{more}",
+        "Mend or remove these files, or raise max_unreadable.",
+    )
+
+
+def _where(data: ImageTextDataset, index: int) -> str:
+    where = getattr(data, "where", None)
+    return where(index) if where is not None else f"image {index}"
+
+
+def _without(data: ImageTextDataset, skipped: tuple[Unreadable, ...] | list[Unreadable]) -> ImageTextDataset:
+    return data if not skipped else Subset(data, np.setdiff1d(np.arange(len(data)), [each.index for each in skipped]))
+
+
+def _without_images(regions: Regions, images: list[int], n_images: int) -> Regions:
+    """Regions of the other images, whose numbers close ranks."""
+    kept = np.ones(n_images, bool)
+    kept[images] = False
+    rows = kept[regions.image_index]
+    return Regions(regions.boxes[rows], (np.cumsum(kept) - 1)[regions.image_index[rows]])
+
+
+def _in_data(early: list[Unreadable], late: list[Unreadable], n_data: int) -> tuple[Unreadable, ...]:
+    """All skipped images by their place in the whole dataset; the late ones were counted without the early ones."""
+    if early and late:
+        places = np.setdiff1d(np.arange(n_data), [each.index for each in early])
+        late = [Unreadable(int(places[each.index]), each.where, each.reason) for each in late]
+    return tuple(sorted([*early, *late], key=lambda each: each.index))
+
+
+def _pixels(images: list[Image], size: int) -> torch.Tensor:
+    """The batch at the model's size; images that were not squashed on reading are squashed together."""
+    small = [each for each in images if isinstance(each, np.ndarray)]
+    if len(small) == len(images):
+        return resize(small, size)
+    return torch.stack([each if isinstance(each, torch.Tensor) else resize([each], size)[0] for each in images])
 
 
 def batch_boxes(regions: Regions, image_sizes: np.ndarray, images: np.ndarray, size: int) -> torch.Tensor:
@@ -150,15 +366,21 @@ def region_rows(regions: Regions, images: np.ndarray) -> list[np.ndarray]:
 
 
 def _check_unit_rows(name: str, rows: np.ndarray) -> None:
+    off = 0
+    for start in range(0, len(rows), ROWS):
+        part = np.asarray(rows[start : start + ROWS])
+        _check_finite(name, part, start)
+        norms = np.sqrt(np.einsum("nd,nd->n", part, part, dtype=np.float64))
+        off += int((np.abs(norms - 1) > UNIT_NORM_TOLERANCE).sum())
+    if off:
+        raise InputError(f"unit-norm {name} embeddings", f"{off} of another length", "Divide each row by its norm.")
+
+
+def _check_finite(name: str, rows: np.ndarray, start: int = 0) -> None:
     bad = ~np.isfinite(rows).all(1)
     if bad.any():
         raise ModelError(
             f"finite {name} embeddings",
-            f"NaN or infinity in {int(bad.sum())} of {len(rows)}, the first at {int(np.flatnonzero(bad)[0])}",
+            f"NaN or infinity in {int(bad.sum())} of {len(rows)}, the first at {start + int(np.flatnonzero(bad)[0])}",
             "Check the checkpoint's weights and the images' values; half precision on a CPU may overflow.",
-        )
-    off = np.abs(np.linalg.norm(rows, axis=1) - 1) > UNIT_NORM_TOLERANCE
-    if off.any():
-        raise InputError(
-            f"unit-norm {name} embeddings", f"{int(off.sum())} of another length", "Divide each row by its norm."
         )

@@ -1,4 +1,4 @@
-"""Writing files so that either all of a file is there or none of it."""
+"""Writing files so that either all of a file is there or none of it, and the folder where caches go."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import tempfile
 from pathlib import Path
 
 from ravl_explore.errors import StorageError
+
+
+def cache_root() -> Path:
+    """``$RAVL_CACHE``, or ``~/.cache/ravl_explore``; it need not exist yet."""
+    return Path(os.environ.get("RAVL_CACHE") or Path.home() / ".cache" / "ravl_explore")
 
 
 def write_whole(path: Path, content: bytes) -> Path:

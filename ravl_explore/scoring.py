@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float, Int
 from ravl_explore.embedding import Embeddings
 from ravl_explore.errors import InputError
 
+ROWS = 65_536
+
 
 @dataclass(frozen=True, eq=False)
 class Scores:
@@ -52,11 +54,17 @@ def zero_shot(embeddings: Embeddings) -> Scores:
     """
     if not embeddings.temperature > 0:
         raise InputError("a temperature above 0", f"{embeddings.temperature}", "The paper uses 0.07.")
-    return Scores(
-        softmax(embeddings.image @ embeddings.text.T / embeddings.temperature),
-        softmax(embeddings.region @ embeddings.text.T / embeddings.temperature),
-        embeddings,
-    )
+    prompts = embeddings.text.T / embeddings.temperature
+    return Scores(_scores(embeddings.image, prompts), _scores(embeddings.region, prompts), embeddings)
+
+
+def _scores(rows: Float[np.ndarray, "n dim"], prompts: Float[np.ndarray, "dim k"]) -> Float[np.ndarray, "n k"]:
+    """Softmax of ``rows @ prompts``, some rows at a time: of a million regions only the result is held."""
+    scores = np.empty((len(rows), prompts.shape[1]), np.float32)
+    for start in range(0, len(rows), ROWS):
+        part = slice(start, start + ROWS)
+        scores[part] = softmax(rows[part] @ prompts)
+    return scores
 
 
 def softmax(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:

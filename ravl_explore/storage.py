@@ -20,7 +20,7 @@ from safetensors.numpy import save as to_bytes
 
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.discovery import Discovery, discover
-from ravl_explore.embedding import Embeddings
+from ravl_explore.embedding import Embeddings, Unreadable
 from ravl_explore.errors import RavlError, StorageError
 from ravl_explore.files import write_whole
 from ravl_explore.mitigation import Mitigation
@@ -99,6 +99,10 @@ def _pack_embeddings(e: Embeddings) -> tuple[Arrays, dict[str, Any]]:
         "temperature": e.temperature,
         "model_name": e.model_name,
         "data_name": e.data_name,
+        "proposer_name": e.proposer_name,
+        "region_method": e.region_method,
+        "templates": list(e.templates),
+        "unreadable": [[each.index, each.where, each.reason] for each in e.unreadable],
     }
     return arrays, meta
 
@@ -114,6 +118,10 @@ def _unpack_embeddings(a: Arrays, meta: dict[str, Any]) -> Embeddings:
         meta["temperature"],
         meta["model_name"],
         meta["data_name"],
+        meta.get("proposer_name", ""),  # files of 0.1.0's first weeks lack these four
+        meta.get("region_method", ""),
+        tuple(meta.get("templates", ())),
+        tuple(Unreadable(*each) for each in meta.get("unreadable", ())),
     )
 
 

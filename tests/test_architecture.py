@@ -15,14 +15,15 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ravl_explore"
 # From the bottom up. A module may import from the rows before its own; those of one row do not import each other.
 LAYERS = (
     "errors",
-    "progress",
+    "progress | forms | fingerprints",
     "files",
+    "embedding_cache",
     "regions",
     "data | models | clustering | metrics | objectives",
     "embedding | training",
     "scoring | layout",
     "discovery | detectors",
-    "assignment",
+    "assignment | search",
     "evaluation",
     "mitigation | comparison",
     "storage",

@@ -4,14 +4,18 @@ from ravl_explore.metrics.accuracy import GroupAccuracy, group_accuracy, shortcu
 from ravl_explore.metrics.gap import Gaps, Presence, performance_gap
 from ravl_explore.metrics.influence import influence, top_region
 from ravl_explore.metrics.precision import precision_at_k
+from ravl_explore.metrics.significance import accuracy_interval, false_discovery_rate, permutation_p_values
 
 __all__ = [
     "Gaps",
     "GroupAccuracy",
     "Presence",
+    "accuracy_interval",
+    "false_discovery_rate",
     "group_accuracy",
     "influence",
     "performance_gap",
+    "permutation_p_values",
     "precision_at_k",
     "shortcut_strength",
     "top_region",

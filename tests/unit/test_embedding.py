@@ -62,8 +62,8 @@ def test_prompts_are_the_datasets_unless_given(model: Any, make_data: Callable[.
 def test_progress_is_told_every_batch(model: Any, make_data: Callable[..., Any]) -> None:
     told: list[tuple[int, int, str]] = []
     embed(model, make_data(5), batch_size=2, progress=lambda *state: told.append(state))
-    assert [state[:2] for state in told] == [(0, 5), (2, 5), (4, 5), (5, 5)]
-    assert {state[2] for state in told} == {"Embedding images"}
+    assert [state[:2] for state in told[1:]] == [(0, 5), (2, 5), (4, 5), (5, 5)]
+    assert {state[2] for state in told[1:]} == {"Embedding images"}
 
 
 def test_progress_may_cancel_between_batches(

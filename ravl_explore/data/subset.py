@@ -1,0 +1,118 @@
+"""Subset: some images of a dataset, with all that is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int, UInt8
+
+from ravl_explore.data.base import ImageTextDataset, check_dataset
+from ravl_explore.errors import InputError
+from ravl_explore.fingerprints import digest
+from ravl_explore.progress import Progress
+from ravl_explore.regions.base import Regions
+
+
+class Subset:
+    """The images ``index`` of ``data``, in that order; labels, captions and boxes follow.
+
+    Parameters
+    ----------
+    data : any dataset
+    index : (n_images,) integers, or (len(data),) booleans
+    name : the dataset's own unless given
+
+    Examples
+    --------
+    >>> from ravl_explore.data import Demo
+    >>> data = Subset(Demo("val"), [3, 1])
+    >>> len(data), data.regions.image_index.tolist()
+    (2, [0, 0, 0, 0, 1, 1, 1, 1])
+    """
+
+    def __init__(self, data: ImageTextDataset, index: Sequence[int] | np.ndarray, name: str | None = None) -> None:
+        self.data: Any = data
+        self.index: Int[np.ndarray, " n_images"] = _rows(index, len(data))
+        self.name = data.name if name is None else name
+        self.class_names: tuple[str, ...] = data.class_names
+        self.templates: tuple[str, ...] = data.templates
+        self.labels: Int[np.ndarray, " n_images"] = data.labels[self.index]
+        captions = data.captions
+        self.captions: tuple[str, ...] | None = (
+            None if captions is None else tuple(captions[i] for i in self.index.tolist())
+        )
+        self.feature_name: str | None = data.feature_name
+        self.feature_present: Bool[np.ndarray, " n_images"] | None = (
+            None if data.feature_present is None else data.feature_present[self.index]
+        )
+        self.notes: tuple[str, ...] = getattr(data, "notes", ())
+        self.regions: Regions | None = None
+        self.region_labels: Int[np.ndarray, " n_regions"] | None = data.region_labels
+        self.region_feature: Bool[np.ndarray, " n_regions"] | None = data.region_feature
+        if data.regions is not None:
+            rows, image_index = _region_rows(data.regions, self.index)
+            self.regions = Regions(data.regions.boxes[rows], image_index)
+            self.region_labels = None if self.region_labels is None else self.region_labels[rows]
+            self.region_feature = None if self.region_feature is None else self.region_feature[rows]
+        check_dataset(self)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def image_sizes(self) -> Int[np.ndarray, "n_images 2"]:
+        """Of these images alone: files that cannot be read elsewhere in the dataset are no matter."""
+        return self.sizes_of(np.arange(len(self)))
+
+    def sizes_of(self, index: Int[np.ndarray, " n"]) -> Int[np.ndarray, "n 2"]:
+        """Width and height of some of these images."""
+        rows = self.index[index]
+        return self.data.sizes_of(rows) if hasattr(self.data, "sizes_of") else self.data.image_sizes[rows]
+
+    def image(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
+        return self.data.image(int(self.index[index]))
+
+    def where(self, index: int) -> str:
+        """The path of one image, or its number where the dataset has no files."""
+        row = int(self.index[index])
+        return self.data.where(row) if hasattr(self.data, "where") else f"image {row}"
+
+    def unreadable(self, progress: Progress | None = None) -> dict[int, str]:
+        """Index -> reason of these images whose header cannot be read."""
+        bad = self.data.unreadable(progress) if hasattr(self.data, "unreadable") else {}
+        return {place: bad[row] for place, row in enumerate(self.index.tolist()) if row in bad} if bad else {}
+
+    def fingerprint(self) -> str:
+        """Of the whole dataset's images and which of them these are."""
+        return digest(["subset", self.data.fingerprint(), self.index])
+
+
+def _rows(index: Sequence[int] | np.ndarray, n_images: int) -> np.ndarray:
+    index = np.asarray(index)
+    if index.dtype == bool:
+        if index.shape != (n_images,):
+            raise InputError(f"one flag for each of {n_images} images", f"shape {index.shape}", "Give one per image.")
+        return np.flatnonzero(index)
+    if index.size == 0:
+        return np.zeros(0, np.int64)
+    if index.ndim != 1 or index.dtype.kind not in "iu":
+        raise InputError(
+            "image numbers in one row", f"{index.dtype} of shape {index.shape}", "Give integers, or one flag per image."
+        )
+    index = index.astype(np.int64)
+    if index.min() < 0 or index.max() >= n_images:
+        raise InputError(
+            f"image numbers from 0 to {n_images - 1}", f"{index.min()} to {index.max()}", "Use numbers of this dataset."
+        )
+    return index
+
+
+def _region_rows(regions: Regions, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the regions of ``images`` stand, image after image, and each one's place in ``images``."""
+    starts = np.searchsorted(regions.image_index, images, side="left")
+    counts = np.searchsorted(regions.image_index, images, side="right") - starts
+    image_index = np.repeat(np.arange(len(images)), counts)
+    within = np.arange(len(image_index)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return starts[image_index] + within, image_index

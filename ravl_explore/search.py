@@ -1,0 +1,77 @@
+"""search(): from a model and images to ranked clusters in one call, as the explorer and the command line do it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ravl_explore.clustering import Clusterer, automatic
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.discovery import MIN_INFLUENCE, Discovery, Rule, discover
+from ravl_explore.embedding import embed
+from ravl_explore.models.base import VisionLanguageModel
+from ravl_explore.progress import Progress, report
+from ravl_explore.regions.base import Proposer
+from ravl_explore.scoring import zero_shot
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What a search found.
+
+    Attributes
+    ----------
+    discovery : the ranked clusters
+    data : the images that the discovery is about: the dataset, without those that could not be read (they are listed
+        in ``discovery.scores.embeddings.unreadable``)
+    """
+
+    discovery: Discovery
+    data: ImageTextDataset
+
+
+def search(
+    model: VisionLanguageModel,
+    data: ImageTextDataset,
+    proposer: Proposer | None = None,
+    *,
+    clusterer: Clusterer | None = None,
+    templates: tuple[str, ...] | None = None,
+    min_influence: float = MIN_INFLUENCE,
+    rule: Rule = "paper",
+    batch_size: int = 128,
+    seed: int = 0,
+    cache: bool | str | Path = False,
+    max_unreadable: int = 0,
+    progress: Progress | None = None,
+) -> Search:
+    """Embed, classify zero-shot, cluster and rank: :func:`embed`, :func:`zero_shot`, a clusterer, :func:`discover`.
+
+    Parameters
+    ----------
+    proposer : finds the regions; ``Grid(2, 2)`` unless given
+    clusterer : unless given, k-medoids over the paper's numbers of clusters, CLARA above 10,000 regions
+    seed : of the clusterer, where none is given
+    templates, min_influence, rule, batch_size, cache, max_unreadable : as in the functions named
+
+    Raises
+    ------
+    RavlError
+        Whatever these functions raise; finding nothing is no error.
+    """
+    embeddings = embed(
+        model,
+        data,
+        proposer,
+        templates=templates,
+        batch_size=batch_size,
+        cache=cache,
+        max_unreadable=max_unreadable,
+        progress=progress,
+    )
+    if clusterer is None:
+        clusterer = automatic(len(embeddings.class_names), len(embeddings.region), seed)
+    clustering = clusterer(embeddings.region, progress)
+    report(progress, 0, 0, "Scoring clusters")
+    discovery = discover(zero_shot(embeddings), clustering, min_influence=min_influence, rule=rule)
+    return Search(discovery, embeddings.of(data))

@@ -1,0 +1,228 @@
+"""Embeddings that stream to disk: the same numbers, gone on with after a kill, refused when damaged, and cleared."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ravl_explore.embedding import Unreadable, embed
+from ravl_explore.embedding_cache import clear_cached, embeddings_folder, list_cached
+from ravl_explore.errors import Cancelled, DataError, InputError, StorageError
+from ravl_explore.regions.grid import Grid
+
+
+@pytest.fixture
+def count_images(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images each forward pass took."""
+    taken: list[int] = []
+    encode = model.encode
+    monkeypatch.setattr(model, "encode", lambda pixels, boxes: taken.append(len(pixels)) or encode(pixels, boxes))
+    return taken
+
+
+class Broken:
+    """A dataset of which some images cannot be decoded."""
+
+    def __init__(self, data: Any, bad: set[int]) -> None:
+        self._data, self._bad = data, bad
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._data, name)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def where(self, index: int) -> str:
+        return f"{index}.png"
+
+    def image(self, index: int) -> np.ndarray:
+        if index in self._bad:
+            raise DataError("a readable image", "a torn one", "Mend it.")
+        return self._data.image(index)
+
+
+def same(one: Any, other: Any) -> bool:
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name)) for name in ("image", "region", "text", "labels")
+    )
+
+
+def test_the_cache_holds_the_same_numbers(
+    tmp_path: Path, model: Any, make_data: Callable[..., Any], count_images: list[int]
+) -> None:
+    data = make_data()
+    plain = embed(model, data, batch_size=5)
+    before = len(count_images)
+    first = embed(model, data, batch_size=5, cache=tmp_path)
+    assert same(first, plain) and len(count_images) == 2 * before
+    assert isinstance(first.region, np.memmap) and not first.region.flags.writeable
+    again = embed(model, data, batch_size=3, cache=tmp_path)
+    assert same(again, plain) and len(count_images) == 2 * before  # nothing was embedded again
+    assert same(embed(model, data, templates=("{}",), cache=tmp_path), plain) is False  # prompts are not cached
+
+
+@pytest.mark.parametrize("change", ["model", "data", "regions"])
+def test_another_model_image_or_box_is_other_work(
+    tmp_path: Path, model: Any, make_model: Callable[..., Any], make_data: Callable[..., Any], change: str
+) -> None:
+    embed(model, make_data(), Grid(2, 2), cache=tmp_path)
+    embed(
+        make_model(seed=1) if change == "model" else model,
+        make_data(seed=1) if change == "data" else make_data(),
+        Grid(1, 2) if change == "regions" else Grid(2, 2),
+        cache=tmp_path,
+    )
+    assert len(list_cached(tmp_path)) == 2
+
+
+def test_a_cancelled_run_goes_on_where_it_was(
+    tmp_path: Path, model: Any, make_data: Callable[..., Any], count_images: list[int]
+) -> None:
+    data = make_data()
+    plain = embed(model, data, batch_size=4)
+
+    def stop(done: int, total: int, stage: str) -> None:
+        if done == 8:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        embed(model, data, batch_size=4, cache=tmp_path, progress=stop)
+    (entry,) = list_cached(tmp_path)
+    assert (entry.n_images, entry.n_regions, entry.complete) == (8, 32, False)
+    count_images.clear()
+    assert same(embed(model, data, batch_size=4, cache=tmp_path), plain)
+    assert count_images == [4]
+    assert list_cached(tmp_path)[0].complete
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+import ravl_explore.embedding_cache as cache
+from ravl_explore.data.demo import Demo
+from ravl_explore.data.subset import Subset
+from ravl_explore.embedding import embed
+from ravl_explore.models.demo import Demo as Model
+cache.FLUSH_SECONDS = 0
+def slowly(done, total, stage):
+    if stage == "Embedding images" and done >= 16:
+        print("half", flush=True); time.sleep(60)
+embed(Model("clean"), Subset(Demo("val"), list(range(32))), batch_size=8, cache=Path(sys.argv[1]), progress=slowly)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
+def test_a_killed_process_leaves_what_it_did(tmp_path: Path) -> None:
+    from ravl_explore.data.demo import Demo
+    from ravl_explore.data.subset import Subset
+    from ravl_explore.models.demo import Demo as Model
+
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "half\n"
+        model, data = Model("clean"), Subset(Demo("val"), np.arange(32))
+        with pytest.raises(StorageError, match="another process"):
+            embed(model, data, cache=tmp_path)
+        process.send_signal(signal.SIGKILL)
+    assert list_cached(tmp_path)[0].n_images == 16
+    told: list[int] = []
+    resumed = embed(
+        model, data, batch_size=8, cache=tmp_path, progress=lambda d, t, s: told.append(d) if "Embedding" in s else None
+    )
+    assert told == [16, 24, 32]
+    assert np.allclose(resumed.region, embed(model, data).region, atol=1e-5)
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbled", "gone", "other version", "state cut"])
+def test_a_damaged_cache_is_made_anew(
+    tmp_path: Path, model: Any, make_data: Callable[..., Any], count_images: list[int], damage: str
+) -> None:
+    data = make_data()
+    plain = embed(model, data, cache=tmp_path)
+    plain_region = np.array(plain.region)
+    (folder,) = embeddings_folder(tmp_path).iterdir()
+    array, state = folder / "region.npy", folder / "state.json"
+    if damage == "cut":
+        array.write_bytes(array.read_bytes()[:-100])
+    elif damage == "garbled":
+        array.write_bytes(b"no array")
+    elif damage == "gone":
+        array.unlink()
+    elif damage == "other version":
+        state.write_text(json.dumps(json.loads(state.read_text()) | {"format": "embeddings 0"}))
+    else:
+        state.write_text(state.read_text()[:-9])
+    count_images.clear()
+    assert np.array_equal(embed(model, data, cache=tmp_path).region, plain_region)
+    assert count_images == [12]
+
+
+def test_unreadable_images_are_skipped_counted_and_named(
+    tmp_path: Path, model: Any, make_data: Callable[..., Any]
+) -> None:
+    data = make_data()
+    broken = Broken(data, {0, 7})
+    whole = embed(model, data)
+    for cache in (False, tmp_path, tmp_path):  # in memory, to disk, and from disk
+        found = embed(model, broken, cache=cache, max_unreadable=2, batch_size=5)
+        assert found.unreadable == (Unreadable(0, "0.png", "a torn one"), Unreadable(7, "7.png", "a torn one"))
+        kept = np.setdiff1d(np.arange(12), [0, 7])
+        assert np.allclose(found.image, whole.image[kept], atol=1e-5)
+        assert found.labels.tolist() == whole.labels[kept].tolist()
+        assert np.allclose(found.region, whole.region[np.isin(whole.regions.image_index, kept)], atol=1e-5)
+        assert found.regions.image_index.tolist() == np.repeat(np.arange(10), 4).tolist()
+        part = found.of(broken)
+        assert np.array_equal(part.image(0), data.image(1)) and len(part) == 10
+        assert part.labels.tolist() == found.labels.tolist()
+
+
+def test_one_unreadable_image_too_many_ends_the_work(tmp_path: Path, model: Any, make_data: Callable[..., Any]) -> None:
+    broken = Broken(make_data(), {1, 7})
+    with pytest.raises(DataError, match="a torn one"):
+        embed(model, broken)
+    with pytest.raises(DataError, match=r"at most 1 .* got 2 so far: 1.png \(a torn one\); 7.png"):
+        embed(model, broken, max_unreadable=1)
+    embed(model, broken, max_unreadable=2, cache=tmp_path)
+    with pytest.raises(DataError, match="at most 1"):  # also when it comes from the cache
+        embed(model, broken, max_unreadable=1, cache=tmp_path)
+
+
+def test_the_list_and_clearing(tmp_path: Path, model: Any, make_data: Callable[..., Any]) -> None:
+    assert list_cached(tmp_path) == [] and clear_cached(root=tmp_path) == 0
+    embed(model, make_data(), cache=tmp_path)
+    time.sleep(0.02)
+    embed(model, make_data(seed=1, name="others"), cache=tmp_path)
+    newest, oldest = list_cached(tmp_path)
+    assert (newest.data_name, oldest.data_name) == ("others", "pictures")
+    assert (newest.model_name, newest.n_images, newest.n_regions) == (model.name, 12, 48)
+    assert newest.bytes > (12 + 48) * 32 * 4
+    assert clear_cached(newest.folder.name, root=tmp_path) == newest.bytes
+    assert [each.folder for each in list_cached(tmp_path)] == [oldest.folder]
+    with pytest.raises(InputError, match="an entry of the cache"):
+        clear_cached("../elsewhere", root=tmp_path)
+    assert clear_cached(root=tmp_path) == oldest.bytes and list_cached(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, model: Any, make_data: Callable[..., Any]) -> None:
+    (tmp_path / "embeddings").write_text("a file where a folder must go")
+    with pytest.raises(StorageError, match="Free space, or set RAVL_CACHE"):
+        embed(model, make_data(), cache=tmp_path)
+
+
+def test_a_full_disk_is_told_before_the_work(
+    tmp_path: Path, model: Any, make_data: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=100))
+    with pytest.raises(StorageError, match="of free disk"):
+        embed(model, make_data(), cache=tmp_path)
