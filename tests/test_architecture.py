@@ -15,10 +15,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ravl_explore"
 # From the bottom up. A module may import from the rows before its own; those of one row do not import each other.
 LAYERS = (
     "errors",
-    "progress | forms | fingerprints",
+    "progress | forms | fingerprints | text",
     "files",
     "embedding_cache",
-    "regions",
+    "regions | captions",
     "data | models | clustering | metrics | objectives",
     "embedding | training",
     "scoring | layout",
@@ -29,6 +29,7 @@ LAYERS = (
     "storage",
     "controlled | distributed",
     "plots",
+    "export | report",
     "widgets",
     "lab",
     "cli",
