@@ -43,7 +43,8 @@ def save(noun: Discovery | Embeddings | Mitigation, path: str | Path) -> Path:
         if isinstance(noun, cls):
             arrays, meta = pack(noun)
             arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-            content = to_bytes(arrays, {"format": FORMAT, "kind": kind, "meta": json.dumps(meta)})
+            model_says = getattr(noun.model, "metadata", {}) if isinstance(noun, Mitigation) else {}
+            content = to_bytes(arrays, {**model_says, "format": FORMAT, "kind": kind, "meta": json.dumps(meta)})
             return write_whole(Path(path), content)
     raise StorageError(
         "a Discovery, Embeddings or Mitigation", type(noun).__name__, "Save tables with frame().to_csv() instead."

@@ -1,4 +1,4 @@
-"""The command: help, version, clean errors, and a real JupyterLab whose kernel is this interpreter."""
+"""The command: help, version, clean errors, the cache, and a real JupyterLab whose kernel is this interpreter."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import ravl_explore
 from ravl_explore import cli, lab
+from ravl_explore.embedding_cache import DiskArrays, embeddings_folder, list_cached
 from ravl_explore.errors import StorageError
 
 COMMAND = Path(sys.executable).with_name("ravl-explore")
@@ -39,7 +41,7 @@ client.stop_channels()
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """What would have been started, instead of starting it."""
     commands: list[list[str]] = []
-    monkeypatch.setattr(cli, "run_lab", lambda command, environment: commands.append(command) or 0)
+    monkeypatch.setattr(cli.lab, "run_lab", lambda command, environment: commands.append(command) or 0)
     return commands
 
 
@@ -97,8 +99,76 @@ def test_an_error_of_many_lines_becomes_one(monkeypatch: pytest.MonkeyPatch, sta
     def fail(folder: Path) -> None:
         raise StorageError("one\nthing", "another", "Do\n  this.")
 
-    monkeypatch.setattr(cli, "copy_notebooks", fail)
+    monkeypatch.setattr(cli.lab, "copy_notebooks", fail)
     assert run("lab") == (2, "", "ravl-explore: Expected one thing, got another. Do this.\n")
+
+
+def test_every_command_has_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in ("lab", "discover", "report", "cache"):
+        assert command in out
+    code, out, _ = run("discover", "--help")
+    for said in ("--model", "--data", "--regions", "--out", "--fail-gap", "Exit codes: 0 done; 1", "130 stopped"):
+        assert said in out
+
+
+@pytest.fixture
+def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """The names of two entries in a cache of the test's own: one complete, one not."""
+    monkeypatch.setenv("RAVL_CACHE", str(tmp_path / "cache"))
+    for name, complete in (("abc1", True), ("abd2", False)):
+        folder = embeddings_folder() / name
+        arrays = DiskArrays(folder, 3, 6, 4, "RN50\x1b[31m", "my images")
+        arrays.append(3 if complete else 1, np.zeros((1, 4), np.float32), np.zeros((2, 4), np.float32), [])
+        if complete:
+            arrays.finish()
+        arrays.close()
+    return ["abc1", "abd2"]
+
+
+def test_the_cache_is_listed(stored: list[str]) -> None:
+    code, out, err = run("cache", "list")
+    assert (code, err) == (0, "")
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert "RN50\\x1b[31m on my images: 1 images, 2 regions" in lines["abc1"]
+    assert "not complete" in lines["abd2"] and "not complete" not in lines["abc1"]
+    assert f"2 stored in {embeddings_folder()}" in out
+
+
+def test_an_empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RAVL_CACHE", str(tmp_path / "none"))
+    assert run("cache", "list") == (0, "Nothing is stored.\n", "")
+    assert run("cache", "clear", "--all") == (0, "Freed 0 B.\n", "")
+
+
+def test_one_entry_is_cleared_by_how_its_name_begins(stored: list[str]) -> None:
+    code, out, _ = run("cache", "clear", "abc")
+    assert code == 0 and out.startswith("Freed ") and out != "Freed 0 B.\n"
+    assert [each.folder.name for each in list_cached()] == ["abd2"]
+
+
+def test_all_entries_are_cleared(stored: list[str]) -> None:
+    assert run("cache", "clear", "--all")[0] == 0
+    assert list_cached() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "--all, got neither"),
+        (["abc1", "--all"], "got both"),
+        (["ab"], "fits 2 of 2"),
+        (["xyz"], "fits 0 of 2"),
+        ([""], "fits 0 of 2"),
+        (["../../.."], "fits 0 of 2"),
+    ],
+)
+def test_clearing_takes_one_name_or_all(arguments: list[str], said: str, stored: list[str]) -> None:
+    code, out, err = run("cache", "clear", *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1) and said in err
+    assert len(list_cached()) == 2
 
 
 def test_import_is_quick() -> None:

@@ -1,4 +1,4 @@
-"""The command ``ravl-explore``: ``ravl-explore lab`` copies the notebooks and opens them in JupyterLab."""
+"""``ravl-explore lab``: copies the notebooks and opens them in JupyterLab."""
 
 from __future__ import annotations
 
@@ -7,34 +7,11 @@ from typing import Annotated
 
 import typer
 
-from ravl_explore import __version__
-from ravl_explore.errors import RavlError
+from ravl_explore.cli.ending import clean_ending
 from ravl_explore.lab import copy_notebooks, lab_command, lab_environment, run_lab
 
-app = typer.Typer(
-    name="ravl-explore",
-    no_args_is_help=True,
-    add_completion=False,
-)
 
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def main(
-    show_version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
-    ] = False,
-) -> None:
-    """Find and remove the shortcuts that a fine-tuned CLIP has learned, by hand, in JupyterLab."""
-
-
-@app.command()
-def lab(
+def run(
     folder: Annotated[
         Path, typer.Argument(help="Where the notebooks go. Files that are already there are kept.")
     ] = Path("ravl-notebooks"),
@@ -43,11 +20,8 @@ def lab(
     ip: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="this machine only")] = None,
 ) -> None:
     """Copy the notebooks into FOLDER and open them in JupyterLab, with the Python that ravl_explore is installed in."""
-    try:
+    with clean_ending():
         command = lab_command(folder, browser=browser, port=port, ip=ip)
-        report = copy_notebooks(folder)
-    except RavlError as error:
-        typer.echo(f"ravl-explore: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(2) from error
-    typer.echo(str(report))
+        copied = copy_notebooks(folder)
+    typer.echo(str(copied))
     raise typer.Exit(run_lab(command, lab_environment()))

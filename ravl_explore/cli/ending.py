@@ -1,0 +1,45 @@
+"""How commands end: 0 fine, 1 limits reached, 2 bad input, 3 a defect of ours, 130 stopped; an error is one line."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from ravl_explore.errors import RavlError
+from ravl_explore.text import one_line
+
+LIMITS_REACHED, BAD_INPUT, DEFECT, STOPPED = 1, 2, 3, 130
+
+
+@contextmanager
+def clean_ending(when_stopped: str = "") -> Iterator[None]:
+    """Turn what goes wrong inside into an exit code and a line on standard error.
+
+    A defect of ours prints its traceback and ends with 3, never with Python's own 1: CI would take that for a finding.
+
+    Parameters
+    ----------
+    when_stopped : what to say after Ctrl-C, beside that it stopped
+    """
+    try:
+        yield
+    except RavlError as error:
+        complain(error)
+        raise typer.Exit(BAD_INPUT) from error
+    except KeyboardInterrupt as error:
+        complain(f"stopped. {when_stopped}".rstrip())
+        raise typer.Exit(STOPPED) from error
+    except typer.Exit:
+        raise
+    except Exception as error:
+        typer.echo(traceback.format_exc(), err=True)
+        complain("this is a defect of ravl_explore, please report it with the lines above.")
+        raise typer.Exit(DEFECT) from error
+
+
+def complain(problem: object) -> None:
+    """One line on standard error."""
+    typer.echo(f"ravl-explore: {one_line(problem)}", err=True)

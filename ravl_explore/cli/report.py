@@ -1,0 +1,34 @@
+"""``ravl-explore report``: a saved discovery as one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ravl_explore.cli.ending import clean_ending
+
+
+def run(
+    discovery: Annotated[Path, typer.Argument(help="What discover saved as discovery.safetensors, or rx.save.")],
+    data: Annotated[
+        str | None, typer.Option(help="The images that were searched, as for discover; without them no crops.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The page to write; an older one is replaced.")] = Path("report.html"),
+) -> None:
+    """Make the report of a saved DISCOVERY: one page that opens offline."""
+    with clean_ending():
+        from ravl_explore.data import open_dataset
+        from ravl_explore.discovery import Discovery
+        from ravl_explore.errors import InputError
+        from ravl_explore.files import write_whole
+        from ravl_explore.report import report_html
+        from ravl_explore.storage import load
+
+        found = load(discovery)
+        if not isinstance(found, Discovery):
+            raise InputError("a saved Discovery", f"{type(found).__name__} in {str(discovery)!r}", "Name another file.")
+        images = None if data is None else found.scores.embeddings.of(open_dataset(data))
+        written = write_whole(out, report_html(found, images).encode())
+    typer.echo(f"Written: {written}")
