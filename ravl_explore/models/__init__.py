@@ -2,6 +2,21 @@
 
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.models.checkpoint import Checkpoint
+from ravl_explore.models.clip_model import ClipModel
 from ravl_explore.models.demo import Demo
+from ravl_explore.models.hub import HuggingFace
+from ravl_explore.models.medical import BiomedCLIP, PubMedCLIP
+from ravl_explore.models.opening import open_model
+from ravl_explore.models.pretrained import OpenClip
 
-__all__ = ["Demo", "Checkpoint", "VisionLanguageModel"]  # noqa: RUF022  the menu's order
+__all__ = [  # noqa: RUF022  the menu's order
+    "Demo",
+    "Checkpoint",
+    "OpenClip",
+    "HuggingFace",
+    "PubMedCLIP",
+    "BiomedCLIP",
+    "ClipModel",
+    "VisionLanguageModel",
+    "open_model",
+]

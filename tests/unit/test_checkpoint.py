@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,11 @@ from safetensors.torch import save_file
 import ravl_explore as rx
 from ravl_explore.errors import ModelError
 from ravl_explore.mitigation import Mitigation
-from ravl_explore.models.checkpoint import Checkpoint, infer_config
+from ravl_explore.models import architectures
+from ravl_explore.models.architectures import infer_config, name_of, same_weights
+from ravl_explore.models.building import build, named_config
+from ravl_explore.models.checkpoint import Checkpoint, _published_pixels
+from ravl_explore.models.clip_model import CLIP_MEAN
 from ravl_explore.objectives import Standard
 from ravl_explore.training import History, TrainingSettings
 
@@ -109,14 +114,88 @@ def published(name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     return config, clip.state_dict()
 
 
-@pytest.mark.parametrize("name", ["RN50-quickgelu", "RN101-quickgelu", "RN50x4-quickgelu"])
-def test_published_resnets_are_recognised(name: str) -> None:
+RESNETS = ["RN50", "RN101", "RN50x4", "RN50x16", "RN50x64"]
+OPENAI_VITS = ["ViT-B-32", "ViT-B-16", "ViT-L-14", "ViT-L-14-336"]
+OTHER_VITS = ["ViT-H-14", "ViT-g-14", "ViT-bigG-14", "ViT-B-16-plus-240"]  # heads 80, 88, 104 and 64 wide
+
+
+@pytest.mark.parametrize("name", [f"{each}-quickgelu" for each in RESNETS + OPENAI_VITS] + OTHER_VITS)
+def test_published_models_are_recognised(name: str) -> None:
+    """Sizes, the width of the heads, the activation and the name, all from shapes."""
     config, weights = published(name)
     found = infer_config(weights, "x")
     assert found["embed_dim"] == config["embed_dim"]
-    assert found["quick_gelu"] is config["quick_gelu"] is True
+    assert found["quick_gelu"] is config.get("quick_gelu", False) is name.endswith("quickgelu")
     for part in ("vision_cfg", "text_cfg"):
-        assert {key: found[part][key] for key in config[part]} == config[part]
+        assert {key: found[part][key] for key in config[part] if key != "mlp_ratio"} == {
+            key: value for key, value in config[part].items() if key != "mlp_ratio"
+        }
+    ratio, width = config["vision_cfg"].get("mlp_ratio", 4.0), config["vision_cfg"]["width"]
+    assert int(width * found["vision_cfg"].get("mlp_ratio", 4.0)) == int(width * ratio)
+    assert name_of(found, weights) == name
+
+
+@pytest.mark.parametrize("name", ["ViT-B-16-SigLIP-256", "coca_ViT-B-32", "ViTamin-S"])
+def test_weights_of_other_towers_are_told_by_all_their_shapes(name: str) -> None:
+    with torch.device("meta"):
+        weights = build(named_config(name)).state_dict()
+    assert same_weights(weights)[0] == name
+    if name == "ViT-B-16-SigLIP-256":  # one of a kind
+        assert name_of(infer_config(weights, "x"), weights) == name
+    weights.pop("text.ln_final.bias" if "text.ln_final.bias" in weights else "ln_final.bias")
+    assert same_weights(weights) == []
+
+
+def test_the_demo_vit_is_recognised(tmp_path: Path) -> None:
+    """Its heads are 32 wide, which no shape tells."""
+    from ravl_explore.models.demo import VIT_ARCHITECTURE, build_demo
+
+    clip = build_demo(VIT_ARCHITECTURE).eval()
+    torch.save(clip.state_dict(), tmp_path / "vit.pt")
+    opened = Checkpoint(tmp_path / "vit.pt")
+    assert opened.architecture == VIT_ARCHITECTURE and opened.region_method == "dense_value"
+    pixels = torch.rand(2, 3, opened.image_size, opened.image_size)
+    normal = (pixels - torch.tensor(opened.mean)[:, None, None]) / torch.tensor(opened.std)[:, None, None]
+    with torch.no_grad():
+        expected = clip.encode_image(normal, normalize=True)
+        assert torch.allclose(opened.encode(pixels, None)[0], expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "mean"),
+    [("ViT-B-16-SigLIP", (0.5,) * 3), ("MobileCLIP-S1", (0.0,) * 3), ("RN50-quickgelu", CLIP_MEAN), ("ViT-L-14", None)],
+)
+def test_pixels_of_a_named_architecture(name: str, mean: tuple[float, ...] | None) -> None:
+    """Those of its published weights, where all agree; LAION's ViT-L-14 was trained with others than OpenAI's."""
+    assert _published_pixels(name).get("mean") == mean
+
+
+def test_a_trunk_that_no_architecture_has(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        weights = build(named_config("ViT-B-16-SigLIP")).state_dict()
+    weights["visual.trunk.pos_embed"] = torch.empty(1, 900, 768, device="meta")
+    with pytest.raises(ModelError, match=r"architecture=.*'ViT-B-16-SigLIP.*' is closest"):
+        infer_config(weights, "x")
+
+
+def test_another_architecture_is_suggested(tmp_path: Path) -> None:
+    """A file of another architecture than the named one: what differs is listed, with the closest name."""
+    vit = {"visual.class_embedding": torch.ones(768), "visual.conv1.weight": torch.ones(768, 3, 32, 32)}
+    vit |= {"visual.positional_embedding": torch.ones(50, 768), "visual.proj": torch.ones(768, 512)}
+    vit |= {f"visual.transformer.resblocks.{i}.ln_1.bias": torch.ones(768) for i in range(12)}
+    vit |= {f"transformer.resblocks.{i}.ln_1.bias": torch.ones(512) for i in range(12)}
+    vit |= {"ln_final.weight": torch.ones(512), "positional_embedding": torch.ones(77, 512)}
+    vit |= {"token_embedding.weight": torch.ones(49408, 512).half(), "text_projection": torch.ones(512, 512)}
+    torch.save(vit, tmp_path / "vit.pt")
+    with pytest.raises(
+        ModelError, match=r"missing .*ln_final.bias.*unexpected .*resblocks.*closest architecture is 'ViT-B-32'"
+    ):
+        Checkpoint(tmp_path / "vit.pt", architecture="ravl-demo")
+    _, whole = published("RN50")
+    with pytest.raises(ModelError, match=r"These are the weights of 'RN50' or 'RN50-quickgelu'"):
+        architectures.fill(build(named_config("ravl-demo")), whole, "x")
+    with pytest.raises(ModelError, match=r"an architecture of open_clip, got 'ViT-B-33'.*ViT-B-32"):
+        Checkpoint(tmp_path / "vit.pt", architecture="ViT-B-33")
 
 
 def test_published_activation_is_used_and_may_be_chosen(
@@ -211,12 +290,6 @@ def test_a_weight_of_another_shape_is_named(tmp_path: Path, weights: dict) -> No
     refused(tmp_path / "bent.pt", "visual.conv2.weight")
 
 
-def test_a_vit_is_told_apart(tmp_path: Path, weights: dict) -> None:
-    vit = {key: value for key, value in weights.items() if not key.startswith("visual.")}
-    torch.save(vit | {"visual.class_embedding": torch.ones(8), "visual.proj": torch.ones(8, 8)}, tmp_path / "vit.pt")
-    refused(tmp_path / "vit.pt", "ViT")
-
-
 def test_another_vocabulary(tmp_path: Path, weights: dict) -> None:
     torch.save(weights | {"token_embedding.weight": torch.ones(77, 64)}, tmp_path / "words.pt")
     refused(tmp_path / "words.pt", "49408", "77")
@@ -248,6 +321,19 @@ def test_pickled_code_is_refused_and_not_run(tmp_path: Path, weights: dict, how:
     assert not touched.exists()
     pickle.loads(pickle.dumps(Touch(touched)))
     assert touched.exists(), "the bait works"
+
+
+def test_torchscript_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    """OpenAI's own downloads are such archives."""
+
+    class Double(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 2 * x
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(Double()).save(tmp_path / "ViT-B-32.pt")
+    refused(tmp_path / "ViT-B-32.pt", "TorchScript archive", "it was not run", "jit=False")
 
 
 def test_a_pickled_model_is_refused_as_code(tmp_path: Path, make_clip: Callable[..., Any]) -> None:

@@ -129,7 +129,7 @@ def test_texts_keep_their_order_and_duplicates(model: Any) -> None:
 def test_more_texts_than_a_batch_holds(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"a {word} {i}" for i in range(3) for word in ("cat", "dog", "hen")]
     whole = model.embed_text(texts)
-    monkeypatch.setattr("ravl_explore.models.clip_resnet.TEXT_BATCH", 2)
+    monkeypatch.setattr("ravl_explore.models.clip_model.TEXT_BATCH", 2)
     assert torch.allclose(model.embed_text(texts), whole, **CLOSE)
 
 

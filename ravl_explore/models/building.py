@@ -1,0 +1,71 @@
+"""Building open_clip's models from their configurations, by name or as they are; nothing is downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from difflib import get_close_matches
+from typing import Any
+
+import open_clip
+from torch import nn
+
+from ravl_explore.errors import ModelError
+from ravl_explore.models.demo import ARCHITECTURE, VIT_ARCHITECTURE, demo_config
+from ravl_explore.models.weights import first_line
+
+DEMOS = (ARCHITECTURE, VIT_ARCHITECTURE)
+
+
+def named_config(name: str) -> dict[str, Any]:
+    """open_clip's configuration, or a demo's; ModelError with the closest names when there is none."""
+    if name in DEMOS:
+        return demo_config(name)
+    config = open_clip.get_model_config(name.replace("/", "-")) if ":" not in name else None
+    if config is None:
+        close = get_close_matches(name, open_clip.list_models(), 3, 0.4)
+        raise ModelError(
+            "an architecture of open_clip", repr(name), f"Did you mean {' or '.join(close) or 'ViT-B-32'}?"
+        )
+    return config
+
+
+def build(config: Mapping[str, Any]) -> Any:
+    """An open_clip model of this configuration with random weights; nothing is downloaded for its towers."""
+    config = deepcopy(dict(config))
+    trunk = config["vision_cfg"].pop("timm_vit", None)
+    text = config["text_cfg"]
+    custom = config.pop("custom_text", False) or "hf_model_name" in text
+    if config["vision_cfg"].get("timm_model_name"):
+        config["vision_cfg"]["timm_model_pretrained"] = False
+    if "hf_model_name" in text:
+        text["hf_model_pretrained"] = False
+    if trunk is not None:  # the text tower first, beside the smallest image tower there is
+        vision, config["vision_cfg"] = config["vision_cfg"], {"layers": 1, "width": 64, "image_size": 16}
+    kind = open_clip.CustomTextCLIP if custom else open_clip.CLIP
+    if custom and "multimodal_cfg" in config:
+        kind = open_clip.CoCa
+    try:
+        clip: Any = kind(**config)
+        if trunk is not None:
+            clip.visual = _timm_tower(vision["image_size"], trunk)
+    except (AssertionError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(
+            "a configuration that open_clip can build",
+            first_line(error),
+            "Check it, or update open_clip_torch and timm.",
+        ) from error
+    return clip
+
+
+def _timm_tower(image_size: int, trunk: dict[str, Any]) -> nn.Module:
+    """open_clip's TimmModel around a timm VisionTransformer that has no name of its own."""
+    from open_clip.timm_model import TimmModel
+    from timm.models.vision_transformer import VisionTransformer
+
+    tower = TimmModel.__new__(TimmModel)
+    nn.Module.__init__(tower)
+    tower.image_size = (image_size, image_size)
+    tower.trunk = VisionTransformer(img_size=image_size, num_classes=0, **trunk)
+    tower.head = nn.Sequential()
+    return tower

@@ -1,0 +1,170 @@
+"""ClipModel: any CLIP of open_clip's classes, with a choice of how regions are embedded."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from open_clip.hf_model import HFTextEncoder
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from ravl_explore.errors import ModelError
+from ravl_explore.fingerprints import digest
+from ravl_explore.models.region_encoders import region_encoder
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+TEXT_BATCH = 256
+
+
+class ClipModel:
+    """An ``open_clip.CLIP``, ``CustomTextCLIP`` or ``CoCa``, in float32, as a VisionLanguageModel.
+
+    Parameters
+    ----------
+    clip : the model; it is put into evaluation mode
+    tokenizer : texts -> (n, context) int64
+    name : shown in menus and saved with results
+    region_method : how regions are embedded, see :mod:`ravl_explore.models.region_encoders`; unless given ``"roi"`` for
+        ResNets, ``"dense_value"`` for ViTs, and ``"crop"`` for other towers
+    architecture : open_clip's name of the configuration, if it has one
+    config : open_clip's configuration of the model, if known; kept so that saved weights can be opened again
+    mean, std : of the pixels, by channel; unless given, the image tower's (``image_mean``, ``image_std``), or CLIP's
+
+    Raises
+    ------
+    ModelError
+        When the region method is unknown or does not fit the image tower.
+    """
+
+    def __init__(
+        self,
+        clip: Any,
+        tokenizer: Callable[..., Tensor],
+        name: str,
+        region_method: str | None = None,
+        *,
+        architecture: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> None:
+        self._clip = clip.float().eval()
+        self._tokenizer = tokenizer
+        self.name = name
+        self.architecture = architecture
+        self.config = None if config is None else dict(config)
+        self.dim = _embedding_size(clip)
+        self._encoder = region_encoder(clip.visual, region_method)
+        self.image_size = self._encoder.image_size
+        self.mean = tuple(mean or getattr(clip.visual, "image_mean", None) or CLIP_MEAN)
+        self.std = tuple(std or getattr(clip.visual, "image_std", None) or CLIP_STD)
+        self._mean, self._std = (torch.tensor(each).view(1, 3, 1, 1) for each in (self.mean, self.std))
+        self._fingerprint: tuple[Any, str] | None = None
+
+    @property
+    def region_method(self) -> str:
+        """How regions are embedded."""
+        return self._encoder.name
+
+    @property
+    def visual(self) -> nn.Module:
+        return self._clip.visual
+
+    @property
+    def device(self) -> torch.device:
+        return next(self._clip.visual.parameters()).device
+
+    @property
+    def state_dict(self) -> dict[str, Tensor]:
+        """All weights, with open_clip's own key names."""
+        return self._clip.state_dict()
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What a safetensors file of the weights must say beside them, so that Checkpoint opens the same model."""
+        known = {
+            "architecture": self.architecture,
+            "config": None if self.config is None else json.dumps(self.config),
+            "image_mean": json.dumps(self.mean),
+            "image_std": json.dumps(self.std),
+            "region_method": self.region_method,
+        }
+        return {key: value for key, value in known.items() if value is not None}
+
+    def copy(self) -> ClipModel:
+        """A model with its own image tower; the text tower is shared."""
+        clip = copy.copy(self._clip)
+        clip._modules = dict(self._clip._modules) | {"visual": copy.deepcopy(self._clip.visual)}
+        return ClipModel(
+            clip,
+            self._tokenizer,
+            self.name,
+            self.region_method,
+            architecture=self.architecture,
+            config=self.config,
+            mean=self.mean,
+            std=self.std,
+        )
+
+    def fingerprint(self) -> str:
+        """Short name of everything that embeddings depend on; computed again only when a weight was changed since."""
+        state = self.state_dict
+        version = tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in state.values())
+        if self._fingerprint is None or self._fingerprint[0] != version:
+            about = [_structure(self._clip), self.region_method, self.image_size, self.mean, self.std, list(state)]
+            arrays = (value.detach().cpu().numpy() for value in state.values())
+            self._fingerprint = (version, digest([*about, *arrays]))
+        return self._fingerprint[1]
+
+    @torch.no_grad()
+    def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "n dim"]:
+        unique = list(dict.fromkeys(texts))
+        if isinstance(getattr(self._clip, "text", None), HFTextEncoder):  # its context_length is a limit, not a length
+            tokens = self._tokenizer(unique)
+        else:
+            tokens = self._tokenizer(unique, context_length=self._clip.context_length)
+        parts = [
+            self._clip.encode_text(part, normalize=True).float() for part in tokens.to(self.device).split(TEXT_BATCH)
+        ]
+        where = {text: row for row, text in enumerate(unique)}
+        return torch.cat(parts)[[where[text] for text in texts]]
+
+    def encode(
+        self, pixels: Float[Tensor, "b 3 s s"], boxes: Float[Tensor, "n 5"] | None
+    ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
+        pixels = pixels.to(self.device)
+        x = (pixels - self._mean.to(pixels)) / self._std.to(pixels)
+        if boxes is not None:
+            boxes = boxes.to(self.device, torch.float32) if len(boxes) else None
+        image, region = self._encoder(x, boxes)
+        return normalize(image.float(), dim=-1), normalize(region.float(), dim=-1)
+
+
+def _structure(clip: nn.Module) -> list[Any]:
+    """What weights do not tell: every module's kind and plain settings (heads, pooling, epsilon), and its masks."""
+    plain, passing = (bool, int, float, str), {"training", "grad_checkpointing"}
+    modules = [
+        [name, type(each).__name__, {k: v for k, v in vars(each).items() if isinstance(v, plain) and k not in passing}]
+        for name, each in clip.named_modules()
+    ]
+    return [modules, [(name, tuple(buffer.shape)) for name, buffer in clip.named_buffers()]]
+
+
+def _embedding_size(clip: Any) -> int:
+    for part, size in ((clip.visual, "output_dim"), (getattr(clip, "text", None), "output_dim")):
+        if getattr(part, size, None):
+            return int(getattr(part, size))
+    projection = getattr(clip, "text_projection", None)
+    if isinstance(projection, nn.Linear):
+        return projection.out_features
+    if projection is not None:
+        return int(projection.shape[1])
+    raise ModelError(
+        "a CLIP, CustomTextCLIP or CoCa of open_clip", type(clip).__name__, "Write a VisionLanguageModel for it."
+    )

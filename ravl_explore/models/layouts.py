@@ -1,0 +1,260 @@
+"""Layouts: key names and settings of transformers' CLIPModel and SiglipModel, turned into open_clip's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from math import isqrt
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ravl_explore.errors import ModelError
+from ravl_explore.models.architectures import HEAD_WIDTH
+from ravl_explore.models.weights import some
+
+Tensors = dict[str, Tensor]
+IGNORED = re.compile(r"(\.|^)position_ids$|^logit_bias$")
+ACTIVATIONS = {"quick_gelu": "quick_gelu", "gelu": "gelu", "gelu_pytorch_tanh": "gelu_tanh", "gelu_new": "gelu_tanh"}
+
+BLOCK = {  # transformers -> open_clip, within one block
+    "self_attn.out_proj": "attn.out_proj",
+    "layer_norm1": "ln_1",
+    "layer_norm2": "ln_2",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+}
+TIMM_BLOCK = {  # transformers -> timm
+    "self_attn.out_proj": "attn.proj",
+    "layer_norm1": "norm1",
+    "layer_norm2": "norm2",
+    "mlp.fc1": "mlp.fc1",
+    "mlp.fc2": "mlp.fc2",
+}
+CLIP_NAMES = {
+    "text_model.embeddings.token_embedding.weight": "token_embedding.weight",
+    "text_model.embeddings.position_embedding.weight": "positional_embedding",
+    "text_model.final_layer_norm.weight": "ln_final.weight",
+    "text_model.final_layer_norm.bias": "ln_final.bias",
+    "text_projection.weight": "text_projection",
+    "vision_model.embeddings.class_embedding": "visual.class_embedding",
+    "vision_model.embeddings.patch_embedding.weight": "visual.conv1.weight",
+    "vision_model.embeddings.position_embedding.weight": "visual.positional_embedding",
+    "vision_model.pre_layrnorm.weight": "visual.ln_pre.weight",  # transformers' own spelling
+    "vision_model.pre_layrnorm.bias": "visual.ln_pre.bias",
+    "vision_model.post_layernorm.weight": "visual.ln_post.weight",
+    "vision_model.post_layernorm.bias": "visual.ln_post.bias",
+    "visual_projection.weight": "visual.proj",
+    "logit_scale": "logit_scale",
+}
+SIGLIP_NAMES = {
+    "text_model.embeddings.token_embedding.weight": "text.token_embedding.weight",
+    "text_model.embeddings.position_embedding.weight": "text.positional_embedding",
+    "text_model.final_layer_norm.weight": "text.ln_final.weight",
+    "text_model.final_layer_norm.bias": "text.ln_final.bias",
+    "text_model.head.weight": "text.text_projection.weight",
+    "text_model.head.bias": "text.text_projection.bias",
+    "vision_model.embeddings.patch_embedding.weight": "visual.trunk.patch_embed.proj.weight",
+    "vision_model.embeddings.patch_embedding.bias": "visual.trunk.patch_embed.proj.bias",
+    "vision_model.embeddings.position_embedding.weight": "visual.trunk.pos_embed",
+    "vision_model.post_layernorm.weight": "visual.trunk.norm.weight",
+    "vision_model.post_layernorm.bias": "visual.trunk.norm.bias",
+    "vision_model.head.probe": "visual.trunk.attn_pool.latent",
+    "vision_model.head.attention.out_proj.weight": "visual.trunk.attn_pool.proj.weight",
+    "vision_model.head.attention.out_proj.bias": "visual.trunk.attn_pool.proj.bias",
+    "vision_model.head.layernorm.weight": "visual.trunk.attn_pool.norm.weight",
+    "vision_model.head.layernorm.bias": "visual.trunk.attn_pool.norm.bias",
+    "vision_model.head.mlp.fc1.weight": "visual.trunk.attn_pool.mlp.fc1.weight",
+    "vision_model.head.mlp.fc1.bias": "visual.trunk.attn_pool.mlp.fc1.bias",
+    "vision_model.head.mlp.fc2.weight": "visual.trunk.attn_pool.mlp.fc2.weight",
+    "vision_model.head.mlp.fc2.bias": "visual.trunk.attn_pool.mlp.fc2.bias",
+    "logit_scale": "logit_scale",
+    "logit_bias": "logit_bias",
+}
+TRANSPOSED = ("text_projection", "visual.proj")  # a matrix in open_clip, a layer's weight in transformers
+
+
+def is_transformers(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the names are those of transformers' two-tower models."""
+    return "vision_model.embeddings.patch_embedding.weight" in tensors
+
+
+def is_siglip(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the image tower ends in SigLIP's attention pool."""
+    return "vision_model.head.probe" in tensors
+
+
+def from_clip(
+    tensors: Mapping[str, Tensor], settings: Mapping[str, Any], origin: str
+) -> tuple[dict[str, Any], Tensors]:
+    """CLIPModel -> (open_clip configuration, tensors); ``settings`` is its ``config.json``, or empty.
+
+    Without settings, what shapes do not tell is CLIPModel's default: QuickGELU, and heads 64 wide.
+    """
+    text, vision = _parts(settings)
+    converted = _rename(tensors, CLIP_NAMES, {"text_model": ("", BLOCK), "vision_model": ("visual.", BLOCK)}, origin)
+    for key in TRANSPOSED:
+        converted[key] = converted[key].T.contiguous()
+    activation = _activation(vision, "quick_gelu", origin)
+    if activation == "gelu_tanh" or activation != _activation(text, "quick_gelu", origin):
+        raise ModelError(
+            "QuickGELU or GELU in both towers",
+            f"{text.get('hidden_act')!r} and {vision.get('hidden_act')!r} in {origin!r}",
+            "Open models of other activations with a loader of your own.",
+        )
+    text_width, width = converted["ln_final.weight"].shape[0], converted["visual.class_embedding"].shape[0]
+    patch = converted["visual.conv1.weight"].shape[-1]
+    config: dict[str, Any] = {
+        "embed_dim": converted["visual.proj"].shape[1],
+        "quick_gelu": activation == "quick_gelu",
+        "vision_cfg": {
+            "image_size": patch * isqrt(converted["visual.positional_embedding"].shape[0] - 1),
+            "layers": _count_blocks(tensors, "vision_model"),
+            "width": width,
+            "patch_size": patch,
+            "head_width": width // _heads(vision, width),
+            "mlp_ratio": _ratio(tensors, "vision_model", width),
+        },
+        "text_cfg": {
+            "context_length": converted["positional_embedding"].shape[0],
+            "vocab_size": converted["token_embedding.weight"].shape[0],
+            "width": text_width,
+            "heads": _heads(text, text_width),
+            "layers": _count_blocks(tensors, "text_model"),
+            "mlp_ratio": _ratio(tensors, "text_model", text_width),
+        },
+    }
+    for name, part in (("vision_cfg", vision), ("text_cfg", text)):
+        if part.get("layer_norm_eps", 1e-5) != 1e-5:
+            config[name]["norm_kwargs"] = {"eps": float(part["layer_norm_eps"])}
+    end = text.get("eos_token_id", 2)
+    if end not in (None, 2, config["text_cfg"]["vocab_size"] - 1):  # 2 is an old mistake that means the highest token
+        config["text_cfg"] |= {"pool_type": "eos", "eos_id": int(end)}
+    return config, converted
+
+
+def from_siglip(
+    tensors: Mapping[str, Tensor], settings: Mapping[str, Any], origin: str
+) -> tuple[dict[str, Any], Tensors]:
+    """SiglipModel -> (open_clip configuration with a timm trunk, tensors); ``settings`` is its ``config.json``.
+
+    Without settings, what shapes do not tell is SiglipModel's default: GELU by tanh, and heads 64 wide (72 for the
+    width of SO400M).
+    """
+    text, vision = _parts(settings)
+    blocks = {"text_model": ("text.", BLOCK), "vision_model": ("visual.trunk.", TIMM_BLOCK)}
+    packed = {f"vision_model.head.attention.in_proj_{kind}" for kind in ("weight", "bias")}
+    if not packed <= tensors.keys():
+        raise ModelError("SigLIP's attention pool", f"no {some(packed)} in {origin!r}", "Save the whole model.")
+    rest = {key: value for key, value in tensors.items() if key not in packed}
+    converted = _rename(rest, SIGLIP_NAMES, blocks, origin)
+    converted["visual.trunk.pos_embed"] = converted["visual.trunk.pos_embed"][None]
+    for kind in ("weight", "bias"):
+        q, k, v = tensors[f"vision_model.head.attention.in_proj_{kind}"].chunk(3)
+        converted |= {f"visual.trunk.attn_pool.q.{kind}": q, f"visual.trunk.attn_pool.kv.{kind}": torch.cat([k, v])}
+    width = converted["visual.trunk.norm.weight"].shape[0]
+    text_width = converted["text.ln_final.weight"].shape[0]
+    patch = converted["visual.trunk.patch_embed.proj.weight"].shape[-1]
+    grid = isqrt(converted["visual.trunk.pos_embed"].shape[1])
+    acts = [_activation(part, "gelu_pytorch_tanh", origin) for part in (text, vision)]
+    if "quick_gelu" in acts:
+        raise ModelError("GELU in SigLIP's towers", f"QuickGELU in {origin!r}", "Open it with a loader of your own.")
+    config: dict[str, Any] = {
+        "embed_dim": converted["text.text_projection.weight"].shape[0],
+        "custom_text": True,
+        "init_logit_bias": -10,
+        "vision_cfg": {
+            "image_size": int(vision.get("image_size", patch * grid)),
+            "timm_vit": {
+                "patch_size": patch,
+                "embed_dim": width,
+                "depth": _count_blocks(tensors, "vision_model"),
+                "num_heads": _heads(vision, width),
+                "mlp_ratio": _ratio(tensors, "vision_model", width),
+                "class_token": False,
+                "global_pool": "map",
+                "act_layer": acts[1],
+            },
+        },
+        "text_cfg": {
+            "context_length": converted["text.positional_embedding"].shape[0],
+            "vocab_size": converted["text.token_embedding.weight"].shape[0],
+            "tokenizer_kwargs": {"clean": "canonicalize"},
+            "width": text_width,
+            "heads": _heads(text, text_width),
+            "layers": _count_blocks(tensors, "text_model"),
+            "mlp_ratio": _ratio(tensors, "text_model", text_width),
+            "no_causal_mask": True,
+            "proj_bias": True,
+            "pool_type": "last",
+            "norm_kwargs": {"eps": float(text.get("layer_norm_eps", 1e-6))},
+        },
+    }
+    if acts[0] == "gelu_tanh":
+        config["text_cfg"]["act_kwargs"] = {"approximate": "tanh"}
+    return config, converted
+
+
+def _parts(settings: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    return settings.get("text_config") or {}, settings.get("vision_config") or {}
+
+
+def _rename(
+    tensors: Mapping[str, Tensor],
+    names: Mapping[str, str],
+    blocks: Mapping[str, tuple[str, Mapping[str, str]]],
+    origin: str,
+) -> Tensors:
+    """Rename by table, and the blocks' parts by theirs; queries, keys and values are packed into one."""
+    converted: Tensors = {}
+    unknown, kept = set(), {key: value for key, value in tensors.items() if not IGNORED.search(key) or key in names}
+    for key, value in kept.items():
+        inside = re.fullmatch(r"(\w+)\.encoder\.layers\.(\d+)\.(.+)\.(weight|bias)", key)
+        if key in names:
+            converted[names[key]] = value
+        elif inside and inside[1] in blocks:
+            prefix, table = blocks[inside[1]]
+            where = f"{prefix}{'blocks' if table is TIMM_BLOCK else 'transformer.resblocks'}.{inside[2]}"
+            if inside[3] in table:
+                converted[f"{where}.{table[inside[3]]}.{inside[4]}"] = value
+            elif inside[3] == "self_attn.q_proj":
+                parts = [kept.get(key.replace("q_proj", f"{part}_proj")) for part in "qkv"]
+                if all(part is not None for part in parts):
+                    pack = f"qkv.{inside[4]}" if table is TIMM_BLOCK else f"in_proj_{inside[4]}"
+                    converted[f"{where}.attn.{pack}"] = torch.cat([part for part in parts if part is not None])
+            elif inside[3] not in ("self_attn.k_proj", "self_attn.v_proj"):
+                unknown.add(key)
+        else:
+            unknown.add(key)
+    missing = {old for old, new in names.items() if new not in converted and not IGNORED.search(old)}
+    if unknown or missing:
+        raise ModelError(
+            "all weights of transformers' CLIPModel or SiglipModel, and no others",
+            f"{origin!r}: missing {some(missing)}; unexpected {some(unknown)}",
+            "Save the whole model with save_pretrained().",
+        )
+    return converted
+
+
+def _activation(part: Mapping[str, Any], default: str, origin: str) -> str:
+    given = part.get("hidden_act", default)
+    if given not in ACTIVATIONS:
+        raise ModelError(
+            f"an activation of {', '.join(ACTIVATIONS)}", f"{given!r} in {origin!r}", "Open another model."
+        )
+    return ACTIVATIONS[given]
+
+
+def _heads(part: Mapping[str, Any], width: int) -> int:
+    return int(part.get("num_attention_heads") or max(1, width // (72 if width == 1152 else HEAD_WIDTH)))
+
+
+def _ratio(tensors: Mapping[str, Tensor], tower: str, width: int) -> float:
+    """Hidden width by width, so that ``int(width * ratio)`` is the hidden width again."""
+    hidden = tensors[f"{tower}.encoder.layers.0.mlp.fc1.weight"].shape[0]
+    return hidden / width if int(width * (hidden / width)) == hidden else (hidden + 0.5) / width
+
+
+def _count_blocks(tensors: Mapping[str, Tensor], tower: str) -> int:
+    return len({match[1] for key in tensors if (match := re.match(rf"{tower}\.encoder\.layers\.(\d+)\.", key))})

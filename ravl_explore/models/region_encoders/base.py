@@ -1,0 +1,78 @@
+"""RegionEncoder: what a way of embedding regions offers, and the helpers that several share."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torchvision.ops import roi_align
+
+
+class RegionEncoder(Protocol):
+    """Embeds images and regions with one image tower.
+
+    Attributes
+    ----------
+    name : what ``region_method`` calls it
+    image_size : side of the square that images are squashed to, in pixels
+    """
+
+    name: ClassVar[str]
+    image_size: int
+
+    @staticmethod
+    def misfit(visual: Any) -> str:
+        """Why the tower cannot be used, as "with ..."; empty when it can."""
+        ...
+
+    def __call__(
+        self, pixels: Float[Tensor, "b 3 s s"], boxes: Float[Tensor, "n 5"] | None
+    ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
+        """Image and region embeddings of any length, with gradient.
+
+        ``pixels`` are normalised for the tower; ``boxes`` hold the image's place in the batch, then x1, y1, x2, y2 in
+        pixels; None stands for no region.
+        """
+        ...
+
+
+def input_side(visual: Any) -> int:
+    """Side of the tower's own input, in pixels."""
+    size = visual.image_size
+    return int(max(size) if isinstance(size, tuple | list) else size)
+
+
+def whole_boxes(pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 5"]:
+    """One box around each image of a batch."""
+    boxes = pixels.new_zeros(len(pixels), 5, dtype=torch.float32)
+    boxes[:, 0] = torch.arange(len(pixels), device=pixels.device)
+    boxes[:, 3], boxes[:, 4] = pixels.shape[-1], pixels.shape[-2]
+    return boxes
+
+
+def cut(maps: Float[Tensor, "b c h w"], boxes: Float[Tensor, "n 5"], side: int, scale: float) -> Tensor:
+    """RoIAlign in float32: each box, ``scale`` times as large, as ``side`` x ``side`` averages of the map.
+
+    Every cell averages as many bilinear samples as it spans cells of the map (``sampling_ratio=0``), corners are
+    aligned, and a box of the size of its output is cut without any change.
+    """
+    return roi_align(maps.float(), boxes.to(maps.device, torch.float32), side, scale, sampling_ratio=0, aligned=True)
+
+
+def patches_inside(boxes: Float[Tensor, "n 5"], grid: tuple[int, int], stride: float) -> Bool[Tensor, "n n_patches"]:
+    """Which patches have their centre inside a box; a box too thin for any takes the nearest row or column.
+
+    ``grid`` is (rows, columns), ``stride`` the pixels from one patch to the next.
+    """
+
+    def along(low: Tensor, high: Tensor, n: int) -> Bool[Tensor, "n_boxes n"]:
+        centres = (torch.arange(n, device=low.device) + 0.5) * stride
+        inside = (centres >= low[:, None]) & (centres <= high[:, None])
+        nearest = (centres - (low + high)[:, None] / 2).abs().argmin(1)
+        return inside | (~inside.any(1, keepdim=True) & (torch.arange(n, device=low.device) == nearest[:, None]))
+
+    x1, y1, x2, y2 = boxes[:, 1:].unbind(1)
+    rows, columns = along(y1, y2, grid[0]), along(x1, x2, grid[1])
+    return (rows[:, :, None] & columns[:, None, :]).flatten(1)
