@@ -15,12 +15,12 @@ from jaxtyping import Float, Int
 
 from ravl_explore.data.base import ImageTextDataset, check_dataset, check_templates
 from ravl_explore.data.subset import Subset
-from ravl_explore.embedding_cache import FORMAT, DiskArrays, embeddings_folder
+from ravl_explore.embedding_cache import FORMAT, DiskArrays, embeddings_folder, read_boxes, write_boxes
 from ravl_explore.errors import DataError, InputError, ModelError
 from ravl_explore.fingerprints import digest
 from ravl_explore.models.base import TEMPERATURE, VisionLanguageModel, class_embeddings, resize, scale_boxes
 from ravl_explore.progress import Progress, report
-from ravl_explore.regions.base import Proposer, Regions
+from ravl_explore.regions.base import Proposer, Regions, propose
 from ravl_explore.regions.grid import Grid
 
 UNIT_NORM_TOLERANCE = 1e-3
@@ -157,7 +157,7 @@ def embed(
     part = _without(data, skipped) if max_unreadable else data
     report(progress, 0, 0, "Finding regions")
     proposer = proposer or Grid(2, 2)
-    regions = proposer(part)
+    regions = _regions(proposer, part, cache, progress)
     regions.check_inside(part.image_sizes)
     templates = tuple(templates or data.templates)
     text = class_embeddings(model, data.class_names, templates).cpu().numpy()
@@ -281,6 +281,23 @@ class _MemoryState:
     def __init__(self) -> None:
         self.seen, self.complete = 0, False
         self.skipped: list[list[Any]] = []
+
+
+def _regions(
+    proposer: Proposer, data: ImageTextDataset, cache: bool | str | Path, progress: Progress | None
+) -> Regions:
+    """The proposer's regions; those of one with a fingerprint, which took long to find, are kept in the cache too."""
+    named: Any = getattr(proposer, "fingerprint", None)
+    if cache is False or named is None:
+        return propose(proposer, data, progress)
+    root = None if cache is True else Path(cache).expanduser()
+    name = digest(["regions 1", named(), data.fingerprint()])
+    kept = read_boxes(name, root)
+    if kept is not None:
+        return Regions(*kept)
+    regions = propose(proposer, data, progress)
+    write_boxes(name, regions.boxes, regions.image_index, root)
+    return regions
 
 
 def _storage(

@@ -2,10 +2,12 @@
 
 One folder a fingerprint, in ``$RAVL_CACHE/embeddings``: two ``.npy`` arrays, filled from the front, and ``state.json``,
 rewritten whole after each flush, which says how far they are filled. What lies behind that point is written again.
+Boxes that took long to find lie beside them, in ``$RAVL_CACHE/boxes``.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import shutil
@@ -181,6 +183,28 @@ def embeddings_folder(root: Path | None = None) -> Path:
     return (root or cache_root()) / "embeddings"
 
 
+def read_boxes(name: str, root: Path | None = None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Boxes and image indices kept under a fingerprint; None where there are none, or they cannot be read."""
+    try:
+        content = io.BytesIO((_boxes_folder(root) / f"{name}.npz").read_bytes())
+        with np.load(content, allow_pickle=False) as stored:
+            return stored["boxes"], stored["image_index"]
+    except Exception:  # a damaged zip can raise nearly anything; the boxes are then looked for anew
+        return None
+
+
+def write_boxes(name: str, boxes: np.ndarray, image_index: np.ndarray, root: Path | None = None) -> None:
+    """Keep boxes for :func:`read_boxes`."""
+    content = io.BytesIO()
+    np.savez(content, boxes=boxes, image_index=image_index)
+    folder = _boxes_folder(root)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    write_whole(folder / f"{name}.npz", content.getvalue())
+
+
 def list_cached(root: Path | None = None) -> list[CachedEmbeddings]:
     """What is cached, newest first; folders of another version or damaged ones have empty names."""
     entries = []
@@ -203,7 +227,7 @@ def list_cached(root: Path | None = None) -> list[CachedEmbeddings]:
 
 
 def clear_cached(folder: Path | str | None = None, root: Path | None = None) -> int:
-    """Delete one entry, or all; returns the bytes freed. Embeddings that are open stay usable where the system allows.
+    """Delete one entry, or all with the boxes of detectors; returns the bytes freed. Embeddings that are open stay usable where the system allows.
 
     Raises
     ------
@@ -219,6 +243,10 @@ def clear_cached(folder: Path | str | None = None, root: Path | None = None) -> 
         if not entries:
             raise InputError("an entry of the cache", repr(str(folder)), "See 'ravl-explore cache list'.")
     freed = 0
+    if folder is None:
+        for boxes in _boxes_folder(root).glob("*.npz"):
+            freed += boxes.stat().st_size
+            boxes.unlink()
     for entry in entries:
         try:
             with FileLock(str(entry.folder / ".lock"), timeout=0):
@@ -234,6 +262,10 @@ def clear_cached(folder: Path | str | None = None, root: Path | None = None) -> 
             raise StorageError("to delete a cache entry", f"{error}", "Delete the folder by hand.") from error
         freed += entry.bytes
     return freed
+
+
+def _boxes_folder(root: Path | None) -> Path:
+    return (root or cache_root()) / "boxes"
 
 
 def _read_state(folder: Path) -> State | None:

@@ -1,7 +1,9 @@
 """ImageTextDataset: labelled images with what zero-shot classification, discovery and fine-tuning need of them.
 
 To add a source, write one file with a class that offers the attributes of :class:`ImageTextDataset` (subclass
-:class:`ArrayDataset` when all images fit in memory), and add it to ``__all__`` of :mod:`ravl_explore.data`.
+:class:`ArrayDataset` when all images fit in memory, :class:`~ravl_explore.data.files.ImageFiles` when each is a file),
+and add it to ``__all__`` of :mod:`ravl_explore.data`. Sources of files also offer ``where(index)``, the file's path,
+and ``unreadable()``, index -> reason for those whose header cannot be read.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from ravl_explore.errors import DataError, InputError
+from ravl_explore.fingerprints import digest
 from ravl_explore.regions.base import Regions
 
 CLIP_TEMPLATES = ("a photo of a {}",)
@@ -55,6 +58,13 @@ class ImageTextDataset(Protocol):
         """Pixels of one image, RGB; an unreadable file raises DataError with its name."""
         ...
 
+    def fingerprint(self) -> str:
+        """One name for the images, in order, by which stored embeddings of them are found again.
+
+        Labels, class names, captions and boxes are no part of it: images embed alike whatever is said of them.
+        """
+        ...
+
 
 class ArrayDataset:
     """Images in memory: (n_images, height, width, 3) uint8, or a list of (height, width, 3) uint8 arrays.
@@ -82,12 +92,13 @@ class ArrayDataset:
         region_feature: np.ndarray | None = None,
     ) -> None:
         self._images = images
+        self._fingerprint: str | None = None
         for index in {0, len(images) - 1} if len(images) else set():
             _check_image(images[index], index)
         self.name = name
         self.class_names = tuple(str(each) for each in class_names)
         self.labels = np.asarray(labels, dtype=np.int64)
-        self.templates = tuple(templates)
+        self.templates: tuple[str, ...] = templates if isinstance(templates, str) else tuple(templates)  # type: ignore
         self.captions = None if captions is None else tuple(captions)
         self.regions = regions
         self.feature_name = feature_name
@@ -110,6 +121,13 @@ class ArrayDataset:
         _check_image(image, index)
         return image
 
+    def fingerprint(self) -> str:
+        """Of the pixels; computed once."""
+        if self._fingerprint is None:
+            arrays = [self._images] if isinstance(self._images, np.ndarray) else self._images
+            self._fingerprint = digest(["arrays", *arrays])
+        return self._fingerprint
+
 
 def check_dataset(data: ImageTextDataset) -> None:
     """Raise when a dataset cannot be used: no image, one class, labels or captions that do not fit, bad prompts."""
@@ -120,8 +138,7 @@ def check_dataset(data: ImageTextDataset) -> None:
         raise DataError(
             "at least two classes", f"{n_classes}", "Zero-shot classification compares classes; add the others' names."
         )
-    if len(set(data.class_names)) < n_classes:
-        raise DataError("class names that differ", f"{sorted(data.class_names)}", "Rename or merge the duplicates.")
+    _check_names(data.class_names)
     if data.labels.shape != (n_images,):
         raise DataError(
             f"one label for each of {n_images} images", f"shape {data.labels.shape}", "Give one integer per image."
@@ -140,10 +157,51 @@ def check_dataset(data: ImageTextDataset) -> None:
         raise DataError(
             f"feature_present of shape ({n_images},)", f"{data.feature_present.shape}", "Give one flag per image."
         )
+    _check_regions(data)
+
+
+def _check_names(class_names: Sequence[str]) -> None:
+    """Names must give prompts that a text tower can tell apart; CLIP's reads no case and no extra spaces."""
+    first: dict[str, str] = {}
+    for name in class_names:
+        plain = " ".join(name.split()).casefold()
+        if not plain:
+            raise DataError("a name for every class", "an empty one", "Prompts need it: name the class in words.")
+        if plain in first:
+            raise DataError(
+                "class names that differ, also in lower case", f"{[first[plain], name]}", "Rename or merge them."
+            )
+        first[plain] = name
+
+
+def _check_regions(data: ImageTextDataset) -> None:
+    """What is known of the dataset's own boxes must be known of each, and of classes that there are."""
+    known = {name: getattr(data, name) for name in ("region_labels", "region_feature")}
+    if data.regions is None:
+        return  # ready for a proposer's boxes, as Demo's are
+    n_regions = len(data.regions)
+    for name, values in known.items():
+        if values is not None and values.shape != (n_regions,):
+            raise DataError(f"{name} of shape ({n_regions},)", f"{values.shape}", "Give one value per box.")
+    if n_regions and int(data.regions.image_index[-1]) >= len(data):
+        raise DataError(
+            f"boxes of images 0 to {len(data) - 1}",
+            f"a box of image {int(data.regions.image_index[-1])}",
+            "Give the boxes of these images, in their order.",
+        )
+    labels = data.region_labels
+    if labels is not None and len(labels) and not -1 <= labels.min() <= labels.max() < len(data.class_names):
+        raise DataError(
+            f"region_labels from -1 (none) to {len(data.class_names) - 1}",
+            f"{int(labels.min())} to {int(labels.max())}",
+            "They are indices into class_names, as labels are.",
+        )
 
 
 def check_templates(templates: Sequence[str]) -> None:
     """Raise InputError unless there is a prompt and each has exactly one ``{}``."""
+    if isinstance(templates, str):
+        raise InputError("a list of prompt templates", repr(templates), 'Write ["a photo of a {}"], with brackets.')
     if not templates:
         raise InputError("at least one prompt template", "none", 'Give one such as "a photo of a {}".')
     for template in templates:

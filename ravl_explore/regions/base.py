@@ -1,18 +1,20 @@
 """Regions: boxes in images, stored image after image; and what a proposer of regions must offer.
 
 To add a proposer, write one file with a frozen dataclass that has a ``name`` and a ``__call__(data) -> Regions``,
-and add its class to ``__all__`` of :mod:`ravl_explore.regions`; the explorer's menu reads that list.
+and add its class to ``__all__`` of :mod:`ravl_explore.regions`; the explorer's menu reads that list. A class attribute
+``form`` (see :mod:`ravl_explore.forms`) lets the menu ask for its arguments.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 
 from ravl_explore.errors import InputError
+from ravl_explore.progress import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +136,7 @@ def _text(box: np.ndarray) -> str:
 
 @runtime_checkable
 class HasImageSizes(Protocol):
-    """The little that a proposer needs of a dataset."""
+    """The little that most proposers need of a dataset."""
 
     @property
     def image_sizes(self) -> Int[np.ndarray, "n_images 2"]:
@@ -142,14 +144,36 @@ class HasImageSizes(Protocol):
         ...
 
 
+class HasImages(HasImageSizes, Protocol):
+    """What a proposer needs that looks at the pixels."""
+
+    def __len__(self) -> int: ...
+
+    def image(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
+        """Pixels of one image, RGB; DataError for one that cannot be read."""
+        ...
+
+
 class Proposer(Protocol):
-    """Finds candidate regions in the images of a dataset."""
+    """Finds candidate regions in the images of a dataset.
+
+    Most need only the images' sizes and are done at once. One that looks at the pixels has a class attribute
+    ``reads_pixels = True`` and is called with a second argument, ``progress``; it reads ``data.image(i)``, and gives an
+    image that cannot be read no box, since embedding the image will say what is wrong with it.
+    """
 
     @property
     def name(self) -> str:
         """Short name for menus."""
         ...
 
-    def __call__(self, data: HasImageSizes) -> Regions:
-        """Boxes for every image of ``data``."""
+    def __call__(self, data: Any) -> Regions:
+        """Boxes for every image of ``data``, in pixels of the stored images."""
         ...
+
+
+def propose(proposer: Proposer, data: HasImageSizes, progress: Progress | None = None) -> Regions:
+    """Boxes for every image of ``data``; a proposer that looks at the pixels reports to ``progress``."""
+    if getattr(proposer, "reads_pixels", False):
+        return proposer(data, progress)  # type: ignore[call-arg]
+    return proposer(data)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ravl_explore.errors import InputError
+from ravl_explore.forms import Field
 from ravl_explore.regions.base import HasImageSizes, Regions
 
 
@@ -20,6 +21,12 @@ class Grid:
     >>> Grid(2, 2)(SimpleNamespace(image_sizes=np.array([[56, 56]]))).boxes.tolist()[1]
     [28.0, 0.0, 56.0, 28.0]
     """
+
+    form_label = "Grid"
+    form = (
+        Field("rows", "Rows", "integer", 3, "of equal cells"),
+        Field("cols", "Columns", "integer", 3, "of equal cells"),
+    )
 
     rows: int = 2
     cols: int = 2

@@ -169,6 +169,25 @@ def test_folder_names_a_file_that_has_gone(folder: Path) -> None:
         data.image(1)
 
 
+def test_folder_takes_images_without_an_ending_and_with_a_wrong_one(folder: Path) -> None:
+    content = (folder / "dog" / "one.png").read_bytes()
+    (folder / "dog" / "IM0001").write_bytes(content)
+    (folder / "dog" / "deep").mkdir()
+    (folder / "dog" / "deep" / "two.JPG").write_bytes(content)
+    (folder / "dog" / "README").write_text("no image, and no ending")
+    (folder / "dog" / ".hidden.png").write_bytes(content)
+    (folder / "dog" / ".cache").mkdir()
+    (folder / "dog" / ".cache" / "three.png").write_bytes(content)
+    data = Folder(folder)
+    assert [file.name for file in data.files[1:]] == ["IM0001", "two.JPG", "one.png"]
+    assert data.unreadable() == {} and all((data.image(i) == (255, 0, 0)).all() for i in (1, 2, 3))
+
+
+def test_folder_does_not_follow_links_to_folders(folder: Path) -> None:
+    (folder / "dog" / "loop").symlink_to(folder / "dog")
+    assert len(Folder(folder)) == 2
+
+
 def test_folder_refuses(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(DataError, match="not a folder"):
         Folder(tmp_path / "missing")

@@ -226,3 +226,40 @@ def test_a_full_disk_is_told_before_the_work(
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=100))
     with pytest.raises(StorageError, match="of free disk"):
         embed(model, make_data(), cache=tmp_path)
+
+
+class Slow:
+    """A proposer that looks at every image, and says what its boxes depend on."""
+
+    name, reads_pixels = "slow", True
+
+    def __init__(self, version: int = 0) -> None:
+        self.version, self.calls = version, 0
+
+    def fingerprint(self) -> str:
+        return f"slow {self.version}"
+
+    def __call__(self, data: Any, progress: Any = None) -> Any:
+        self.calls += 1
+        if progress is not None:
+            progress(1, 1, "Looking")
+        return Grid(1, 2)(data)
+
+
+def test_boxes_that_took_long_are_kept(tmp_path: Path, model: Any, make_data: Callable[..., Any]) -> None:
+    slow, told = Slow(), []
+    first = embed(model, make_data(), slow, cache=tmp_path, progress=lambda *state: told.append(state[2]))
+    assert "Looking" in told
+    again = embed(model, make_data(), slow, cache=tmp_path)
+    assert slow.calls == 1 and np.array_equal(first.regions.boxes, again.regions.boxes)
+    embed(model, make_data(seed=1), slow, cache=tmp_path)
+    assert slow.calls == 2  # other images
+    other = Slow(version=1)
+    embed(model, make_data(), other, cache=tmp_path)
+    assert other.calls == 1  # another proposer
+    for file in (tmp_path / "boxes").iterdir():
+        file.write_bytes(file.read_bytes()[:50])
+    embed(model, make_data(), slow, cache=tmp_path)
+    assert slow.calls == 3  # damaged
+    clear_cached(root=tmp_path)
+    assert not list((tmp_path / "boxes").iterdir())

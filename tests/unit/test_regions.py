@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ravl_explore import regions as menu
 from ravl_explore.errors import InputError
-from ravl_explore.regions import Given, Grid, Regions
+from ravl_explore.regions import Given, Grid, Random, Regions, Sliding, open_proposer, propose
 
 
 def sized(*sizes: tuple[int, int], **more: object) -> SimpleNamespace:
@@ -114,8 +116,138 @@ def test_given_without_boxes_or_with_boxes_outside() -> None:
         Given(Regions.from_lists([[[0, 0, 20, 2]]]))(sized((9, 9)))
 
 
+def windows(size: float, step: float) -> list[float]:
+    """Where windows start, by hand: every step, and one that ends at the edge."""
+    starts, at = [], 0.0
+    while at + size <= 1 + 1e-9:
+        starts.append(at)
+        at += step
+    return starts if abs(starts[-1] + size - 1) < 1e-9 else [*starts, 1 - size]
+
+
+@pytest.mark.parametrize(
+    ("size", "step", "a_side"), [(0.5, 0.25, 3), (0.5, 0.5, 2), (1, 0.3, 1), (0.3, 0.3, 4), (0.4, 0.1, 7), (0.2, 1, 2)]
+)
+def test_sliding_windows_cover_every_image_to_its_edges(size: float, step: float, a_side: int) -> None:
+    sizes = [(80, 40), (7, 9)]
+    regions = Sliding(size, step)(sized(*sizes))
+    assert regions.count(2).tolist() == [a_side**2] * 2
+    regions.check_inside(np.array(sizes), tolerance=1e-4)
+    starts = windows(size, step)
+    for image, (width, height) in enumerate(sizes):
+        expected = [[width * x, height * y, width * (x + size), height * (y + size)] for y in starts for x in starts]
+        np.testing.assert_allclose(regions.boxes[regions.rows(image)], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "step"), [(0, 0.5), (1.5, 0.5), (0.5, 0), (0.5, -1), (32, 16), (float("nan"), 0.5)])
+def test_sliding_takes_fractions(size: float, step: float) -> None:
+    with pytest.raises(InputError, match="fraction"):
+        Sliding(size, step)
+
+
+def test_random_boxes_are_inside_and_of_the_sizes_asked_for() -> None:
+    sizes = np.array([(200, 50), (31, 400), (90, 90)])
+    regions = Random(400, seed=3, min_size=0.2, max_size=0.6)(sized(*sizes))
+    assert regions.count(3).tolist() == [400] * 3
+    regions.check_inside(sizes, tolerance=1e-4)
+    share = (regions.boxes[:, 2:] - regions.boxes[:, :2]) / sizes[regions.image_index]
+    assert share.min() > 0.2 - 1e-5 and share.max() < 0.6 + 1e-5
+    assert share.min() < 0.21 and share.max() > 0.59, "the whole range is used"
+    middle = ((regions.boxes[:, 2:] + regions.boxes[:, :2]) / 2 / sizes[regions.image_index]).mean(0)
+    np.testing.assert_allclose(middle, 0.5, atol=0.02)
+
+
+def test_random_boxes_come_again_with_their_seed_and_do_not_depend_on_later_images() -> None:
+    more, fewer = sized((60, 60), (60, 60), (60, 60)), sized((60, 60), (60, 60))
+    boxes = Random(5, seed=1)(more).boxes
+    np.testing.assert_array_equal(Random(5, seed=1)(more).boxes, boxes)
+    np.testing.assert_array_equal(Random(5, seed=1)(fewer).boxes, boxes[:10])
+    assert not np.array_equal(Random(5, seed=2)(more).boxes, boxes)
+    assert not np.array_equal(boxes[:5], boxes[5:10]), "each image has its own"
+
+
+def test_random_boxes_of_tiny_images_are_still_boxes() -> None:
+    regions = Random(50)(sized((1, 1), (2, 3)))
+    assert (regions.boxes[regions.rows(0)] == [0, 0, 1, 1]).all()
+    assert ((regions.boxes[:, 2:] - regions.boxes[:, :2]) >= 1 - 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"n": 0}, {"seed": -1}, {"min_size": 0}, {"max_size": 1.5}, {"min_size": 0.6, "max_size": 0.5}]
+)
+def test_random_settings_out_of_range(wrong: dict) -> None:
+    with pytest.raises(InputError):
+        Random(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("grid:2x2", Grid(2, 2)),
+        ("grid:3x1", Grid(3, 1)),
+        ("GRID:4X4", Grid(4, 4)),
+        (" grid ", Grid(2, 2)),
+        ("whole", Grid(1, 1)),
+        ("sliding", Sliding()),
+        ("sliding:0.4", Sliding(0.4, 0.2)),
+        ("sliding:0.5,0.1", Sliding(0.5, 0.1)),
+        ("random", Random()),
+        ("random:7", Random(7)),
+        ("random:7,3", Random(7, 3)),
+    ],
+)
+def test_a_proposer_by_its_short_name(text: str, expected: Any) -> None:
+    assert open_proposer(text) == expected
+
+
+def test_given_boxes_by_their_short_name() -> None:
+    made = open_proposer("given")
+    assert isinstance(made, Given) and made.regions is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "grid:", "grid:2", "grid:2x2x2", "grid:ax2", "grid:2.5x2", "sliding:", "sliding:a", "sliding:0.5,0.2,0.1",
+        "random:1.5", "random:1,2,3", "given:x", "whole:1", "rpn", ":", "2x2",
+    ],
+)  # fmt: skip
+def test_other_names_are_told_what_there_is(text: str) -> None:
+    with pytest.raises(InputError, match=r"grid:2x2, sliding:SIZE\[,STEP\].* detector"):
+        open_proposer(text)
+
+
+def test_values_out_of_range_are_named_as_such() -> None:
+    with pytest.raises(InputError, match="at least one row"):
+        open_proposer("grid:0x2")
+    with pytest.raises(InputError, match="a size above 0"):
+        open_proposer("sliding:2")
+
+
+def test_a_proposer_that_reads_pixels_hears_of_progress_and_no_other_does() -> None:
+    @dataclass(frozen=True)
+    class Reader:
+        name: str = "reader"
+        reads_pixels: bool = True
+
+        def __call__(self, data: Any, progress: Any = None) -> Regions:
+            progress(1, 1, "Looking")
+            return Grid(1, 1)(data)
+
+    heard: list[tuple[int, int, str]] = []
+    data = sized((9, 9))
+    assert len(propose(Reader(), data, lambda *said: heard.append(said))) == 1 and heard == [(1, 1, "Looking")]
+    assert len(propose(Grid(2, 2), data, lambda *said: heard.append(said))) == 4 and len(heard) == 1
+
+
 def test_what_the_menu_offers_can_be_made_and_used() -> None:
     data = sized((9, 9), regions=Regions.from_lists([[[0, 0, 2, 2]]]))
     made = [getattr(menu, name)(*args) for name in ("Grid", "Given") for args in getattr(menu, name).menu().values()]
     assert [len(proposer(data)) for proposer in made] == [4, 9, 16, 1, 1]
     assert len({proposer.name for proposer in made}) == len(made)
+
+
+@pytest.mark.parametrize("part", [Grid, Sliding, Random])
+def test_a_form_left_as_it_is_makes_the_part(part: Any) -> None:
+    made = part(**{field.name: field.default for field in part.form})
+    assert len(made(sized((40, 30)))) and made.name

@@ -1,0 +1,100 @@
+"""open_dataset(): a dataset from one line of text, as the command line takes it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.coco import Coco
+from ravl_explore.data.columns import is_table
+from ravl_explore.data.demo import Demo
+from ravl_explore.data.folder import Folder
+from ravl_explore.data.hugging_face import HuggingFaceDataset
+from ravl_explore.data.mnist import FashionMnist, Mnist
+from ravl_explore.data.object_cxr import ObjectCxr
+from ravl_explore.data.sun397 import Sun397
+from ravl_explore.data.table import Table
+from ravl_explore.errors import DataError, InputError
+
+KINDS: dict[str, Callable[..., ImageTextDataset]] = {
+    "demo": Demo,
+    "mnist": Mnist,
+    "fashion-mnist": FashionMnist,
+    "sun397": Sun397,
+    "object-cxr": ObjectCxr,
+    "hf": HuggingFaceDataset,
+}
+LISTS = frozenset({"classes", "class_names", "shapes"})  # options of several values, separated by commas
+
+
+def open_dataset(text: str) -> ImageTextDataset:
+    """The dataset that a line of text names.
+
+    ``demo:val``, a folder with one subfolder per class, a ``.csv``, ``.tsv`` or ``.parquet`` table, a COCO ``.json``,
+    ``mnist:FOLDER``, ``fashion-mnist:FOLDER``, ``sun397:FOLDER``, ``object-cxr:FOLDER`` or ``hf:NAME_OR_FOLDER``; a
+    folder saved by Hugging Face's ``save_to_disk`` is known as such. Options follow a question mark, as in
+    ``scans.csv?image=file&label=finding``, ``val.json?classes=cat,dog`` or ``mnist:FOLDER?split=train``; they are the
+    arguments of the dataset's class.
+
+    Raises
+    ------
+    DataError, InputError
+        When the text is none of these, for an option that the dataset does not have, and whatever the dataset raises.
+
+    Examples
+    --------
+    >>> open_dataset("demo:test").name, len(open_dataset("demo:?split=val"))
+    ('Demo: garments, test', 1000)
+    """
+    kind, colon, rest = text.strip().partition(":")
+    if not colon or kind not in KINDS:
+        kind, rest = "", text.strip()
+    options: dict[str, str] = {}
+    if not Path(rest).expanduser().exists() and "?" in rest:
+        rest, _, query = rest.rpartition("?")
+        options = dict(parse_qsl(query, keep_blank_values=True))
+    make = KINDS[kind] if kind else _by_path(rest, text)
+    arguments = (rest,) if rest or kind not in ("demo", "") else ()
+    return make(*arguments, **_parsed(make, options))
+
+
+def _by_path(rest: str, text: str) -> Callable[..., ImageTextDataset]:
+    path = Path(rest).expanduser()
+    if rest and path.is_dir():  # nothing at all would be the folder at hand
+        saved = (path / "state.json").is_file() or (path / "dataset_dict.json").is_file()
+        return HuggingFaceDataset if saved else Folder
+    if is_table(path):
+        return Table
+    if path.suffix.lower() == ".json":
+        return Coco
+    forms = "demo:val, a folder, a .csv, .tsv, .parquet or COCO .json file, or one of "
+    raise DataError(
+        forms + ", ".join(f"{kind}:FOLDER" for kind in KINDS if kind != "demo"),
+        repr(text) if path.exists() else f"{text!r}, which is not there",
+        "Check the path.",
+    )
+
+
+def _parsed(make: Callable[..., Any], options: dict[str, str]) -> dict[str, Any]:
+    """Options as the arguments of ``make``."""
+    known = inspect.signature(make).parameters
+    parsed: dict[str, Any] = {}
+    for name, value in options.items():
+        if name not in known:
+            raise InputError(f"options among {', '.join(known)}", repr(name), "Write them as ?name=value&name=value.")
+        default = known[name].default
+        if name in LISTS:
+            parsed[name] = tuple(part.strip() for part in value.split(",") if part.strip())
+        elif isinstance(default, bool):
+            parsed[name] = value.casefold() in ("1", "true", "yes")
+        elif isinstance(default, int):
+            if not value.isdecimal():
+                raise InputError(f"a whole number for {name}", repr(value), f"Write {name}={default}.")
+            parsed[name] = int(value)
+        else:
+            parsed[name] = value
+    return parsed

@@ -1,0 +1,174 @@
+"""COCO: boxes become corners, crowds and ambiguous images go, labels follow names and not ids."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ravl_explore.data import Coco
+from ravl_explore.errors import DataError, InputError
+from ravl_explore.regions.given import Given
+
+CATEGORIES = [{"id": 18, "name": "dog"}, {"id": 1, "name": "person"}, {"id": 90, "name": "frisbee"}]
+DOG, PERSON, FRISBEE = 18, 1, 90
+
+
+def box(image: int, category: int, *bbox: float, crowd: int = 0) -> dict[str, Any]:
+    return {"image_id": image, "category_id": category, "bbox": list(bbox), "iscrowd": crowd, "id": 1}
+
+
+# Image 7 shows a dog and a frisbee, 3 a person and a crowd of dogs, 9 two persons, 5 nothing, 4 a person and a dog.
+ANNOTATIONS = [
+    box(7, DOG, 10, 5, 20, 8),
+    box(7, FRISBEE, 30, 20, 25, 15.5),
+    box(3, PERSON, 0, 0, 5, 5),
+    box(3, DOG, 0, 0, 40, 30, crowd=1),
+    box(9, PERSON, 1, 2, 3, 4),
+    box(9, PERSON, -2, -3, 10, 10),
+    box(9, PERSON, 4, 4, 0, 3),
+    box(9, PERSON, 40, 1, 5, 5),
+    box(4, PERSON, 0, 0, 3, 3),
+    box(4, DOG, 0, 0, 10, 10),
+]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    """Changes of the file's parts -> path of instances_val.json in COCO's own layout, images of 40 x 30."""
+
+    def make(name: str = "instances_val.json", **changes: Any) -> Path:
+        for folder in ("annotations", "val"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+        images = [{"id": i, "file_name": f"{i:06}.png", "width": 40, "height": 30} for i in (9, 7, 3, 5, 4)]
+        for image in images:
+            Image.new("L", (40, 30), image["id"]).save(tmp_path / "val" / image["file_name"])
+        content = {"images": images, "annotations": ANNOTATIONS, "categories": CATEGORIES} | changes
+        (tmp_path / "annotations" / name).write_text(json.dumps(content))
+        return tmp_path / "annotations" / name
+
+    return make
+
+
+def pixel(data: Any, index: int) -> int:
+    return int(data.image(index)[0, 0, 0])
+
+
+def test_boxes_labels_and_what_is_left_out(write: Any) -> None:
+    data = Coco(write(), classes=["dog", "person"])
+    assert data.class_names == ("dog", "person")
+    assert [pixel(data, i) for i in range(len(data))] == [7, 9], "3 has a crowd of dogs beside its person, 4 has both"
+    assert data.labels.tolist() == [0, 1]
+    assert data.notes == (
+        "1 images with none of the classes were left out.",
+        "2 images with several of the classes were left out.",
+    )
+    assert data.regions is not None and data.region_labels is not None
+    assert data.regions.boxes.tolist() == [[10, 5, 30, 13], [30, 20, 40, 30], [1, 2, 4, 6], [0, 0, 8, 7]], (
+        "corners, cut at the edges; without the box of no width and the one outside"
+    )
+    assert data.regions.image_index.tolist() == [0, 0, 1, 1]
+    assert data.region_labels.tolist() == [0, -1, 1, 1]
+    assert len(Given()(data)) == 4 and data.feature_name is None and data.captions is None
+    assert data.templates == ("there is a {}", "a photo of the {}", "a photo of a {}", "{}")
+
+
+def test_the_order_of_classes_is_the_users_or_that_of_ids(write: Any) -> None:
+    data = Coco(write(), classes=["person", "dog"])
+    assert data.labels.tolist() == [1, 0]
+    everything = Coco(write())
+    assert everything.class_names == ("person", "dog", "frisbee")
+    assert [pixel(everything, i) for i in range(len(everything))] == [9], "7 shows a dog and a frisbee"
+
+
+def test_an_image_with_several_may_take_the_largest(write: Any) -> None:
+    data = Coco(write(), classes=["person", "dog"], multiple="largest")
+    assert [pixel(data, i) for i in range(len(data))] == [3, 4, 7, 9] and data.labels.tolist() == [0, 1, 1, 0]
+    with pytest.raises(InputError, match="drop"):
+        Coco(write(), multiple="first")  # type: ignore[arg-type]
+
+
+def test_a_category_can_be_the_annotated_feature(write: Any) -> None:
+    data = Coco(write(), classes=["dog", "person"], feature="frisbee")
+    assert data.feature_name == "frisbee"
+    assert data.feature_present is not None and data.feature_present.tolist() == [True, False]
+    assert data.region_feature is not None and data.region_feature.tolist() == [False, True, False, False]
+
+
+def test_the_first_caption_by_id(write: Any, tmp_path: Path) -> None:
+    captions = [
+        {"image_id": 7, "id": 5, "caption": "later"},
+        {"image_id": 7, "id": 2, "caption": " A dog jumps.\n"},
+        {"image_id": 5, "id": 1, "caption": "nothing"},
+    ]
+    path = write()
+    (path.parent / "captions_val.json").write_text(json.dumps({"annotations": captions}))
+    assert Coco(path, classes=["dog", "person"]).captions == ("A dog jumps.", "")
+    assert Coco(path, classes=["dog", "person"], captions="(none)").captions is None
+    assert Coco(path, classes=["dog", "person"], captions=path.parent / "captions_val.json").captions is not None
+
+
+def test_images_may_lie_elsewhere_and_be_missing(write: Any, tmp_path: Path) -> None:
+    path = write()
+    (tmp_path / "val").rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=r"image files, got .*val.*000007\.png"):
+        Coco(path, classes=["dog", "person"])
+    (tmp_path / "elsewhere" / "000007.png").unlink()
+    data = Coco(path, tmp_path / "elsewhere", classes=["dog", "person"])
+    assert data.unreadable() == {0: "no such file"}
+
+
+def test_a_file_name_may_not_leave_the_folder(write: Any) -> None:
+    images = [{"id": i, "file_name": "../annotations/x.png", "width": 4, "height": 3} for i in (9, 7, 3, 5, 4)]
+    with pytest.raises(DataError, match="image paths inside"):
+        Coco(write(images=images), classes=["dog", "person"])
+
+
+def test_without_sizes_boxes_are_cut_at_zero_only(write: Any) -> None:
+    images = [{"id": i, "file_name": f"{i:06}.png"} for i in (9, 7, 3, 5, 4)]
+    data = Coco(write(images=images), classes=["dog", "person"])
+    assert data.regions is not None
+    assert data.regions.boxes.tolist() == [
+        [10, 5, 30, 13], [30, 20, 55, 35.5], [1, 2, 4, 6], [0, 0, 8, 7], [40, 1, 45, 6],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"categories": None}, "with 'categories'"),
+        ({"images": {}}, "with 'images'"),
+        ({"annotations": [{"image_id": 7}]}, "KeyError: 'category_id'"),
+        ({"annotations": [box(7, DOG, 1, 2, 3)]}, "COCO annotations"),
+        ({"annotations": [box(77, DOG, 1, 2, 3, 4)]}, "one of image 77"),
+        ({"annotations": []}, "images with one of 'dog', 'person', got 5 with none and 0 with several"),
+    ],
+)
+def test_what_is_no_coco(write: Any, changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        Coco(write(**changes), classes=["dog", "person"])
+
+
+def test_unknown_classes_are_listed_with_the_known(write: Any) -> None:
+    with pytest.raises(DataError, match="categories among 'person', 'dog', 'frisbee', got also 'cat'"):
+        Coco(write(), classes=["dog", "cat"])
+    with pytest.raises(DataError, match="also 'kite'"):
+        Coco(write(), classes=["dog", "person"], feature="kite")
+    feature = next(field for field in Coco.form if field.name == "feature")
+    assert feature.choices is not None
+    assert feature.choices({"annotations": str(write())}) == ["dog", "person", "frisbee"]
+    assert feature.choices({}) == []
+
+
+def test_no_json(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not there"):
+        Coco(tmp_path / "x.json")
+    (tmp_path / "x.json").write_text('{"images": [')
+    with pytest.raises(DataError, match=r"x\.json.*line 1"):
+        Coco(tmp_path / "x.json")
+    (tmp_path / "x.json").write_text("[]")
+    with pytest.raises(DataError, match="with list"):
+        Coco(tmp_path / "x.json")
