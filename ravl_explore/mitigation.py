@@ -15,11 +15,12 @@ from ravl_explore.discovery import SpuriousFeature
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.evaluation import validator
 from ravl_explore.models.base import TEMPERATURE, VisionLanguageModel, class_embeddings
-from ravl_explore.objectives.base import Objective
+from ravl_explore.objectives.base import ClassText, Objective
 from ravl_explore.objectives.region_aware import RegionAware
+from ravl_explore.objectives.training_free import Steered, TrainingFree
 from ravl_explore.progress import Progress
 from ravl_explore.regions.base import Proposer
-from ravl_explore.training import History, StepRecord, TrainingSet, TrainingSettings, train
+from ravl_explore.training import History, StepRecord, TrainingSet, TrainingSettings, steer, train
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,15 +164,17 @@ def mitigate(
         raise InputError(
             f"an assignment of these {len(data)} images", f"one of {len(assignment.present)}", "Assign this dataset."
         )
-    new = model.copy()
+    new = Steered(model.copy()) if isinstance(objective, TrainingFree) else model.copy()
     new.name = f"{model.name}, {objective.name}"
-    training_set = prepare(model, data, assignment)
+    training_set = prepare(model, data, assignment, class_text=objective.class_text)
     validate = None
     if validation is not None:
         validate = validator(new, validation, validation.feature_present)
-    run = MitigationRun(
-        new, train(new, training_set, objective, settings, validate), objective, settings, tuple(features)
-    )
+    if isinstance(objective, TrainingFree) and isinstance(new, Steered):
+        steps = steer(new, training_set, objective, settings, validate)
+    else:
+        steps = train(new, training_set, objective, settings, validate)
+    run = MitigationRun(new, steps, objective, settings, tuple(features))
     if stream:
         return run
     for record in run:
@@ -181,9 +184,16 @@ def mitigate(
 
 
 def prepare(
-    model: VisionLanguageModel, data: ImageTextDataset, assignment: Assignment, temperature: float = TEMPERATURE
+    model: VisionLanguageModel,
+    data: ImageTextDataset,
+    assignment: Assignment,
+    temperature: float = TEMPERATURE,
+    class_text: ClassText = "prompts",
 ) -> TrainingSet:
-    """Captions and classes embedded by the frozen text tower, beside what the regions show."""
+    """Captions and classes embedded by the frozen text tower, beside what the regions show.
+
+    ``class_text`` says whether class names are filled into the dataset's prompts or embedded as bare names.
+    """
     data_captions = _check_captions(data)
     unique = list(dict.fromkeys(data_captions))
     where = {caption: row for row, caption in enumerate(unique)}
@@ -198,7 +208,7 @@ def prepare(
         labels=data.labels,
         captions=captions,
         caption_index=np.array([where[caption] for caption in data_captions]),
-        classes=class_embeddings(model, data.class_names, data.templates),
+        classes=class_embeddings(model, data.class_names, data.templates if class_text == "prompts" else ("{}",)),
         temperature=temperature,
     )
 

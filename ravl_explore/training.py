@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.embedding import batch_boxes, region_rows
 from ravl_explore.errors import InputError, ModelError
-from ravl_explore.models.base import VisionLanguageModel, resize
-from ravl_explore.objectives.base import Batch, Objective
+from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resize
+from ravl_explore.objectives.base import Batch, Objective, Start
+from ravl_explore.objectives.training_free import Steered, TrainingFree
 from ravl_explore.regions.base import Regions
 
 WARMUP_STEPS = 20  # measured on the demo: without warm-up the first steps at 5e-4 overshoot
@@ -89,7 +90,14 @@ class TrainingSet:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One step as plain data: ``terms`` of the loss, and ``validation`` values where they were measured."""
+    """One step as plain data.
+
+    Attributes
+    ----------
+    terms : of the loss, which curves show
+    validation : values, where they were measured
+    details : what else the objective says of the step, such as group weights
+    """
 
     step: int
     n_steps: int
@@ -97,6 +105,7 @@ class StepRecord:
     terms: dict[str, float]
     seconds: float
     validation: dict[str, float] = field(default_factory=dict)
+    details: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,9 +115,10 @@ class History:
     records: tuple[StepRecord, ...] = ()
 
     def frame(self) -> pd.DataFrame:
-        """One row a step: step, epoch, seconds, the terms, and validation values (NaN where not measured)."""
+        """One row a step: step, epoch, seconds, terms, details, and validation values (NaN where not measured)."""
         rows = [
-            {"step": r.step, "epoch": r.epoch, "seconds": r.seconds, **r.terms, **r.validation} for r in self.records
+            {"step": r.step, "epoch": r.epoch, "seconds": r.seconds, **r.terms, **r.details, **r.validation}
+            for r in self.records
         ]
         return pd.DataFrame(rows)
 
@@ -138,6 +148,7 @@ def train(
     rng = np.random.default_rng(settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)
     weights = objective.sample_weights(training_set.labels, training_set.present)
+    objective = objective.begin(_start(model, training_set, settings))
     optimizer, schedule = _optimizer(model.visual, settings.learning_rate, n_steps)
     image_sizes = training_set.data.image_sizes
     started = time.monotonic()
@@ -147,17 +158,57 @@ def train(
             order = rng.permutation(n_images) if weights is None else rng.choice(n_images, n_images, p=weights)
             for start in range(0, n_images, settings.batch_size):
                 batch = training_set.batch(order[start : start + settings.batch_size], model.image_size, image_sizes)
-                terms = _step(model, objective.edit(batch, generator), objective, optimizer, step, settings)
+                terms, details = _step(model, objective.edit(batch, generator), objective, optimizer, step, settings)
                 schedule.step()
                 step += 1
                 measured = {}
                 if validate is not None and (step % every == 0 or step == n_steps):
                     model.visual.eval()
                     measured = validate()
-                yield StepRecord(step, n_steps, epoch, terms, time.monotonic() - started, measured)
+                yield StepRecord(step, n_steps, epoch, terms, time.monotonic() - started, measured, details)
     finally:
         model.visual.eval()
         model.visual.zero_grad(set_to_none=True)
+
+
+def steer(
+    model: Steered,
+    training_set: TrainingSet,
+    objective: TrainingFree,
+    settings: TrainingSettings,
+    validate: Callable[[], dict[str, float]] | None = None,
+) -> Iterator[StepRecord]:
+    """Fit the steering of ``model`` in place, as one record; of ``settings`` only the batch size matters."""
+    started = time.monotonic()
+    model.steering = None
+    try:
+        model.steering = objective.fit(_start(model, training_set, settings))
+        measured = {} if validate is None else validate()
+    finally:
+        model.visual.eval()
+    shifts = model.steering.shifts
+    details = {} if shifts is None else {"shift without": shifts[0], "shift with": shifts[1]}
+    yield StepRecord(1, 1, 0, {}, time.monotonic() - started, measured, details)
+
+
+def _start(model: VisionLanguageModel, training_set: TrainingSet, settings: TrainingSettings) -> Start:
+    """What the objective may look at before the first step; nothing is computed unless it does."""
+    data = training_set.data
+
+    def embedded(images: np.ndarray, regions: bool) -> Iterator[tuple[Tensor, Tensor, Batch]]:
+        model.visual.eval()
+        for first in range(0, len(images), settings.batch_size):
+            chosen = images[first : first + settings.batch_size]
+            batch = _to(training_set.batch(chosen, model.image_size, data.image_sizes), model.device)
+            with torch.no_grad():
+                image, region = model.encode(batch.pixels, batch.boxes if regions else None)
+            yield image, region, batch
+
+    def embed_prompts(names: Sequence[str]) -> Tensor:
+        with torch.no_grad():
+            return class_embeddings(model, names, data.templates)
+
+    return Start(training_set.labels, training_set.present, data.class_names, embedded, embed_prompts)
 
 
 def _step(
@@ -167,7 +218,8 @@ def _step(
     optimizer: torch.optim.Optimizer,
     step: int,
     settings: TrainingSettings,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], dict[str, float]]:
+    """(terms, details) of one optimiser step."""
     model.visual.train()
     if settings.freeze_batch_norm:
         for module in model.visual.modules():
@@ -175,7 +227,8 @@ def _step(
                 module.eval()
     batch = _to(batch, model.device)
     image, region = model.encode(batch.pixels, batch.boxes if objective.uses_regions else None)
-    terms = objective(image, region, batch)
+    values = objective(image, region, batch)
+    terms = {name: value for name, value in values.items() if isinstance(value, Tensor)}
     if not torch.isfinite(terms["loss"]):
         raise ModelError(
             "a finite loss",
@@ -192,7 +245,8 @@ def _step(
             "Lower the learning rate; the last good weights are kept.",
         )
     optimizer.step()
-    return {name: float(value.detach()) for name, value in terms.items()}
+    details = {name: float(value) for name, value in values.items() if name not in terms}
+    return {name: float(value.detach()) for name, value in terms.items()}, details
 
 
 def _to(batch: Batch, device: torch.device) -> Batch:

@@ -3,7 +3,23 @@
 from ravl_explore.objectives.base import Batch, Objective
 from ravl_explore.objectives.counterfactual import CounterfactualRegions
 from ravl_explore.objectives.region_aware import RegionAware
+from ravl_explore.objectives.spurious_aware import SpuriousAware
 from ravl_explore.objectives.standard import Standard
+from ravl_explore.objectives.training_free import Projection, Shift
 from ravl_explore.objectives.upsampled import Upsampled
+from ravl_explore.objectives.vl_erm import VlErm
+from ravl_explore.objectives.vl_gdro import VlGdro
 
-__all__ = ["CounterfactualRegions", "RegionAware", "Upsampled", "Standard", "Batch", "Objective"]  # noqa: RUF022
+__all__ = [  # noqa: RUF022  the menu's order: what mitigates most first, the plain baseline last but the two without training
+    "CounterfactualRegions",
+    "RegionAware",
+    "SpuriousAware",
+    "VlGdro",
+    "VlErm",
+    "Upsampled",
+    "Standard",
+    "Shift",
+    "Projection",
+    "Batch",
+    "Objective",
+]

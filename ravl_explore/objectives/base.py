@@ -1,21 +1,28 @@
 """What fine-tuning minimises: the batch an objective sees, and what it must offer.
 
-To add an objective, write one file with a frozen dataclass that has a ``name``, ``sample_weights``, ``edit`` and
-``__call__`` (subclass :class:`ImageObjective` to change just one), and add it to ``__all__`` of
-:mod:`ravl_explore.objectives`. ``__call__`` returns named terms, the one called ``loss`` is minimised; the trainer
-records and plots them all.
+To add an objective, write one file with a frozen dataclass that has a ``name``, ``uses_regions``, ``class_text``,
+``sample_weights``, ``begin``, ``edit`` and ``__call__`` (subclass :class:`ImageObjective` to change just one), and add
+it to ``__all__`` of :mod:`ravl_explore.objectives`. ``__call__`` returns named values, the one called ``loss`` is
+minimised; the trainer records them all and plots those that are tensors.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+
+from ravl_explore.errors import InputError
+
+ClassText = Literal["prompts", "names"]
+EqualCaptions = Literal["negatives", "positives"]
+Values = Mapping[str, Tensor | float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +54,34 @@ class Batch:
         """(n,) place of each region's image in the batch."""
         return self.boxes[:, 0].long()
 
+    @property
+    def present(self) -> Bool[Tensor, " b"]:
+        """(b,) whether an image has a spurious region."""
+        found = torch.zeros(len(self.labels), dtype=torch.bool, device=self.labels.device)
+        found[self.image_of_region[self.spurious]] = True
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What an objective may look at before the first step, by the model as it then is.
+
+    Attributes
+    ----------
+    labels : (n_images,) int64 of the fine-tuning data, -1 for images whose caption names no class
+    present : (n_images,) bool, the image has a spurious region
+    class_names : what the classes are called
+    embedded : (n,) indices of images, whether to embed regions -> (image, region, batch), a batch at a time, without
+        gradient
+    embed_prompts : names -> (n, dim) unit-norm embeddings, each filled into the dataset's prompts
+    """
+
+    labels: Int[np.ndarray, " n_images"]
+    present: Bool[np.ndarray, " n_images"]
+    class_names: tuple[str, ...]
+    embedded: Callable[[np.ndarray, bool], Iterator[tuple[Tensor, Tensor, Batch]]]
+    embed_prompts: Callable[[Sequence[str]], Tensor]
+
 
 class Objective(Protocol):
     """One way to fine-tune."""
@@ -61,36 +96,129 @@ class Objective(Protocol):
         """Whether regions must be embedded in every step."""
         ...
 
+    @property
+    def class_text(self) -> ClassText:
+        """How ``batch.classes`` are made: names filled into the dataset's prompts, or bare."""
+        ...
+
     def sample_weights(self, labels: np.ndarray, present: np.ndarray) -> np.ndarray | None:
         """(n_images,) chances of being drawn, from labels and whether the feature is there; None draws each once."""
+        ...
+
+    def begin(self, start: Start) -> Objective:
+        """The objective of one run, with that run's own state if it keeps any; itself if it keeps none."""
         ...
 
     def edit(self, batch: Batch, generator: torch.Generator) -> Batch:
         """The batch that the model shall see instead."""
         ...
 
-    def __call__(self, image: Tensor, region: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Named scalar terms from unit-norm image (b, dim) and region (n, dim) embeddings; ``loss`` is minimised."""
+    def __call__(self, image: Tensor, region: Tensor, batch: Batch) -> Values:
+        """Named values of a step, from unit-norm image (b, dim) and region (n, dim) embeddings.
+
+        ``loss``, a scalar tensor, is minimised. Other scalar tensors are its terms, drawn beside it; plain numbers are
+        details, recorded but not drawn.
+        """
         ...
 
 
 class ImageObjective:
     """The plain CLIP loss on whole images, every image once an epoch; other objectives change one part of it."""
 
-    uses_regions = False
+    uses_regions: bool = False
+    class_text: ClassText = "prompts"
+    equal_captions: EqualCaptions = "negatives"
 
     def sample_weights(self, labels: np.ndarray, present: np.ndarray) -> np.ndarray | None:
         return None
 
+    def begin(self, start: Start) -> Objective:
+        return self  # type: ignore[return-value]  # subclasses have a name
+
     def edit(self, batch: Batch, generator: torch.Generator) -> Batch:
         return batch
 
-    def __call__(self, image: Tensor, region: Tensor, batch: Batch) -> dict[str, Tensor]:
-        return {"loss": clip_loss(image, batch.captions, batch.temperature)}
+    def __call__(self, image: Tensor, region: Tensor, batch: Batch) -> Values:
+        return {"loss": self.contrastive(image, batch)}
+
+    def contrastive(self, image: Float[Tensor, "b dim"], batch: Batch) -> Tensor:
+        """L_CL of the batch."""
+        return clip_loss(image, batch.captions, batch.temperature, self.equal_captions)
+
+    def state(self) -> dict[str, Tensor]:
+        """What a run has accumulated, to be stored in a checkpoint; nothing for most."""
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what :meth:`state` gave."""
 
 
-def clip_loss(image: Float[Tensor, "b dim"], text: Float[Tensor, "b dim"], temperature: float) -> Tensor:
-    """Symmetric InfoNCE over matching rows (CLIP); equal captions in a batch stay negatives, as in the original."""
-    logits = image.float() @ text.float().T / temperature
-    target = torch.arange(len(logits), device=logits.device)
-    return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
+class Run(ImageObjective):
+    """One run of an objective that keeps something from step to step; what is not overwritten is the objective's."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective, self.name = objective, objective.name
+        self.uses_regions: bool = objective.uses_regions
+        self.class_text: ClassText = objective.class_text
+        self.equal_captions: EqualCaptions = getattr(objective, "equal_captions", "negatives")
+
+    def sample_weights(self, labels: np.ndarray, present: np.ndarray) -> np.ndarray | None:
+        return self.objective.sample_weights(labels, present)
+
+    def edit(self, batch: Batch, generator: torch.Generator) -> Batch:
+        return self.objective.edit(batch, generator)
+
+
+def logits(rows: Float[Tensor, "n dim"], columns: Float[Tensor, "m dim"], temperature: float) -> Float[Tensor, "n m"]:
+    """Cosines of unit-norm rows over the temperature; in float32 under autocast too, as half precision overflows."""
+    with torch.autocast(rows.device.type, enabled=False):
+        return single(rows) @ single(columns).to(single(rows).dtype).T / temperature
+
+
+def single(values: Tensor) -> Tensor:
+    """In float32, or float64 where it is that already."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def clip_loss(
+    image: Float[Tensor, "b dim"],
+    text: Float[Tensor, "b dim"],
+    temperature: float,
+    equal_captions: EqualCaptions = "negatives",
+) -> Tensor:
+    """Symmetric InfoNCE over matching rows (CLIP).
+
+    Equal captions in a batch stay each other's ``"negatives"``, as in the original; as ``"positives"`` they share an
+    image's target evenly.
+    """
+    similarity = logits(image, text, temperature)
+    target = torch.arange(len(similarity), device=similarity.device)
+    if equal_captions == "positives":
+        same = (text[:, None] == text[None]).all(2).to(similarity.dtype)
+        target = same / same.sum(1, keepdim=True)
+    return (cross_entropy(similarity, target) + cross_entropy(similarity.T, target)) / 2
+
+
+def class_losses(image: Float[Tensor, "b dim"], batch: Batch) -> Float[Tensor, " n_labelled"]:
+    """Cross-entropy of zero-shot classification for each image that has a label, in the batch's order."""
+    labelled = batch.labels >= 0
+    similarity = logits(image, batch.classes, batch.temperature)
+    return cross_entropy(similarity[labelled], batch.labels[labelled], reduction="none")
+
+
+def check_share(weight: float) -> None:
+    """Raise InputError unless ``weight`` is a share, from 0 to 1."""
+    if not 0 <= weight <= 1:
+        raise InputError("weight from 0 to 1", f"{weight}", "The paper uses 0.8.")
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raise InputError unless the option ``name`` is one of ``choices``."""
+    if value not in choices:
+        raise InputError(f"{name} {' or '.join(choices)}", repr(value), "Pick one of those.")
+
+
+def check_texts(class_text: str, equal_captions: str) -> None:
+    """Raise InputError unless both are options that every objective has."""
+    check_choice("class_text", class_text, ("prompts", "names"))
+    check_choice("equal_captions", equal_captions, ("negatives", "positives"))

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ravl_explore.errors import InputError
-from ravl_explore.objectives.base import Batch, ImageObjective
+from ravl_explore.objectives.base import Batch, EqualCaptions, ImageObjective, check_choice
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,20 @@ class CounterfactualRegions(ImageObjective):
     An image with spurious regions has each of them overwritten by a clean, non-core region of another image of the
     batch. An image without gets a spurious region of another image pasted over one of its non-core regions. So the
     feature stops telling the class, while garments, animals or lungs stay as they were. Not from a paper.
+
+    Parameters
+    ----------
+    probability : of an image being edited
+    equal_captions : of other images of the batch, ``"negatives"`` as in CLIP, or ``"positives"``
     """
 
     probability: float = 0.5
+    equal_captions: EqualCaptions = "negatives"
 
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1:
             raise InputError("probability from 0 to 1", f"{self.probability}", "0.5 makes both cases equally common.")
+        check_choice("equal_captions", self.equal_captions, ("negatives", "positives"))
 
     @classmethod
     def menu(cls) -> dict[str, tuple[()]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -10,36 +10,68 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ravl_explore.errors import InputError
-from ravl_explore.objectives.base import Batch, ImageObjective, clip_loss
+from ravl_explore.objectives.base import (
+    Batch,
+    ClassText,
+    EqualCaptions,
+    ImageObjective,
+    Values,
+    check_choice,
+    check_share,
+    check_texts,
+    logits,
+    single,
+)
 
 NEGATIVE_INFINITY = float("-inf")
+Duplicates = Literal["unique", "samples"]
 
 
 @dataclass(frozen=True)
 class RegionAware(ImageObjective):
     """L = weight * L_CL + (1 - weight) * (L_R + L_A), RaVL Section 4.1 and Appendix C, equations 5 to 9.
 
+    No code was published for it, and the paper leaves some readings open; each is an option here.
+
     Parameters
     ----------
     weight : lambda, share of the CLIP loss; 0.8 in the paper
-    reduction : ``"mean"`` over the images of a batch, or their ``"sum"`` as printed. At batch 128 the sum gives the
-        region terms 128 times the CLIP loss's scale; on the demo's val it cost 33 points of image accuracy more
-    labels : classes in the denominator of L_R: each class once (``"unique"``), or once per sample of the batch
-        (``"samples"``, the literal reading, which floors the loss at the log of the duplicates)
+    reduction : ``"mean"`` over the images that have a class and a clean region, or their ``"sum"`` as printed. At batch
+        128 the sum gives the region terms 128 times the CLIP loss's scale; on the demo's val it cost 33 points of image
+        accuracy more
+    duplicates : the sum over ŷ_j in B in the denominator of L_R: each class of the batch once (``"unique"``), or once
+        per sample (``"samples"``, the literal reading). Then the positive stands in its own denominator as often as its
+        class is in the batch, and L_R of 13 images of one class can never be below log 13
+    max_spurious : how many spurious regions of a batch count at most, drawn at random; None, as printed: all. They add
+        about log |P| to every L_R, which swamps the rest where a proposer gives a hundred boxes an image. Those left
+        out are not embedded
+    class_text : class names in the dataset's ``"prompts"``, so that training sees the classes that zero-shot will use,
+        or bare ``"names"``; the paper writes g(ŷ) for the label's text embedding and says no more
+    equal_captions : in L_CL, equal captions of other images are ``"negatives"``, as in CLIP's loss, which the paper
+        takes, or ``"positives"``. With captions from a template most of a batch are equal
+
+    Not options, as the equations decide them or no other reading works: P holds the spurious regions of all images of
+    the batch, also of the image itself, of its class, and of images without a class (equation 6's union is over the
+    batch); an image whose regions are all spurious has no maximum over clean ones, so it adds only to P; an image
+    without a class is left to L_CL. Whether BatchNorm's statistics move is a setting of the trainer
+    (``freeze_batch_norm``).
     """
 
     weight: float = 0.8
     reduction: Literal["mean", "sum"] = "mean"
-    labels: Literal["unique", "samples"] = "unique"
+    duplicates: Duplicates = "unique"
+    max_spurious: int | None = None
+    class_text: ClassText = "prompts"
+    equal_captions: EqualCaptions = "negatives"
     uses_regions = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.weight <= 1:
-            raise InputError("weight from 0 to 1", f"{self.weight}", "The paper uses 0.8.")
-        if self.reduction not in ("sum", "mean") or self.labels not in ("unique", "samples"):
-            raise InputError(
-                "reduction sum or mean, labels unique or samples", f"{self.reduction!r}, {self.labels!r}", "Pick those."
-            )
+        check_share(self.weight)
+        check_choice("reduction", self.reduction, ("mean", "sum"))
+        check_choice("duplicates", self.duplicates, ("unique", "samples"))
+        check_texts(self.class_text, self.equal_captions)
+        if self.max_spurious is not None and self.max_spurious < 0:
+            raise InputError("max_spurious of 0 or more, or None", f"{self.max_spurious}", "None lets all count.")
 
     @classmethod
     def menu(cls) -> dict[str, tuple[()]]:
@@ -50,18 +82,28 @@ class RegionAware(ImageObjective):
     def name(self) -> str:
         return "RaVL, region-aware"
 
-    def __call__(self, image: Tensor, region: Tensor, batch: Batch) -> dict[str, Tensor]:
-        contrastive = clip_loss(image, batch.captions, batch.temperature)
-        similarity = region.float() @ batch.classes.float().T / batch.temperature
+    def edit(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Without the spurious regions that ``max_spurious`` leaves out."""
+        spurious = torch.nonzero(batch.spurious)[:, 0]
+        if self.max_spurious is None or len(spurious) <= self.max_spurious:
+            return batch
+        keep = torch.ones(len(batch.spurious), dtype=torch.bool)
+        keep[spurious[torch.randperm(len(spurious), generator=generator)[self.max_spurious :]]] = False
+        return replace(batch, boxes=batch.boxes[keep], spurious=batch.spurious[keep], core=batch.core[keep])
+
+    def __call__(self, image: Tensor, region: Tensor, batch: Batch) -> Values:
+        contrastive = self.contrastive(image, batch)
+        similarity = logits(region, batch.classes, batch.temperature)
         in_region, in_image, n_valid = region_losses(
-            similarity, batch.image_of_region, batch.spurious, batch.labels, duplicates=self.labels == "samples"
+            similarity, batch.image_of_region, batch.spurious, batch.labels, duplicates=self.duplicates
         )
         if self.reduction == "mean":
             in_region, in_image = in_region / max(n_valid, 1), in_image / max(n_valid, 1)
         loss = self.weight * contrastive + (1 - self.weight) * (in_region + in_image)
         scale = max(n_valid, 1) if self.reduction == "sum" else 1
         # the terms are shown per image, so that curves of both reductions read alike
-        return {"loss": loss, "clip": contrastive, "L_R": in_region / scale, "L_A": in_image / scale}
+        terms = {"loss": loss, "clip": contrastive, "L_R": in_region / scale, "L_A": in_image / scale}
+        return {**terms, "images with region losses": float(n_valid), "spurious regions": float(batch.spurious.sum())}
 
 
 def region_losses(
@@ -70,9 +112,9 @@ def region_losses(
     spurious: Bool[Tensor, " n"],
     labels: Int[Tensor, " b"],
     *,
-    duplicates: bool = False,
+    duplicates: Duplicates = "unique",
 ) -> tuple[Tensor, Tensor, int]:
-    """(sum of L_R, sum of L_A, number of images they cover), all in log space.
+    """(sum of L_R, sum of L_A, number of images they cover), all in log space and at least float32.
 
     An image counts when its caption names a class and at least one of its regions is not spurious. Spurious regions
     of every image of the batch stand in both denominators. With no image that counts, both sums are 0 with a gradient.
@@ -81,7 +123,9 @@ def region_losses(
     ----------
     similarity : region-class cosine divided by the temperature
     labels : -1 for images without a class
+    duplicates : whether a class stands in L_R's denominator once, or once per sample of the batch
     """
+    similarity = single(similarity)
     n_images, n_classes = len(labels), similarity.shape[1]
     clean = ~spurious
     # M[i, c]: the best clean region of image i for class c; -inf where image i has none
@@ -97,7 +141,7 @@ def region_losses(
         return zero, zero, 0
     best, label = best[valid], labels[valid]
     present = labels[labels >= 0]  # also of images without a clean region: their class is in the batch
-    if not duplicates:
+    if duplicates == "unique":
         present = torch.unique(present)
     own = best.gather(1, label[:, None])[:, 0]
     # L_R: the image's clean regions against the classes of the batch, and every spurious region's closest class

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ravl_explore.objectives.base import ImageObjective
+from ravl_explore.objectives.base import EqualCaptions, ImageObjective, check_choice
 
 
 @dataclass(frozen=True)
 class Standard(ImageObjective):
-    """CLIP's loss on the fine-tuning data as it is."""
+    """CLIP's loss on the fine-tuning data as it is.
+
+    Parameters
+    ----------
+    equal_captions : of other images of the batch, ``"negatives"`` as in CLIP, or ``"positives"``
+    """
+
+    equal_captions: EqualCaptions = "negatives"
+
+    def __post_init__(self) -> None:
+        check_choice("equal_captions", self.equal_captions, ("negatives", "positives"))
 
     @classmethod
     def menu(cls) -> dict[str, tuple[()]]:

@@ -7,12 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ravl_explore.objectives.base import ImageObjective
+from ravl_explore.objectives.base import EqualCaptions, ImageObjective, check_choice
+from ravl_explore.objectives.groups import balanced
 
 
 @dataclass(frozen=True)
 class Upsampled(ImageObjective):
-    """CLIP's loss; images are drawn with replacement so that every (class, feature present) group is equally likely."""
+    """CLIP's loss; images are drawn with replacement so that every (class, feature present) group is equally likely.
+
+    Parameters
+    ----------
+    equal_captions : of other images of the batch, ``"negatives"`` as in CLIP, or ``"positives"``
+    """
+
+    equal_captions: EqualCaptions = "negatives"
+
+    def __post_init__(self) -> None:
+        check_choice("equal_captions", self.equal_captions, ("negatives", "positives"))
 
     @classmethod
     def menu(cls) -> dict[str, tuple[()]]:
@@ -26,14 +37,11 @@ class Upsampled(ImageObjective):
     def sample_weights(
         self, labels: Int[np.ndarray, " n_images"], present: Bool[np.ndarray, " n_images"]
     ) -> Float[np.ndarray, " n_images"]:
-        """One over the size of the image's group.
+        """One over the size of the image's group, see :func:`~ravl_explore.objectives.groups.balanced`.
 
         Examples
         --------
         >>> Upsampled().sample_weights(np.array([0, 0, 0]), np.array([True, True, False])).tolist()
         [0.25, 0.25, 0.5]
         """
-        group = labels * 2 + present
-        _, where, sizes = np.unique(group, return_inverse=True, return_counts=True)
-        weights = 1.0 / sizes[where]
-        return weights / weights.sum()
+        return balanced(labels, present)

@@ -1,0 +1,177 @@
+"""Projection and Shift change embeddings as their formulas say, take no step, and change no weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+import ravl_explore as rx
+from ravl_explore.assignment import Assignment, assign
+from ravl_explore.embedding import embed
+from ravl_explore.errors import InputError, ModelError
+from ravl_explore.mitigation import MitigationRun, mitigate, prepare
+from ravl_explore.objectives import Projection, Shift, Standard
+from ravl_explore.objectives.training_free import Steered, Steering
+from ravl_explore.plots.curves import curves
+from ravl_explore.training import TrainingSettings, train
+from tests.unit.objectives.cases import embedded, random_batch, start_of
+from tests.unit.objectives.test_spurious_aware import mean_loops
+
+KINDS = [Projection(), Projection("regions"), Shift(), Shift("regions")]
+QUICK: dict[str, Any] = {"epochs": 3, "batch_size": 8, "seed": 0}
+
+
+@pytest.fixture
+def data(make_data: Callable[..., Any]) -> Any:
+    return make_data(20)
+
+
+@pytest.fixture
+def features(data: Any, find_features: Callable[..., Any]) -> list[Any]:
+    return [each for each in find_features(data) if each.cluster == 3]
+
+
+@pytest.fixture
+def assignment(model: Any, data: Any, features: list[Any]) -> Assignment:
+    return assign(model, data, features)
+
+
+# --- formulas ---------------------------------------------------------------------------------------------------------
+
+
+def test_projection_equals_the_loops() -> None:
+    batch = random_batch(1, n_images=8)
+    image, region = embedded(batch, 7)  # what the model saw
+    labels = [int(batch.labels[i]) for i in batch.image_of_region]
+    means = {
+        "images": mean_loops(image, batch.labels.tolist(), batch.present.tolist()),
+        "regions": mean_loops(region, labels, batch.spurious.tolist()),
+    }
+    rows = embedded(random_batch(2), 2)[1]
+    for axis, (without, present) in means.items():
+        v = (present - without) / (present - without).norm()
+        steering = Projection(axis).fit(start_of(batch))  # type: ignore[arg-type]
+        found = steering(rows)
+        for z, new in zip(rows, found, strict=True):
+            left = z - float(z @ v) * v
+            assert torch.allclose(new, left / left.norm(), atol=1e-5)
+        assert (found @ v).abs().max() < 1e-6 and torch.allclose(steering(found), found, atol=1e-6)
+        assert torch.allclose(found.norm(dim=1), torch.ones(len(rows)))
+
+
+def test_shift_equals_the_loops() -> None:
+    batch = random_batch(1, n_images=8)
+    image, _ = embedded(batch, 7)
+    without, present = mean_loops(image, batch.labels.tolist(), batch.present.tolist())
+    v = (present - without) / (present - without).norm()
+    along = [[float(z @ v) for z, there in zip(image, batch.present, strict=True) if there == side] for side in (0, 1)]
+    means = [sum(side) / len(side) for side in along]
+    steering = Shift().fit(start_of(batch))
+    assert steering.shifts == pytest.approx(means, abs=1e-5) and means[0] < means[1]
+    rows, sides = embedded(random_batch(2), 2)[1], set()
+    for z, new in zip(rows, steering(rows), strict=True):
+        side = int(abs(float(z @ v) - means[1]) < abs(float(z @ v) - means[0]))
+        sides.add(side)
+        left = z - means[side] * v
+        assert torch.allclose(new, left / left.norm(), atol=1e-5)
+    assert sides == {0, 1}
+
+
+@pytest.mark.parametrize("shifts", [None, (-0.2, 0.3)])
+def test_steering_has_the_gradient_of_its_numbers(shifts: Any) -> None:
+    axis = normalize(torch.randn(4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), dim=0)
+    rows = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    rows = normalize(rows, dim=1).requires_grad_()
+    assert torch.autograd.gradcheck(Steering(axis, shifts), (rows,))
+    assert Steering(axis, shifts)(rows[:0]).shape == (0, 4)
+
+
+def test_an_embedding_along_the_axis_is_not_nan() -> None:
+    axis = torch.tensor([1.0, 0.0])
+    assert Steering(axis)(axis[None]).isfinite().all()
+
+
+@pytest.mark.parametrize("objective", KINDS)
+@pytest.mark.parametrize("side", [True, False])
+def test_without_both_kinds_there_is_no_axis(objective: Any, side: bool) -> None:
+    batch = replace(random_batch(), spurious=torch.full((20,), side))
+    with pytest.raises(InputError, match="fine-tuning images with and without the feature, got all of one kind"):
+        objective.fit(start_of(batch))
+
+
+@pytest.mark.parametrize("kind", [Projection, Shift])
+def test_an_unknown_axis(kind: Any) -> None:
+    with pytest.raises(InputError, match="axis images or regions, got 'medoid'"):
+        kind("medoid")
+
+
+# --- as a mitigation --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("objective", KINDS)
+def test_it_is_a_mitigation_of_one_record(
+    model: Any, data: Any, features: list[Any], assignment: Any, objective: Any
+) -> None:
+    before = {key: value.clone() for key, value in model.state_dict.items()}
+    told: list[Any] = []
+    result = mitigate(
+        model, data, features, objective=objective, assignment=assignment, validation=data,
+        progress=lambda *state: told.append(state), **QUICK,
+    )  # fmt: skip
+    assert result.complete and told == [(1, 1, "Fine-tuning")]
+    (record,) = result.history.records
+    assert (record.step, record.n_steps, record.terms) == (1, 1, {}) and record.validation["accuracy"] >= 0
+    assert bool(record.details) == isinstance(objective, Shift)
+    assert all(torch.equal(value, model.state_dict[key]) for key, value in before.items())
+    assert result.model.name == f"{model.name}, {objective.name}"
+    assert len(curves(result.history, previous=[result.history]).data) > 0
+    old, new = embed(model, data), embed(result.model, data)
+    assert isinstance(result.model, Steered) and result.model.steering is not None
+    for name in ("image", "region"):
+        expected = result.model.steering(torch.from_numpy(getattr(old, name))).numpy()
+        assert np.allclose(getattr(new, name), expected, atol=1e-5)
+        assert not np.allclose(getattr(new, name), getattr(old, name), atol=1e-3)
+    assert np.array_equal(new.text, old.text)
+    assert rx.evaluate(result.model, data).image.overall == pytest.approx(record.validation["accuracy"])
+    again = mitigate(model, data, features, objective=objective, assignment=assignment, **QUICK)
+    assert np.array_equal(embed(again.model, data).image, new.image)
+    assert again.model.fingerprint() == result.model.fingerprint() != model.fingerprint()  # type: ignore[attr-defined]
+
+
+def test_a_stream_that_never_began_leaves_the_embeddings(
+    model: Any, data: Any, features: list[Any], assignment: Any
+) -> None:
+    run = mitigate(model, data, features, objective=Shift(), assignment=assignment, stream=True, **QUICK)
+    assert isinstance(run, MitigationRun)
+    result = run.result()
+    assert not result.complete and result.model.fingerprint() == model.fingerprint()  # type: ignore[attr-defined]
+    assert len(list(run)) == 1 and run.result().complete
+
+
+def test_a_steered_model_may_be_copied_and_trained(model: Any, data: Any, features: list[Any], assignment: Any) -> None:
+    steered = mitigate(model, data, features, objective=Projection(), assignment=assignment, **QUICK).model
+    other = steered.copy()
+    assert other.visual is not steered.visual and np.array_equal(embed(other, data).image, embed(steered, data).image)
+    list(train(other, prepare(steered, data, assignment), Standard(), TrainingSettings(1, 1e-3, 20)))
+    assert not np.allclose(embed(other, data).image, embed(steered, data).image, atol=1e-6)
+
+
+def test_a_steered_model_says_that_it_cannot_be_saved(
+    model: Any, data: Any, features: list[Any], assignment: Any, tmp_path: Any
+) -> None:
+    result = mitigate(model, data, features, objective=Projection(), assignment=assignment, **QUICK)
+    with pytest.raises(ModelError, match="a model whose weights are all of it"):
+        rx.save(result, tmp_path / "steered")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_training_with_it_is_refused(model: Any, data: Any, assignment: Any) -> None:
+    steps = train(model.copy(), prepare(model, data, assignment), Projection(), TrainingSettings(1, 1e-3, 20))
+    with pytest.raises(InputError, match="an objective to train with"):
+        next(steps)
