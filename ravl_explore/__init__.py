@@ -27,8 +27,8 @@ _HOME = {
     "evaluate": "evaluation",
     "Mitigation": "mitigation",
     "mitigate": "mitigation",
-    "Search": "search",
-    "search": "search",
+    "Search": "searching",
+    "search": "searching",
     "load": "storage",
     "save": "storage",
     "Scores": "scoring",
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from ravl_explore.evaluation import Evaluation, evaluate
     from ravl_explore.mitigation import Mitigation, mitigate
     from ravl_explore.scoring import Scores, zero_shot
-    from ravl_explore.search import Search, search
+    from ravl_explore.searching import Search, search
     from ravl_explore.storage import load, save
 
 

@@ -185,7 +185,7 @@ def embed(
         model.name,
         data.name,
         proposer.name,
-        getattr(model, "region_method", ""),
+        model.region_method,
         templates,
         _in_data(skipped, late, len(data)),
     )

@@ -227,7 +227,9 @@ def list_cached(root: Path | None = None) -> list[CachedEmbeddings]:
 
 
 def clear_cached(folder: Path | str | None = None, root: Path | None = None) -> int:
-    """Delete one entry, or all with the boxes of detectors; returns the bytes freed. Embeddings that are open stay usable where the system allows.
+    """Delete one entry, or all with the boxes of detectors; returns the bytes freed.
+
+    Embeddings that are open stay usable where the system allows.
 
     Raises
     ------

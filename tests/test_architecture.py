@@ -23,7 +23,7 @@ LAYERS = (
     "embedding | training",
     "scoring | layout",
     "discovery | detectors",
-    "assignment | search",
+    "assignment | searching",
     "evaluation",
     "mitigation | comparison",
     "storage",

@@ -18,7 +18,7 @@ from ravl_explore.errors import InputError, StorageError
 from ravl_explore.text import one_line
 
 if TYPE_CHECKING:
-    from ravl_explore.search import Search
+    from ravl_explore.searching import Search
 
 SAVED, REPORT = "discovery.safetensors", "report.html"
 MOST_SHOWN = 10
@@ -119,7 +119,7 @@ def _search(asked: dict[str, Any], progress: ProgressBar, **options: Any) -> tup
     from ravl_explore.data.base import check_templates
     from ravl_explore.models import open_model
     from ravl_explore.regions import open_proposer
-    from ravl_explore.search import search
+    from ravl_explore.searching import search
 
     proposer = open_proposer(asked["regions"])
     if options["templates"] is not None:

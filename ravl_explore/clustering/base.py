@@ -30,7 +30,8 @@ class Clustering:
     loss : float
         Cosine distance (1 - similarity) of each region to its medoid, summed over regions; in ``[0, 2 * n_regions]``.
     sweep : pandas.DataFrame
-        One row for each number of clusters tried: ``n_clusters``, ``loss``, ``silhouette`` (in ``[-1, 1]``).
+        One row for each number of clusters tried: ``n_clusters``, ``loss``, ``silhouette`` (in ``[-1, 1]``);
+        clusterers may add columns, such as ``silhouette_error``.
 
     Examples
     --------

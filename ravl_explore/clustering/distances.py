@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32, Int, Real
 
+from ravl_explore.clustering.chunks import Step, blocks
 from ravl_explore.errors import InputError
 
 NORM_TOLERANCE = 1e-3
@@ -16,6 +17,8 @@ ROWS = 64
 
 def check_embeddings(embeddings: np.ndarray) -> Float32[np.ndarray, "n_regions dim"]:
     """Return ``embeddings`` as contiguous float32 after checking that they are 2-D, finite and of unit norm.
+
+    Nothing is copied where they are that already, memory-mapped or not.
 
     Parameters
     ----------
@@ -37,6 +40,14 @@ def check_embeddings(embeddings: np.ndarray) -> Float32[np.ndarray, "n_regions d
     ravl_explore.errors.InputError: Expected embeddings of unit norm, got 2 of 2 rows with another norm, first row 0 \
 with norm 2. Divide each row by its norm.
     """
+    return np.ascontiguousarray(check_unit_rows(embeddings), dtype=np.float32)
+
+
+def check_unit_rows(embeddings: np.ndarray, step: Step | None = None) -> Real[np.ndarray, "n_regions dim"]:
+    """Return ``embeddings`` as they are, of any real type, after the checks of :func:`check_embeddings`.
+
+    They are read in blocks, and never copied; ``step`` hears of each block.
+    """
     embeddings = np.asarray(embeddings)
     if embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu":
         raise InputError(
@@ -46,23 +57,42 @@ with norm 2. Divide each row by its norm.
         )
     if embeddings.size == 0:
         raise InputError("at least one region embedding", f"shape {embeddings.shape}", "Check that regions were made.")
-    embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
-    bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
-    if bad.size:
+    broken, off = _Rows(), _Rows()
+    with np.errstate(over="ignore"):  # doubles may be too large for single precision; they are told as infinite
+        for start, block in blocks(embeddings, step):
+            norm = np.sqrt(np.einsum("ij,ij->i", block, block))
+            rough = np.flatnonzero(~(np.abs(norm - 1) <= NORM_TOLERANCE / 2))  # NaN, too
+            finite = np.isfinite(block[rough]).all(axis=1)
+            broken.add(start, rough[~finite])
+            rough = rough[finite]  # few, so these are measured with care
+            exact = np.sqrt(np.einsum("ij,ij->i", block[rough], block[rough], dtype=np.float64))
+            wrong = np.abs(exact - 1) > NORM_TOLERANCE
+            off.add(start, rough[wrong], exact[wrong])
+    if broken.n:
         raise InputError(
             "finite embeddings",
-            f"{bad.size} of {len(embeddings)} rows with NaN or infinity, first row {bad[0]}",
+            f"{broken.n} of {len(embeddings)} rows with NaN or infinity, first row {broken.first}",
             "Check the model and the boxes of those regions, or drop them.",
         )
-    norm = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings, dtype=np.float64))
-    bad = np.flatnonzero(np.abs(norm - 1) > NORM_TOLERANCE)
-    if bad.size:
+    if off.n:
         raise InputError(
             "embeddings of unit norm",
-            f"{bad.size} of {len(embeddings)} rows with another norm, first row {bad[0]} with norm {norm[bad[0]]:.4g}",
+            f"{off.n} of {len(embeddings)} rows with another norm, first row {off.first} with norm {off.norm:.4g}",
             "Divide each row by its norm.",
         )
     return embeddings
+
+
+class _Rows:
+    """How many rows are wrong, and which is the first."""
+
+    n, first, norm = 0, 0, 0.0
+
+    def add(self, start: int, rows: np.ndarray, norms: np.ndarray | None = None) -> None:
+        if len(rows) and not self.n:
+            self.first = start + int(rows[0])
+            self.norm = 0.0 if norms is None else float(norms[0])
+        self.n += len(rows)
 
 
 def cosine_distance(
@@ -113,6 +143,33 @@ def cosine_distance(
         np.clip(rows, 0.0, max_distance, out=rows)
     np.fill_diagonal(distance, 0.0)
     return distance
+
+
+def grown_distance(
+    distance: Float32[np.ndarray, "n_regions n_regions"],
+    embeddings: Float32[np.ndarray, "n_regions dim"],
+    more: Float32[np.ndarray, "n_more dim"],
+) -> Float32[np.ndarray, "n_regions+n_more n_regions+n_more"]:
+    """The matrix of ``embeddings`` and, after them, ``more``; ``distance`` is that of the first alone.
+
+    Copying is a tenth of the work of multiplying.
+
+    Examples
+    --------
+    >>> z = np.eye(3, dtype=np.float32)
+    >>> grown_distance(cosine_distance(z[:2]), z[:2], z[2:]).tolist()
+    [[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
+    """
+    if not len(more):
+        return distance
+    n_regions, n_all = len(distance), len(distance) + len(more)
+    grown = np.empty((n_all, n_all), dtype=np.float32)
+    grown[:n_regions, :n_regions] = distance
+    beside = grown[n_regions:, :n_regions]
+    np.clip(1.0 - more @ embeddings.T, 0.0, 2.0, out=beside)
+    grown[:n_regions, n_regions:] = beside.T
+    grown[n_regions:, n_regions:] = cosine_distance(more)
+    return grown
 
 
 def summed_distance(

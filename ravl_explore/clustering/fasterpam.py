@@ -73,6 +73,31 @@ class Medoids:
             change=np.zeros((max_clusters, n_regions), dtype=np.float64),
         )
 
+    @classmethod
+    def at(
+        cls,
+        distance: Float32[np.ndarray, "n_regions n_regions"],
+        index: Int64[np.ndarray, " n_clusters"],
+        max_clusters: int,
+    ) -> Medoids:
+        """Start from given medoids, at least two and no two alike; the first wins ties.
+
+        Examples
+        --------
+        >>> points = np.array([0.0, 0.1, 0.2, 1.0], dtype=np.float32)
+        >>> Medoids.at(np.abs(points[:, None] - points), np.array([3, 0]), max_clusters=2).labels().tolist()
+        [1, 1, 1, 0]
+        """
+        medoids, columns = cls.none(distance, max_clusters), np.arange(len(distance))
+        medoids.index = np.array(index, dtype=np.int64)
+        medoids.is_medoid[medoids.index] = True
+        rows = distance[medoids.index]  # a copy
+        for place in range(2):
+            medoids.slot[place] = rows.argmin(axis=0)
+            medoids.near[place] = rows[medoids.slot[place], columns]
+            rows[medoids.slot[place], columns] = np.inf
+        return medoids
+
     def labels(self) -> Int64[np.ndarray, " n_regions"]:
         """Cluster of each region. A medoid is always in its own, even if it has an identical twin, so none is empty."""
         labels = self.slot[0].copy()

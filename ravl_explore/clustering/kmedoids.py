@@ -133,13 +133,13 @@ def choose(clusterings: Iterable[Clustering]) -> Clustering:
     """
     best, rows = None, []
     for clustering in clusterings:
-        rows.append((clustering.n_clusters, clustering.loss, clustering.silhouette))
+        rows.append(clustering.sweep[clustering.sweep["n_clusters"] == clustering.n_clusters])
         key = (-clustering.silhouette, clustering.n_clusters)
         if best is None or key < (-best.silhouette, best.n_clusters):
             best = clustering
     if best is None:
         raise InputError("at least one clustering to choose from", "none", "Let the sweep finish one number first.")
-    return replace(best, sweep=pd.DataFrame(rows, columns=["n_clusters", "loss", "silhouette"]))
+    return replace(best, sweep=pd.concat(rows, ignore_index=True))
 
 
 def default_sweep(n_classes: int) -> range:

@@ -28,12 +28,16 @@ class VisionLanguageModel(Protocol):
     name : str
     dim : embedding size
     image_size : side of the square input, in pixels
+    region_method : how regions are embedded, see :mod:`ravl_explore.models.region_encoders`
     visual : the image tower, the part that fine-tuning changes
     """
 
     name: str
     dim: int
     image_size: int
+
+    @property
+    def region_method(self) -> str: ...
 
     @property
     def visual(self) -> nn.Module: ...
@@ -53,6 +57,10 @@ class VisionLanguageModel(Protocol):
         ``pixels`` are RGB in [0, 1]; ``boxes`` hold the image's place in the batch, then x1, y1, x2, y2 in pixels of
         the model's input.
         """
+        ...
+
+    def fingerprint(self) -> str:
+        """One name for all that embeddings depend on: weights, structure, region method and preprocessing."""
         ...
 
     def copy(self) -> VisionLanguageModel:

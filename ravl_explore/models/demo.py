@@ -85,4 +85,6 @@ class Demo(ClipModel):
         return {
             "Demo: fine-tuned, with a shortcut": ("spurious",),
             "Demo: before fine-tuning": ("clean",),
+            "Demo: ViT, fine-tuned, with a shortcut": ("vit-spurious",),
+            "Demo: ViT, before fine-tuning": ("vit-clean",),
         }

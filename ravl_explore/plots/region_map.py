@@ -10,11 +10,11 @@ from jaxtyping import Float, Int
 
 from ravl_explore.discovery import Discovery
 from ravl_explore.errors import InputError
+from ravl_explore.layout import stratified_sample
 from ravl_explore.plots import palette
 from ravl_explore.plots.categories import Categories, categories
 
 MOST_DRAWN = 20_000  # plotly's lasso takes over a second above this, even on a quick machine
-FEWEST_PER_CLUSTER = 20
 UNSELECTED_OPACITY = 0.10
 FEW = 200  # selected points up to this many are drawn larger
 MOST_LEGEND = 280  # pixels
@@ -30,6 +30,7 @@ def region_map(
     *,
     layout_name: str = "",
     marked: int | None = None,
+    drawn: Int[np.ndarray, " n_drawn"] | None = None,
 ) -> go.Figure:
     """A point per region, a legend entry per category, with counts; at most 20,000 points are drawn, and it says so.
 
@@ -40,6 +41,7 @@ def region_map(
     selection : region indices to highlight; None or empty for none
     layout_name : what the axes are called ("PCA", "UMAP")
     marked : one region to put a ring around
+    drawn : the regions that are drawn, where the caller knows them: those of :func:`drawn_regions`
 
     Returns
     -------
@@ -57,7 +59,7 @@ def region_map(
     if xy.shape != (n_regions, 2):
         raise InputError(f"one point for each of {n_regions} regions", f"shape {xy.shape}", "Lay out these embeddings.")
     groups = categories(discovery, color_by)
-    drawn = drawn_regions(discovery)
+    drawn = drawn_regions(discovery) if drawn is None else drawn
     chosen = chosen_mask(n_regions, selection)
     texts = hover_texts(discovery, drawn)
     size = point_size(len(drawn))
@@ -89,17 +91,7 @@ def region_map(
 def drawn_regions(discovery: Discovery, most: int | None = None) -> Int[np.ndarray, " n_drawn"]:
     """Which regions are drawn, in rising order: all, or a seeded sample that keeps every cluster visible."""
     most = MOST_DRAWN if most is None else most
-    labels = discovery.clustering.labels
-    if len(labels) <= most:
-        return np.arange(len(labels))
-    counts = np.bincount(labels, minlength=discovery.clustering.n_clusters)
-    floor = np.minimum(counts, min(FEWEST_PER_CLUSTER, most // len(counts)))
-    rest = counts - floor
-    quota = floor + (rest * ((most - floor.sum()) / max(rest.sum(), 1))).astype(np.int64)
-    order = np.random.default_rng(0).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    place = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.sort(order[place < quota[labels[order]]])
+    return stratified_sample(discovery.clustering.labels, most)
 
 
 def hover_texts(discovery: Discovery, rows: Int[np.ndarray, " n"]) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Widgets: thin views of the nouns, usable piece by piece; the explorer composes them."""
 
+from ravl_explore.widgets.cache_panel import CachePanel
 from ravl_explore.widgets.cluster_table import ClusterTable
 from ravl_explore.widgets.comparison import ComparisonWidget
 from ravl_explore.widgets.crops import CropGallery
@@ -7,9 +8,12 @@ from ravl_explore.widgets.curves import Curves
 from ravl_explore.widgets.discovery import DiscoveryWidget
 from ravl_explore.widgets.explorer import Explorer
 from ravl_explore.widgets.mitigation import MitigationPanel
+from ravl_explore.widgets.prompts import PromptEditor
 from ravl_explore.widgets.region_map import RegionMap
+from ravl_explore.widgets.region_preview import RegionPreview
 
 __all__ = [
+    "CachePanel",
     "ClusterTable",
     "ComparisonWidget",
     "CropGallery",
@@ -17,5 +21,7 @@ __all__ = [
     "DiscoveryWidget",
     "Explorer",
     "MitigationPanel",
+    "PromptEditor",
     "RegionMap",
+    "RegionPreview",
 ]

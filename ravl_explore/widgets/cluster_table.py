@@ -26,7 +26,8 @@ COLUMNS = [
         "key": "performance_gap",
         "title": "Gap",
         "format": "two",
-        "help": "Performance gap: how much class accuracies differ with and without it, summed over classes",
+        "help": "Performance gap: how much class accuracies differ with and without it, summed over classes. "
+        "Point at a row's gap for the mean per class, which is what other label sets can be compared with",
     },
     {
         "key": "influence",
@@ -34,10 +35,17 @@ COLUMNS = [
         "format": "two",
         "help": "Share of errors, in the worst class, whose decisive region is in this cluster",
     },
+    {
+        "key": "q_value",
+        "title": "Chance (q)",
+        "format": "chance",
+        "help": "How likely chance alone gives such a gap: a permutation test, corrected for the number of clusters",
+    },
     {"key": "n_regions", "title": "Regions", "format": "integer", "help": "Regions in the cluster"},
     {"key": "n_images", "title": "Images", "format": "integer", "help": "Images with such a region"},
     {"key": "verdict", "title": "Verdict", "format": "text", "help": "A possible shortcut, or why not"},
 ]
+COULD_BE_CHANCE = 0.05  # q above this; a convention, so the table shows q and hides no cluster for it
 
 
 class ClusterTable(anywidget.AnyWidget):
@@ -73,7 +81,8 @@ class ClusterTable(anywidget.AnyWidget):
 
 
 def _row(row: dict[str, Any], colors: dict[int, str]) -> dict[str, Any]:
-    influence = float(row["influence"])
+    influence, q, p = (float(row[key]) for key in ("influence", "q_value", "p_value"))
+    gap_per_class = float(row["gap_per_class"])
     return {
         "rank": int(row["rank"]),
         "cluster": int(row["cluster"]),
@@ -81,8 +90,19 @@ def _row(row: dict[str, Any], colors: dict[int, str]) -> dict[str, Any]:
         "attribute": row["attribute"] if isinstance(row["attribute"], str) else None,
         "performance_gap": float(row["performance_gap"]),
         "influence": influence if math.isfinite(influence) else None,
+        "q_value": q if math.isfinite(q) else None,
         "n_regions": int(row["n_regions"]),
         "n_images": int(row["n_images"]),
-        "verdict": "suspect" if row["kept"] else f"pruned: {row['reason']}",
+        "verdict": _verdict(bool(row["kept"]), str(row["reason"]), q),
         "color": colors.get(int(row["cluster"]), ""),
+        "help": {
+            "performance_gap": f"{gap_per_class:.3f} per class",
+            "q_value": f"p = {p:.2g} before the correction" if math.isfinite(p) else "",
+        },
     }
+
+
+def _verdict(kept: bool, reason: str, q: float) -> str:
+    if not kept:
+        return f"pruned: {reason}"
+    return "suspect, could be chance" if q > COULD_BE_CHANCE else "suspect"

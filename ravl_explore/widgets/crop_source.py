@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -27,14 +28,14 @@ class DiscoverySource:
         image = Image.fromarray(self._pixels(region))
         left, top = max(0, int(x1)), max(0, int(y1))  # a box may leave its image by a pixel
         right, bottom = min(image.width, int(np.ceil(x2))), min(image.height, int(np.ceil(y2)))
-        return _png(image.crop((left, top, max(right, left + 1), max(bottom, top + 1))), size)
+        return png(image.crop((left, top, max(right, left + 1), max(bottom, top + 1))), size)
 
     def image(self, region: int, size: int) -> tuple[bytes, tuple[float, float, float, float]]:
         """The whole image as PNG, and the region's box as fractions of its width and height."""
         pixels = self._pixels(region)
         height, width = pixels.shape[:2]
         x1, y1, x2, y2 = (float(value) for value in self._embeddings.regions.boxes[region])
-        return _png(Image.fromarray(pixels), size), (x1 / width, y1 / height, x2 / width, y2 / height)
+        return png(Image.fromarray(pixels), size), (x1 / width, y1 / height, x2 / width, y2 / height)
 
     def describe(self, region: int) -> dict[str, Any]:
         """Image number, label, prediction, cluster, and the highest class scores of image and region."""
@@ -44,7 +45,7 @@ class DiscoverySource:
         order = np.argsort(-np.maximum(scores.image[image], scores.region[region]))[:MOST_SCORES]
         return {
             "image": image,
-            "name": f"{self._data.name}, image {image}",
+            "name": self._name_of(image),
             "label": names[label],
             "prediction": names[prediction],
             "correct": label == prediction,
@@ -59,6 +60,12 @@ class DiscoverySource:
             ],
         }
 
+    def _name_of(self, image: int) -> str:
+        """The file with its folder, where there is one; the whole path is too long for a line."""
+        where = self._data.where(image) if hasattr(self._data, "where") else ""  # type: ignore[attr-defined]
+        parts = PurePath(where).parts
+        return str(PurePath(*parts[-2:])) if len(parts) > 1 else f"{self._data.name}, {where or f'image {image}'}"
+
     def _image_of(self, region: int) -> int:
         return int(self._embeddings.regions.image_index[region])
 
@@ -66,7 +73,8 @@ class DiscoverySource:
         return self._data.image(self._image_of(region))
 
 
-def _png(image: Image.Image, size: int) -> bytes:
+def png(image: Image.Image, size: int) -> bytes:
+    """PNG bytes, no side longer than ``size`` pixels."""
     if max(image.size) > size:
         image.thumbnail((size, size))
     out = io.BytesIO()

@@ -362,7 +362,8 @@ def _checked_index(region_index: Sequence[int] | np.ndarray) -> np.ndarray:
         )
     if index.min() < 0:
         raise InputError("region ids from 0 up", f"{index.min()}", "Drop the negative ones.")
-    if len(np.unique(index)) < len(index):
+    ordered = np.sort(index)  # of a million, far quicker than NumPy's unique
+    if (ordered[1:] == ordered[:-1]).any():
         raise InputError("each region once", "some region twice", "Drop the repeated ones.")
     return index.astype(np.int64)  # a copy: the caller may go on writing into theirs
 

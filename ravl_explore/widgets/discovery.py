@@ -49,7 +49,8 @@ class DiscoveryWidget(widgets.VBox):
         self.discovery: Discovery | None = None
         self.crops: CropGallery | None = None
         self.message = Message()
-        self.map, self.table = RegionMap(), ClusterTable()
+        self.table = ClusterTable()  # before the map, whose large bundle keeps a slow browser busy (see Explorer)
+        self.map = RegionMap()
         self._linking = threading.local()
         self._layout_job: Job | None = None
         self._crops_box = widgets.Box(layout=widgets.Layout(flex="1 1 420px", min_width="0"))
@@ -109,7 +110,7 @@ class DiscoveryWidget(widgets.VBox):
         embeddings = discovery.scores.embeddings
 
         def work(progress: Progress) -> np.ndarray:
-            return umap_layout(embeddings.region, progress=progress)
+            return umap_layout(embeddings.region, labels=discovery.clustering.labels, progress=progress)
 
         def end(job: Job) -> None:
             if job.error is not None:
@@ -136,13 +137,14 @@ class DiscoveryWidget(widgets.VBox):
     def _from_map(self, selection: tuple[int, ...]) -> None:
         if self._is_quiet() or self.discovery is None:
             return
-        clusters = np.unique(self.discovery.clustering.labels[list(selection)]) if selection else []
+        rows = np.asarray(selection, dtype=np.int64)
+        clusters = np.flatnonzero(np.bincount(self.discovery.clustering.labels[rows]))
         with self._quietly():
             self.map.mark(None)
             self.table.selected = int(clusters[0]) if len(clusters) == 1 else None
             if self.crops is not None:
                 only = selection[0] if len(selection) == 1 else None
-                self.crops.show(list(selection), "Selected in the map" if selection else "", selected=only)
+                self.crops.show(rows, "Selected in the map" if selection else "", selected=only)
                 if only is not None:
                     self.crops.opened = True
 

@@ -12,26 +12,29 @@ from ravl_explore import clustering as clusterers
 from ravl_explore import data as data_sources
 from ravl_explore import models as model_sources
 from ravl_explore import regions as proposers
-from ravl_explore.clustering import default_sweep
+from ravl_explore.clustering import Clustering, automatic, automatic_sweep
 from ravl_explore.comparison import Comparison
+from ravl_explore.data import ArrayDataset, Subset
 from ravl_explore.data.base import ImageTextDataset
-from ravl_explore.discovery import Discovery, discover
-from ravl_explore.embedding import embed
+from ravl_explore.discovery import Discovery
 from ravl_explore.errors import InputError
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer
-from ravl_explore.scoring import zero_shot
-from ravl_explore.widgets.cluster_table import ClusterTable
+from ravl_explore.searching import Search, search
+from ravl_explore.widgets.cluster_table import COULD_BE_CHANCE, ClusterTable
 from ravl_explore.widgets.comparison import ComparisonWidget
 from ravl_explore.widgets.crops import CropGallery
+from ravl_explore.widgets.details import SearchDetails
 from ravl_explore.widgets.discovery import DiscoveryWidget
 from ravl_explore.widgets.job import Job, ProgressLine, wait_for_jobs
+from ravl_explore.widgets.keys import KeyGuard
 from ravl_explore.widgets.menus import Choice, PartMenu, choices
 from ravl_explore.widgets.message import Message
 from ravl_explore.widgets.mitigation import MitigationPanel
 from ravl_explore.widgets.region_map import RegionMap
+from ravl_explore.widgets.skipped import Skipped
 
 logger = logging.getLogger(__name__)
 
@@ -62,20 +65,23 @@ class Explorer(widgets.VBox):
         test_data: ImageTextDataset | None = None,
     ) -> None:
         self._job: Job | None = None
+        # anywidget gives each of its widgets two seconds to begin. On a busy machine, those that are made after a
+        # figure wait longer than that for its bundle of 5 MB, and stay blank; so the small ones are made first.
+        self.comparison_widget, keys = ComparisonWidget(), KeyGuard()
 
         self.model = PartMenu("Model", choices(model_sources), model)
         self.data = PartMenu("Images", choices(data_sources), data)
         self.proposer = PartMenu("Regions", choices(proposers), proposer)
         self.clusterer = PartMenu("Clustering", _clusterer_choices())
+        self.details = SearchDetails(self.model, self.data, self.proposer)
         self.run_button = widgets.Button(
             description="Find shortcuts", icon="search", button_style="primary", layout=widgets.Layout(width="160px")
         )
         self.run_button.on_click(self._on_run)
-        self.message, self.progress = Message(), ProgressLine()
+        self.message, self.skipped, self.progress = Message(), Skipped(), ProgressLine()
         self.message.say("Pick a model and images, then press “Find shortcuts”. The demo needs no download.")
         self.findings = DiscoveryWidget()
         self.panel = MitigationPanel(self._on_mitigated, train_data, test_data)
-        self.comparison_widget = ComparisonWidget()
 
         self._findings = _section("1 · Which regions mislead the model?", self.findings)
         self._mitigation = _section("2 · Remove the shortcut", self.panel)
@@ -92,9 +98,12 @@ class Explorer(widgets.VBox):
             [self.run_button, self.progress], layout=widgets.Layout(margin="8px 0", align_items="center")
         )
         super().__init__(
-            [menus, start, self.message, self._findings, self._mitigation, self._outcome],
+            [
+                menus, self.details, start, self.message, self.skipped,
+                self._findings, self._mitigation, self._outcome, keys,
+            ],
             layout=widgets.Layout(width="100%"),
-        )
+        )  # fmt: skip
         self.add_class("ravl-explorer")
         self.findings.observe(self._on_cluster, "cluster")
 
@@ -149,12 +158,20 @@ class Explorer(widgets.VBox):
 
     def _discover(self, progress: Progress) -> tuple[Any, ...]:
         report(progress, 0, 0, "Loading the model")
-        model, data, proposer = self.model.make(), self.data.make(), self.proposer.make()
-        embeddings = embed(model, data, proposer, progress=progress)
-        clusterer = self.clusterer.choice.make(len(embeddings.class_names), len(embeddings.region))
-        clustering = clusterer(embeddings.region, progress)
-        discovery = discover(zero_shot(embeddings), clustering)
-        return model, data, proposer, discovery
+        model = self.model.make()
+        report(progress, 0, 0, "Loading the images")
+        data, proposer = self.data.make(), self.proposer.make()
+        found = search(
+            model,
+            data,
+            proposer,
+            clusterer=_Sized(self.clusterer.make(), len(data.class_names)),
+            templates=self.details.templates,
+            cache=self.details.keep.value and _in_files(data),
+            max_unreadable=self.details.max_unreadable.value,
+            progress=progress,
+        )
+        return model, proposer, found
 
     def _on_discovered(self, job: Job) -> None:
         try:
@@ -170,14 +187,19 @@ class Explorer(widgets.VBox):
             self.message.say("Cancelled; what was there before is unchanged.")
             return
         if job.error is not None:
+            for menu in (self.model, self.data, self.proposer):
+                menu.forget()  # the file may be mended before the next search
             self.message.fail(job.error)
             return
-        model, data, proposer, discovery = job.result
+        model, proposer, found = job.result
+        discovery = found.discovery
         self._findings.layout.display = "flex"
-        self.findings.show(discovery, data)
-        self.panel.offer(model, data, proposer, discovery)
+        self.findings.show(discovery, found.data)
+        self.panel.offer(model, found.data, proposer, discovery)
         self._mitigation.layout.display = "flex"
-        self.message.say(_summary(discovery))
+        self.skipped.show(discovery.scores.embeddings.unreadable)
+        self.message.say(_summary(found))
+        self.details.refresh_cache()
 
     def _on_cluster(self, change: dict[str, Any]) -> None:
         if change["new"] is not None:
@@ -189,29 +211,48 @@ class Explorer(widgets.VBox):
         self._outcome.layout.display = "none" if comparison is None else "flex"
 
 
+class _Sized:
+    """Makes a clusterer once the number of regions is known."""
+
+    name = "picked in the menu"
+
+    def __init__(self, make: Callable[[int, int], Any], n_classes: int) -> None:
+        self._make, self._n_classes = make, n_classes
+
+    def __call__(self, embeddings: Any, progress: Progress | None = None) -> Clustering:
+        return self._make(self._n_classes, len(embeddings))(embeddings, progress)
+
+
 def _clusterer_choices() -> list[Choice]:
+    """``make()`` gives a function of the numbers of classes and regions."""
     parts = [getattr(clusterers, name) for name in clusterers.__all__]
-    return [Choice(part.name, _sweep(part)) for part in parts if isinstance(getattr(part, "name", None), str)]
+    named = [part for part in parts if isinstance(getattr(part, "name", None), str)]
+    return [Choice("Automatic", lambda: automatic), *(Choice(part.name, _sweep(part)) for part in named)]
 
 
-def _sweep(part: Callable[..., Any]) -> Callable[[int, int], Any]:
-    """The paper's range of cluster numbers, cut where there are fewer regions."""
-
-    def make(n_classes: int, n_regions: int) -> Any:
-        sweep = default_sweep(n_classes)
-        return part(range(sweep.start, max(sweep.start + 1, min(sweep.stop, n_regions))))
-
-    return make
+def _sweep(part: Callable[..., Any]) -> Callable[[], Callable[[int, int], Any]]:
+    return lambda: lambda n_classes, n_regions: part(automatic_sweep(n_classes, n_regions))
 
 
-def _summary(discovery: Discovery) -> str:
+def _in_files(data: Any) -> bool:
+    """Whether embeddings of the images are worth keeping: reading files takes long, arrays are mostly small."""
+    while isinstance(data, Subset):
+        data = data.data
+    return not isinstance(data, ArrayDataset) and hasattr(data, "fingerprint")
+
+
+def _summary(found: Search) -> str:
+    discovery = found.discovery
     scores = discovery.scores
-    line = f"{len(scores.embeddings.labels):,} images, {100 * scores.accuracy:.1f}% right. "
+    notes = "".join(f"{note} " for note in getattr(found.data, "notes", ()))
+    line = f"{notes}{len(scores.embeddings.labels):,} images, {100 * scores.accuracy:.1f}% right. "
     if not discovery.features:
         return line + f"No cluster looks like a shortcut: {discovery.why_none()}."
     best = discovery.best
+    by_chance = sum(each.q_value > COULD_BE_CHANCE for each in discovery.features)
+    doubt = f", {by_chance} of which could be chance" if by_chance else ""
     return line + (
-        f"{len(discovery.features)} of {len(discovery.clusters)} clusters are suspect. "
+        f"{len(discovery.features)} of {len(discovery.clusters)} clusters are suspect{doubt}. "
         f"The first, cluster {best.cluster}, pulls towards {best.attribute}. "
         "Look at its crops: does it belong to the class?"
     )

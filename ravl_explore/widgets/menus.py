@@ -1,29 +1,31 @@
-"""Menus of replaceable parts, read from the ``__all__`` of their folders."""
+"""Menus of replaceable parts, read from the ``__all__`` of their folders; a part that needs answers gets a form."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import ipywidgets as widgets
+import traitlets
 
-from ravl_explore.errors import InputError
+from ravl_explore.forms import Field
+from ravl_explore.widgets.forms import Form
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One menu entry: ``make()`` builds the part; ``make(path)`` where ``path_hint`` says what path it takes."""
+    """One menu entry: ``make(**answers)`` builds the part from the answers to the ``form``."""
 
     label: str
     make: Callable[..., Any]
-    path_hint: str = ""
+    form: tuple[Field, ...] = ()
 
 
 def choices(folder: ModuleType) -> list[Choice]:
-    """Every part in ``folder.__all__`` that offers ``menu()`` (label -> arguments) or a ``path_hint``.
+    """Every part in ``folder.__all__`` that offers ``menu()`` (label -> arguments) or a ``form``.
 
     Examples
     --------
@@ -36,8 +38,8 @@ def choices(folder: ModuleType) -> list[Choice]:
         part = getattr(folder, name)
         if hasattr(part, "menu"):
             found += [Choice(label, _call(part, arguments)) for label, arguments in part.menu().items()]
-        if getattr(part, "path_hint", ""):
-            found.append(Choice(f"{part.path_label} …", part, part.path_hint))
+        if getattr(part, "form", ()):
+            found.append(Choice(f"{part.form_label} …", part, tuple(part.form)))
     return found
 
 
@@ -46,7 +48,7 @@ def _call(part: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[[], 
 
 
 class PartMenu(widgets.VBox):
-    """A labelled dropdown of choices; one that needs a path shows a text field for it.
+    """A labelled dropdown of choices; one with a form shows it below.
 
     Parameters
     ----------
@@ -54,22 +56,30 @@ class PartMenu(widgets.VBox):
     options : what can be picked
     given : an object of the caller's own, which then is the first choice
     preferred : label of the choice to start with
+
+    Attributes
+    ----------
+    changes : int, grows whenever something else is picked or answered; observe it
     """
+
+    changes = traitlets.Int(0)
 
     def __init__(self, label: str, options: list[Choice], given: Any = None, preferred: str = "") -> None:
         if given is not None:
-            own = str(getattr(given, "name", "") or type(given).__name__)
+            own = _name_of(given)
             options = [Choice(own, lambda: given), *(each for each in options if each.label != own)]
         self._options = {choice.label: choice for choice in options}
+        self._forms: dict[str, Form] = {}
+        self._lock = threading.Lock()
+        self._cache: tuple[tuple[Any, ...], Any] | None = None
         start = preferred if preferred in self._options and given is None else next(iter(self._options))
         title = widgets.HTML(f'<span style="font-weight:600">{label}</span>', layout=widgets.Layout(height="22px"))
         width = widgets.Layout(width="100%", margin="0")
         self.menu = widgets.Dropdown(options=list(self._options), value=start, layout=width, tooltip=label)
         self.menu.add_class("ravl-menu")
-        self.path = widgets.Text(layout=widgets.Layout(width="100%", margin="4px 0 0 0", display="none"))
+        self._below = widgets.VBox(layout=widgets.Layout(width="100%", margin="0"))
         self.menu.observe(self._on_pick, "value")
-        super().__init__([title, self.menu, self.path], layout=widgets.Layout(min_width="180px"))
-        self._cache: tuple[tuple[Any, ...], Any] | None = None
+        super().__init__([title, self.menu, self._below], layout=widgets.Layout(min_width="180px"))
         self._on_pick(None)
 
     @property
@@ -77,36 +87,71 @@ class PartMenu(widgets.VBox):
         """What is picked."""
         return self._options[self.menu.value or ""]
 
+    @property
+    def form(self) -> Form | None:
+        """The form of what is picked, or None; ``form.inputs`` are its widgets by name."""
+        return self._forms.get(self.menu.value or "")
+
+    def offer(self, part: Any, label: str, pick: bool = True) -> None:
+        """Put an object of the caller's own first, instead of an earlier one of that label, and pick it."""
+        picked = self.menu.value
+        self._options = {label: Choice(label, lambda: part)} | {k: v for k, v in self._options.items() if k != label}
+        self._forms.pop(label, None)
+        self.menu.options = list(self._options)  # picks the first
+        if not pick:
+            self.menu.value = picked
+        self._on_pick(None)
+
     def make(self) -> Any:
-        """Build what is picked, or return what was built for the same pick before, unless its file or folder changed.
+        """Build what is picked, or return what was built for the same answers before, unless a file of it changed.
+
+        Safe to call from several threads; what one builds, the others get.
 
         Raises
         ------
         InputError
-            When a path is needed and none was typed; and whatever the part raises.
+            When an answer is missing or no number; and whatever the part raises.
         """
-        choice, path = self.choice, self.path.value.strip()
-        if not choice.path_hint:
-            path = ""
-        elif not path:
-            raise InputError(f"a path ({choice.path_hint})", "none", "Type it into the field under the menu.")
-        key = (choice.label, path, _changed(path) if path else None)
-        if self._cache is not None and self._cache[0] == key:
-            return self._cache[1]
-        made = choice.make(path) if path else choice.make()
-        self._cache = (key, made)
-        return made
+        choice, form = self.choice, self.form
+        answers = form.answers() if form is not None else {}
+        with self._lock:
+            key = (choice, tuple(sorted(answers.items())), form.changed() if form is not None else ())
+            if self._cache is not None and self._cache[0] == key:
+                return self._cache[1]
+            self._cache = None  # before the next one is built: two large models may not fit
+            made = choice.make(**answers)
+            self._cache = (key, made)
+            return made
+
+    def forget(self) -> None:
+        """Build anew next time: what was read before may have been mended since."""
+        with self._lock:
+            self._cache = None
+
+    @property
+    def disabled(self) -> bool:
+        """Whether nothing can be picked or answered."""
+        return self.menu.disabled
+
+    @disabled.setter
+    def disabled(self, disabled: bool) -> None:
+        self.menu.disabled = disabled
+        for form in self._forms.values():
+            form.disabled = disabled
 
     def _on_pick(self, _: Any) -> None:
-        hint = self.choice.path_hint
-        self.path.placeholder = hint
-        self.path.layout.display = "flex" if hint else "none"
+        label, choice = self.menu.value or "", self.choice
+        if choice.form and label not in self._forms:
+            made = self._forms[label] = Form(choice.form)
+            made.disabled = self.menu.disabled
+            made.observe(self._on_answer, "changes")
+        form = self.form
+        self._below.children = () if form is None else (form,)
+        self._on_answer(None)
+
+    def _on_answer(self, _: Any) -> None:
+        self.changes += 1
 
 
-def _changed(path: str) -> tuple[tuple[str, int], ...]:
-    """When a file, or a folder and each folder in it, was last changed; nothing for what is not there."""
-    root = Path(path).expanduser()
-    try:
-        return tuple((str(each), each.stat().st_mtime_ns) for each in (root, *sorted(root.rglob("*/"))))
-    except OSError:
-        return ()
+def _name_of(given: Any) -> str:
+    return str(getattr(given, "name", "") or type(given).__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from typing import Literal
 
 import ipywidgets as widgets
 
@@ -10,6 +11,7 @@ from ravl_explore.errors import RavlError
 
 _STYLES = {
     "hint": "color:var(--jp-ui-font-color2,#666)",
+    "fact": "color:var(--jp-ui-font-color1,#222)",
     "error": "color:var(--jp-ui-font-color1,#222);border-left:4px solid var(--jp-error-color1,#d32f2f);"
     "background:var(--jp-layout-color2,#eee);padding:6px 10px",
 }
@@ -18,9 +20,9 @@ _STYLES = {
 class Message(widgets.HTML):
     """Says one thing at a time: a hint, or an error that stays until the next thing is said."""
 
-    def say(self, text: str) -> None:
-        """Show a hint; empty text shows nothing."""
-        self._show(text, "hint", "status")
+    def say(self, text: str, style: Literal["hint", "fact"] = "hint") -> None:
+        """Show a hint, or a fact, which is less pale; empty text shows nothing."""
+        self._show(text, style, "status")
 
     def fail(self, error: BaseException) -> None:
         """Show an error; unexpected ones with their type and where to look further."""

@@ -36,6 +36,9 @@ FIELD = widgets.Layout(width="100%", margin="2px 0")
 LABEL = {"description_width": "110px"}
 PAUSE_LOOK_SECONDS = 0.2  # how often a paused run looks whether it was cancelled
 NO_FEATURE = "Run discovery first, then choose which clusters to suppress."
+TRAIN, TEST = "Demo: garments, train", "Demo: garments, test"
+SEARCHED = "The images that were searched"
+SAME_IMAGES = "The comparison will flatter: it is made on images that were searched or trained on. Others are better."
 ADVICE = "Look at the crops first: suppressing what truly defines a class makes the model worse."
 
 
@@ -78,8 +81,9 @@ class MitigationPanel(widgets.VBox):
             layout=widgets.Layout(width="100%", margin="2px 0 6px 0"),
         )
         self.objective = PartMenu("Objective", choices(objectives))
-        self.train_data = PartMenu("Fine-tune on", choices(data_sources), train_data, preferred="Demo: garments, train")
-        self.test_data = PartMenu("Compare on", choices(data_sources), test_data, preferred="Demo: garments, test")
+        self.train_data = PartMenu("Fine-tune on", choices(data_sources), train_data, preferred=TRAIN)
+        self.test_data = PartMenu("Compare on", choices(data_sources), test_data, preferred=TEST)
+        self.note = Message()
         self.epochs = widgets.BoundedIntText(defaults.epochs, 1, 1000, description="Epochs", layout=FIELD, style=LABEL)
         self.learning_rate = widgets.FloatText(
             defaults.learning_rate, description="Learning rate", layout=FIELD, style=LABEL, step=None
@@ -95,12 +99,12 @@ class MitigationPanel(widgets.VBox):
         self.message, self.progress, self.curves = Message(), ProgressLine(), Curves()
         buttons = widgets.HBox([self.start_button, self.pause_button, self.stop_button])
         self._form = [
-            self.features, self.objective.menu, self.train_data.menu, self.test_data.menu, self.epochs,
+            self.features, self.objective, self.train_data, self.test_data, self.epochs,
             self.learning_rate, self.batch_size, self.seed,
         ]  # fmt: skip
         form = widgets.VBox(
             [
-                self.features, self.confirmed, self.objective, self.train_data, self.test_data,
+                self.features, self.confirmed, self.objective, self.train_data, self.test_data, self.note,
                 self.epochs, self.learning_rate, self.batch_size, self.seed,
             ],
             layout=widgets.Layout(flex="0 0 360px", min_width="300px", padding="0 16px 0 0"),
@@ -112,14 +116,24 @@ class MitigationPanel(widgets.VBox):
         self.features.observe(lambda _: self.confirmed.set_trait("value", False), "value")
         for each in (self.confirmed, self.features):
             each.observe(lambda _: self._refresh(), "value")
+        for each in (self.train_data, self.test_data):
+            each.observe(lambda _: self._say_whose(), "changes")
         self.message.say(NO_FEATURE)
         self._refresh()
 
     def offer(
         self, model: VisionLanguageModel, data: ImageTextDataset, proposer: Proposer, discovery: Discovery
     ) -> None:
-        """Take a new discovery: its kept clusters are what can be suppressed; nothing is confirmed yet."""
+        """Take a new discovery: its kept clusters are what can be suppressed; nothing is confirmed yet.
+
+        Images of the user's own are offered for fine-tuning and comparing too, since the demo's classes will not fit.
+        """
         self._context = (model, data, proposer, discovery)
+        found = discovery.scores.embeddings
+        self._embedded = {(id(model), id(data), id(proposer)): (found, model, data, proposer)}  # need no second pass
+        if not isinstance(data, data_sources.Demo):
+            for menu, start in ((self.train_data, TRAIN), (self.test_data, TEST)):
+                menu.offer(data, SEARCHED, pick=menu.menu.value in (start, SEARCHED))
         self.features.options = [(_feature_label(each), each.cluster) for each in discovery.features]
         self.features.value = tuple(each.cluster for each in discovery.features[:1])
         self.confirmed.value = False
@@ -242,6 +256,11 @@ class MitigationPanel(widgets.VBox):
             self._embedded[key] = (embed(model, data, proposer, progress=progress), model, data, proposer)
         return self._embedded[key][0]
 
+    def _say_whose(self) -> None:
+        """Say where the comparison cannot be trusted."""
+        searched = self.test_data.menu.value == SEARCHED
+        self.note.say(SAME_IMAGES if searched or _same_pick(self.train_data, self.test_data) else "")
+
     def _on_end(self, job: Job, earlier: Mitigation | None) -> None:
         try:
             self._tell(job, earlier)
@@ -314,6 +333,13 @@ def _check_usable(
             f"{test_data.name!r} with {', '.join(test_data.class_names[:5])}",
             "Pick one with the classes that were searched.",
         )
+
+
+def _same_pick(one: PartMenu, other: PartMenu) -> bool:
+    def picked(menu: PartMenu) -> list[Any]:
+        return [menu.menu.value, *(each.value for each in (menu.form.inputs.values() if menu.form else ()))]
+
+    return picked(one) == picked(other)
 
 
 def _feature_label(feature: SpuriousFeature) -> str:

@@ -55,7 +55,10 @@ def points_event(message: dict) -> PointsEvent | None:
 
 
 def inside_polygon(xy: Float[np.ndarray, "n 2"], polygon: Float[np.ndarray, "m 2"]) -> Bool[np.ndarray, " n"]:
-    """Which points lie inside a closed polygon, by the even-odd rule; one vectorised pass per edge.
+    """Which points lie inside a closed polygon, by the even-odd rule.
+
+    The points are sorted by y once; an edge then only meets those of its own height, so that a lasso of hundreds of
+    edges costs a few passes.
 
     >>> inside_polygon(np.array([[0.5, 0.5], [2.0, 0.5]]), np.array([[0, 0], [1, 0], [1, 1], [0, 1]])).tolist()
     [True, False]
@@ -64,12 +67,15 @@ def inside_polygon(xy: Float[np.ndarray, "n 2"], polygon: Float[np.ndarray, "m 2
     result = np.zeros(len(xy), bool)
     if len(corners) < 3:
         return result
-    low, high = corners.min(0), corners.max(0)
-    near = np.flatnonzero(((xy >= low) & (xy <= high)).all(1))
-    x, y = xy[near, 0].astype(np.float64), xy[near, 1].astype(np.float64)
+    (left, low), (right, high) = corners.min(0), corners.max(0)
+    xs, ys = xy[:, 0], xy[:, 1]
+    near = np.flatnonzero((xs >= left) & (xs <= right) & (ys >= low) & (ys <= high))
+    near = near[np.argsort(ys[near])]
+    x, y = xs[near].astype(np.float64), ys[near].astype(np.float64)
     odd = np.zeros(len(near), bool)
     for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         if y0 != y1:
-            odd ^= ((y0 > y) != (y1 > y)) & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
-    result[near] = odd
+            beside = slice(*np.searchsorted(y, (min(y0, y1), max(y0, y1))))
+            odd[beside] ^= x[beside] < (x1 - x0) * (y[beside] - y0) / (y1 - y0) + x0
+    result[near[odd]] = True
     return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from typing import Any
 
 import ipywidgets
 import numpy as np
@@ -95,10 +96,11 @@ class RegionMap(ipywidgets.VBox):
 
     def show(self, discovery: Discovery, xy: Float[np.ndarray, "n_regions 2"], layout_name: str = "PCA") -> None:
         """Show another discovery; the selection and the user's zoom are forgotten, the way of colouring stays."""
-        figure = region_map(discovery, xy, self.color_by, layout_name=layout_name)
+        drawn = drawn_regions(discovery)
+        figure = region_map(discovery, xy, self.color_by, layout_name=layout_name, drawn=drawn)
         with self._guard:
             self._discovery, self._xy, self._layout_name = discovery, np.asarray(xy, dtype=np.float32), layout_name
-            self._drawn, self._marked = drawn_regions(discovery), None
+            self._drawn, self._marked = drawn, None
             self._set_selection((), "clear", redraw=False)
         self.figure.draw(figure, reset=("zoom", "legend", "outline"))
         self.figure.resync()
@@ -117,12 +119,12 @@ class RegionMap(ipywidgets.VBox):
 
     def select(self, region_index: Iterable[int] | Int[np.ndarray, " n"], source: str = "python") -> None:
         """Highlight regions, as if the user had; observers of ``selection`` hear of it once, and only of a change."""
-        rows = np.unique(np.asarray(list(region_index) if not isinstance(region_index, np.ndarray) else region_index))
-        if rows.size and (rows.dtype.kind not in "iu" or rows[0] < 0 or rows[-1] >= self._n_regions):
+        rows = np.asarray(region_index if isinstance(region_index, np.ndarray | tuple) else list(region_index))
+        if rows.size and (rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= self._n_regions):
             raise InputError(
-                f"region indices from 0 to {self._n_regions - 1}", f"{rows[:3]}", "See Discovery.clusters."
+                f"region indices from 0 to {self._n_regions - 1}", f"{np.sort(rows)[:3]}", "See Discovery.clusters."
             )
-        self._set_selection(tuple(rows.tolist()), source)
+        self._set_selection(tuple(np.flatnonzero(self._mask(rows)).tolist()), source)
 
     def mark(self, region: int | None) -> None:
         """Put a ring around one region, such as the crop being looked at; None takes it away."""
@@ -142,7 +144,8 @@ class RegionMap(ipywidgets.VBox):
         """The images of the selected regions, in rising order."""
         if not self.selection:
             return np.zeros(0, np.int64)
-        return np.unique(self._shown().scores.embeddings.regions.image_index[np.asarray(self.selection)])
+        images = self._shown().scores.embeddings.regions.image_index[np.asarray(self.selection)]
+        return images[np.diff(images, prepend=-1) > 0]  # neither falls, so equal ones are neighbours
 
     def close(self) -> None:
         """Free the figure, here and in the browser."""
@@ -186,7 +189,7 @@ class RegionMap(ipywidgets.VBox):
             discovery, xy, selection = self._shown(), self._xy, np.asarray(self.selection, dtype=np.int64)
             color_by, layout_name, marked = self.color_by, self._layout_name, self._marked
         assert xy is not None
-        return region_map(discovery, xy, color_by, selection, layout_name=layout_name, marked=marked)
+        return region_map(discovery, xy, color_by, selection, layout_name=layout_name, marked=marked, drawn=self._drawn)
 
     # Gestures
 
@@ -202,39 +205,46 @@ class RegionMap(ipywidgets.VBox):
             else:
                 self._set_selection(tuple(self._regions_in(event).tolist()), event.tool)
 
-    def _regions_of(self, event: PointsEvent) -> np.ndarray:
-        traces = self.figure.data
-        return np.array(
-            [traces[t].customdata[p] for t, p in zip(event.traces.tolist(), event.points.tolist(), strict=True)],
-            np.int64,
-        )
+    def _regions_of(self, event: PointsEvent) -> Int[np.ndarray, " n"]:
+        """The regions of the points that the browser named, in its order."""
+        traces: Any = self.figure.data
+        regions = np.empty(len(event.points), np.int64)
+        for trace in np.flatnonzero(np.bincount(event.traces)) if len(event.traces) else ():
+            here = event.traces == trace
+            regions[here] = np.asarray(traces[trace].customdata)[event.points[here]]
+        return regions
 
-    def _regions_in(self, event: PointsEvent) -> np.ndarray:
+    def _regions_in(self, event: PointsEvent) -> Int[np.ndarray, " n"]:
         """Selected regions: of those drawn, what the browser says; of the others, what lies inside the outline."""
-        said = np.unique(self._regions_of(event))
-        others = np.setdiff1d(np.arange(self._n_regions), self._drawn)
-        if not len(others):
-            return said
-        before = np.intersect1d(np.asarray(self.selection, dtype=np.int64), others)
+        said = self._mask(self._regions_of(event))
+        others = ~self._mask(self._drawn)
+        if not others.any():
+            return np.flatnonzero(said)
+        selected = self._mask(np.asarray(self.selection, dtype=np.int64))
+        before = selected & others
         if event.polygon is None or self._xy is None:
-            return np.union1d(said, before) if np.isin(self.selection, said).any() else said
-        shown = ~self._hidden()
-        inside = inside_polygon(self._xy, event.polygon) & shown
-        hits = others[inside[others]]
-        drawn_inside = self._drawn[inside[self._drawn]]
-        if np.setdiff1d(said, drawn_inside).size:  # points outside this outline: it was added with shift
-            hits = np.union1d(before, hits)
-        elif (
-            np.setdiff1d(drawn_inside, said).size > len(drawn_inside) // 2
-        ):  # most inside left out: taken away with alt
-            hits = np.setdiff1d(before, hits)
-        return np.union1d(said, hits)
+            return np.flatnonzero(said | before if (said & selected).any() else said)
+        inside = inside_polygon(self._xy, event.polygon) & ~self._hidden()
+        hits, drawn_inside = inside & others, inside & ~others
+        if (said & ~drawn_inside).any():  # points outside this outline: it was added with shift
+            hits |= before
+        elif 2 * (drawn_inside & ~said).sum() > drawn_inside.sum():  # most inside left out: taken away with alt
+            hits = before & ~hits
+        return np.flatnonzero(said | hits)
+
+    def _mask(self, rows: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n_regions"]:
+        """Which regions are among these: quicker than sorted sets for a million."""
+        mask = np.zeros(self._n_regions, bool)
+        mask[np.asarray(rows, dtype=np.int64)] = True
+        return mask
 
     def _hidden(self) -> Bool[np.ndarray, " n_regions"]:
         """Regions whose legend entry the user switched off."""
-        groups = categories(self._shown(), self.color_by)
-        entries = [self.figure.data[trace].meta["entry"] for trace in self.figure.hidden_traces()]
-        return np.isin(groups.codes, entries)
+        traces: Any = self.figure.data
+        entries = [traces[trace].meta["entry"] for trace in self.figure.hidden_traces()]
+        if not entries:
+            return np.zeros(self._n_regions, bool)
+        return np.isin(categories(self._shown(), self.color_by).codes, entries)
 
     def _write_status(self) -> None:
         n = len(self.selection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,85 @@ def test_umap_is_seeded_separates_and_warns_of_nothing() -> None:
 def test_umap_of_few_rows_is_pca() -> None:
     rows = np.random.default_rng(0).normal(size=(9, 4))
     np.testing.assert_array_equal(layout.umap_layout(rows), layout.pca_layout(rows))
+
+
+def three_blobs(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """(unit rows, which of three directions each belongs to); the third has 25 rows."""
+    rng = np.random.default_rng(0)
+    which = rng.integers(2, size=n)
+    which[rng.choice(n, 25, replace=False)] = 2
+    rows = np.eye(8)[which] + 0.1 * rng.normal(size=(n, 8))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), which
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_of_many_rows_a_sample_is_laid_out_and_the_others_are_placed_among_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dtype: type
+) -> None:
+    rows, which = three_blobs(400)
+    np.save(tmp_path / "region.npy", rows.astype(dtype))
+    mapped = np.load(tmp_path / "region.npy", mmap_mode="r")
+    monkeypatch.setattr(layout, "PLACED_AT_ONCE", 100)
+    heard: list[tuple[int, int]] = []
+    xy = layout.umap_layout(
+        mapped, labels=which, most=150, progress=lambda done, total, stage: heard.append((done, total))
+    )
+    assert xy.dtype == np.float32 and xy.shape == (400, 2) and np.isfinite(xy).all()
+    sample = layout.stratified_sample(which, 150)
+    n = len(sample)
+    assert heard == [(0, 400), (n, 400), (n + 100, 400), (n + 200, 400), (400, 400)]
+    alone = layout.umap_layout(rows.astype(dtype).astype(np.float32)[sample])
+    np.testing.assert_allclose(xy[sample], alone, atol=1e-5)  # the sample's own layout, untouched
+    centres = np.stack([xy[sample][which[sample] == c].mean(0) for c in range(3)])
+    nearest = np.linalg.norm(xy[:, None] - centres, axis=2).argmin(1)
+    assert (nearest == which).mean() > 0.98, "each lies among its like"
+
+    def stop(done: int, total: int, stage: str) -> None:
+        if done > n:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        layout.umap_layout(mapped, labels=which, most=150, progress=stop)
+
+
+def test_the_sample_has_every_cluster_its_share_and_a_seed() -> None:
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(6), [1, 15, 40, 1000, 3000, 6000]))
+    drawn = layout.stratified_sample(labels, 500, seed=1)
+    counts = np.bincount(labels[drawn], minlength=6)
+    assert counts[:2].tolist() == [1, 15] and counts[2] >= 20 and 490 <= len(drawn) <= 500
+    beyond = counts[3:] - 20  # above the least, by size
+    np.testing.assert_allclose(beyond / beyond.sum(), np.array([980, 2980, 5980]) / 9940, atol=0.01)
+    assert (np.diff(drawn) > 0).all()
+    np.testing.assert_array_equal(drawn, layout.stratified_sample(labels, 500, seed=1))
+    assert (drawn[:50] != layout.stratified_sample(labels, 500, seed=2)[:50]).any()
+    np.testing.assert_array_equal(layout.stratified_sample(labels, len(labels)), np.arange(len(labels)))
+
+
+def test_pca_of_more_rows_than_the_axes_are_found_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    rows = (np.random.default_rng(0).normal(size=(3000, 7)) * np.arange(1, 8)).astype(np.float32)
+    exact = layout.pca_layout(rows)
+    monkeypatch.setattr(layout, "MOST_FOR_AXES", 1000)
+    monkeypatch.setattr("ravl_explore.clustering.chunks.ROWS", 128)
+    few = layout.pca_layout(rows)
+    assert [abs(np.corrcoef(few[:, i], exact[:, i])[0, 1]) > 0.98 for i in (0, 1)] == [True, True]
+    assert not np.allclose(few, exact, atol=1e-3)
+    np.save(tmp_path / "region.npy", rows.astype(np.float16))
+    half = layout.pca_layout(np.load(tmp_path / "region.npy", mmap_mode="r"))
+    np.testing.assert_allclose(half, few, atol=0.1)
+
+
+def test_pca_copies_no_rows_of_a_memory_mapped_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    np.save(tmp_path / "region.npy", np.random.default_rng(0).normal(size=(60_000, 32)).astype(np.float32))
+    mapped = np.load(tmp_path / "region.npy", mmap_mode="r")
+    monkeypatch.setattr(layout, "MOST_FOR_AXES", 1000)
+    monkeypatch.setattr("ravl_explore.clustering.chunks.ROWS", 1000)
+    tracemalloc.start()
+    try:
+        layout.pca_layout(mapped)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2e6, "the rows have 7.7 MB, the layout 0.5"
 
 
 def test_umap_can_be_cancelled_before_it_starts() -> None:

@@ -3,6 +3,7 @@ function text(value, format) {
   if (value === null || value === undefined) return "–";
   if (format === "integer") return value.toLocaleString("en");
   if (format === "two") return value.toFixed(2);
+  if (format === "chance") return value < 0.001 ? "< 0.001" : value.toFixed(value < 0.1 ? 3 : 2);
   return String(value);
 }
 
@@ -43,6 +44,7 @@ function render({ model, el }) {
         cell.setAttribute("role", "gridcell");
         cell.textContent = text(row[column.key], column.format);
         if (column.format !== "text") cell.className = "number";
+        if (row.help?.[column.key]) cell.title = row.help[column.key];
         if (column.key === "cluster" && row.color) {
           const dot = document.createElement("span");
           dot.className = "dot";

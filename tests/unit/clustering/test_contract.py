@@ -46,7 +46,7 @@ def sklearn_extra(monkeypatch) -> list[SimpleNamespace]:
 
 
 def test_all_names_the_clusterers():
-    assert [part.__name__ for part in CLUSTERERS] == ["KMedoids", "SklearnExtraKMedoids"]
+    assert [part.__name__ for part in CLUSTERERS] == ["KMedoids", "Clara", "SklearnExtraKMedoids"]
     assert len({part.name for part in CLUSTERERS}) == len(CLUSTERERS)
 
 
@@ -67,7 +67,7 @@ class TestContract:
         z = blobs.astype(np.float64)
         loss = sum(1 - z[o] @ z[result.medoids[result.labels[o]]] for o in range(60))
         assert result.loss == pytest.approx(loss, abs=1e-5)
-        assert list(result.sweep.columns) == ["n_clusters", "loss", "silhouette"]
+        assert list(result.sweep.columns)[:3] == ["n_clusters", "loss", "silhouette"]
         assert result.sweep["n_clusters"].tolist() == [2, 3, 4, 5]
         assert result.silhouette == result.sweep["silhouette"].max()
         assert result.loss == result.sweep["loss"][result.n_clusters - 2]
@@ -76,8 +76,9 @@ class TestContract:
     def test_progress_and_cancelling(self, part, blobs):
         calls = []
         part(range(2, 6))(blobs, lambda *call: calls.append(call))
-        assert calls[0] == (0, 4, "Clustering regions")
-        assert calls[-1] == (4, 4, "Clustering regions")
+        done, (total,), (stage,) = [call[0] for call in calls], {call[1] for call in calls}, {call[2] for call in calls}
+        assert (done[0], done[-1], stage) == (0, total, "Clustering regions")
+        assert done == sorted(done) and len(set(done)) >= 4
 
         def cancel(*_call):
             raise Cancelled

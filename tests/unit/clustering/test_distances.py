@@ -7,8 +7,14 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from ravl_explore.clustering import distances
-from ravl_explore.clustering.distances import check_embeddings, cosine_distance, summed_distance
+from ravl_explore.clustering import chunks, distances
+from ravl_explore.clustering.distances import (
+    check_embeddings,
+    check_unit_rows,
+    cosine_distance,
+    grown_distance,
+    summed_distance,
+)
 from ravl_explore.errors import InputError
 
 
@@ -75,6 +81,17 @@ def test_summed_distance_equals_a_loop(blobs):
     assert summed_distance(blobs, labels, medoids) == pytest.approx(expected, abs=1e-9)
 
 
+def test_a_grown_matrix_is_that_of_all_and_symmetric(blobs):
+    z = blobs * np.float32(1.0005)
+    first = cosine_distance(z[:50])
+    grown = grown_distance(first, z[:50], z[50:])
+    np.testing.assert_allclose(grown, cosine_distance(z), atol=1e-6)
+    np.testing.assert_array_equal(grown, grown.T)
+    np.testing.assert_array_equal(grown[:50, :50], first)
+    assert (np.diag(grown) == 0).all() and grown.min() == 0 and grown.flags.c_contiguous
+    assert grown_distance(first, z[:50], z[:0]) is first
+
+
 def test_half_precision_is_accepted(blobs):
     assert check_embeddings(blobs.astype(np.float16)).dtype == np.float32
 
@@ -101,3 +118,46 @@ def with_rows(z: np.ndarray, rows: list[int], value: float) -> np.ndarray:
 def test_wrong_embeddings(blobs, change, message):
     with pytest.raises(InputError, match=message):
         check_embeddings(change(blobs))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_memory_mapped_embeddings_are_checked_in_blocks_without_a_copy(tmp_path, monkeypatch, dtype):
+    z = np.zeros((200_000, 16), dtype=dtype)
+    z[:, 3] = 1
+    np.save(tmp_path / "z.npy", z)
+    mapped = np.load(tmp_path / "z.npy", mmap_mode="r")
+    monkeypatch.setattr(chunks, "ROWS", 1000)
+    check_unit_rows(mapped[:10])
+    tracemalloc.start()
+    try:
+        checked = check_unit_rows(mapped)
+        single = check_embeddings(mapped) if dtype == np.float32 else None
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert np.shares_memory(checked, mapped) and checked.dtype == dtype
+    assert single is None or np.shares_memory(single, mapped)
+    assert peak < 500_000
+
+
+def test_what_is_wrong_is_counted_over_all_blocks(blobs, monkeypatch):
+    monkeypatch.setattr(chunks, "ROWS", 7)
+    with pytest.raises(InputError, match=r"3 of 60 rows with another norm, first row 9 with norm 1\.01"):
+        check_embeddings(with_rows(blobs, [9, 30, 59], 1.01))
+    broken = with_rows(with_rows(blobs, [2], 3.0), [16, 44], np.nan)
+    with pytest.raises(InputError, match="2 of 60 rows with NaN or infinity, first row 16"):
+        check_embeddings(broken)
+
+
+def test_the_tolerance_is_exact_and_huge_numbers_are_no_warning():
+    for norm, good in ((1.00099, True), (1.00101, False), (0.99901, True), (0.99899, False)):
+        z = np.array([[norm, 0.0]])
+        if good:
+            check_embeddings(z)
+        else:
+            with pytest.raises(InputError, match="unit norm"):
+                check_embeddings(z)
+    with pytest.raises(InputError, match=r"unit norm, got 1 of 1 rows with another norm, first row 0 with norm 1e\+30"):
+        check_embeddings(np.array([[1e30, 0.0]]))
+    with pytest.raises(InputError, match="NaN or infinity"):
+        check_embeddings(np.array([[1e300, 0.0]]))

@@ -62,18 +62,35 @@ def test_no_single_swap_lowers_the_converged_loss(blobs, n_clusters, seed):
     assert_consistent(medoids)
 
 
+def test_starting_from_given_medoids_is_as_if_they_had_been_found(many):
+    distance = cosine_distance(many)
+    order = np.arange(len(distance))
+    found = fasterpam.Medoids.none(distance, 10)
+    for _ in range(9):
+        fasterpam.add_medoid(found)
+    assert fasterpam.swap_round(found, order)
+    again = fasterpam.Medoids.at(distance, found.index, 10)
+    assert_consistent(again)
+    np.testing.assert_array_equal(again.labels(), found.labels())
+    assert again.loss() == found.loss()
+    for medoids in (found, again):
+        fasterpam.add_medoid(medoids)
+        while fasterpam.swap_round(medoids, order):
+            pass
+    np.testing.assert_array_equal(again.index, found.index)
+
+
+def test_of_equally_near_given_medoids_the_first_wins():
+    distance = cosine_distance(np.repeat(np.eye(3), 2, axis=0))
+    medoids = fasterpam.Medoids.at(distance, np.array([5, 0, 1, 2]), 4)
+    assert medoids.slot[0].tolist() == [1, 1, 3, 3, 0, 0]
+    assert medoids.slot[1].tolist() == [2, 2, 0, 0, 1, 1]
+
+
 def test_swaps_leave_a_bad_start(blobs):
     """From the worst start, the loss falls each round and ends in a local optimum with consistent caches."""
     distance = cosine_distance(blobs)
-    medoids = fasterpam.Medoids.none(distance, 5)
-    for _ in range(5):
-        fasterpam.add_medoid(medoids)
-    medoids.index[:] = np.argsort(distance[0])[:5]  # five neighbours
-    medoids.is_medoid[:] = False
-    medoids.is_medoid[medoids.index] = True
-    ranks = np.argsort(distance[:, medoids.index], axis=1, kind="stable")[:, :2].T
-    medoids.slot[:] = ranks
-    medoids.near[:] = np.take_along_axis(distance[:, medoids.index], ranks.T, axis=1).T
+    medoids = fasterpam.Medoids.at(distance, np.argsort(distance[0])[:5], 5)  # five neighbours
     losses, swaps = [naive_loss(distance, medoids.index)], 0
     while n_swaps := fasterpam.swap_round(medoids, np.arange(len(distance))):
         swaps += n_swaps

@@ -315,6 +315,8 @@ def test_parts_of_the_menu_can_be_filled_in() -> None:
     assert labels == [
         "Demo: fine-tuned, with a shortcut",
         "Demo: before fine-tuning",
+        "Demo: ViT, fine-tuned, with a shortcut",
+        "Demo: ViT, before fine-tuning",
         "PubMedCLIP RN50",
         "PubMedCLIP ViT32",
         "PubMedCLIP RN50x4",

@@ -36,7 +36,7 @@ def test_empty_until_something_is_shown() -> None:
 def test_rows_are_those_of_the_frame(mixed: Any) -> None:
     rows, frame = ClusterTable(mixed).rows, mixed.frame()
     assert len(rows) == len(frame) == 8
-    for key in ("rank", "cluster", "kept", "performance_gap", "n_regions", "n_images"):
+    for key in ("rank", "cluster", "kept", "performance_gap", "q_value", "n_regions", "n_images"):
         assert [row[key] for row in rows] == frame[key].tolist(), key
     assert [row["attribute"] for row in rows[:-1]] == frame["attribute"].tolist()[:-1]
     assert [row["influence"] for row in rows[:-1]] == frame["influence"].tolist()[:-1]
@@ -47,8 +47,19 @@ def test_every_column_is_in_every_row(mixed: Any) -> None:
 
 
 def test_verdicts(mixed: Any) -> None:
-    verdicts = [row["verdict"] for row in ClusterTable(mixed).rows]
-    assert verdicts == ["suspect"] * 6 + ["pruned: influence 0.10 below 0.25", "pruned: no error image qualifies"]
+    q_values = (0.0, 0.001, 0.05, 0.051, 0.312, 1.0, 0.5, 0.5)
+    clusters = tuple(replace(each, q_value=q) for each, q in zip(mixed.clusters, q_values, strict=True))
+    assert [row["verdict"] for row in ClusterTable(replace(mixed, clusters=clusters)).rows] == [
+        "suspect", "suspect", "suspect",
+        "suspect, could be chance", "suspect, could be chance", "suspect, could be chance",
+        "pruned: influence 0.10 below 0.25", "pruned: no error image qualifies",
+    ]  # fmt: skip
+
+
+def test_a_gap_tells_its_mean_per_class_and_a_q_its_p(mixed: Any) -> None:
+    first = replace(mixed.clusters[0], performance_gap=0.6, gap_per_class=0.2, p_value=0.0123)
+    row = ClusterTable(replace(mixed, clusters=(first, *mixed.clusters[1:]))).rows[0]
+    assert row["help"] == {"performance_gap": "0.200 per class", "q_value": "p = 0.012 before the correction"}
 
 
 @pytest.mark.parametrize("nothing", [float("-inf"), float("nan")])
@@ -65,7 +76,7 @@ def test_numbers_are_pythons_own(mixed: Any) -> None:
         for each in mixed.clusters[:6]
     ]
     rows = ClusterTable(replace(mixed, clusters=(*numpy, *mixed.clusters[6:]))).rows
-    assert {type(value) for row in rows for value in row.values()} <= {int, float, bool, str, type(None)}
+    assert {type(value) for row in rows for value in row.values()} <= {int, float, bool, str, dict, type(None)}
 
 
 def test_a_note_says_why_no_cluster_was_kept(mixed: Any) -> None:

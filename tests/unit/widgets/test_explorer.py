@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,11 @@ from safetensors.torch import save_file
 
 import ravl_explore as rx
 from ravl_explore import clustering
+from ravl_explore import data as data_sources
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.layout import pca_layout
 from ravl_explore.regions import Grid
+from ravl_explore.searching import search
 from ravl_explore.widgets import Explorer
 from ravl_explore.widgets import discovery as findings_module
 from ravl_explore.widgets import explorer as explorer_module
@@ -87,9 +91,8 @@ class TestSearch:
         assert (explorer.discovery, explorer.mitigation, explorer.comparison, explorer.crops) == (None,) * 4
 
     def test_the_same_as_without_widgets(self, found: Explorer, model: Any, data: Any) -> None:
-        embeddings = rx.embed(model, data, Grid(2, 2))
-        clusters = clustering.KMedoids(clustering.default_sweep(3))(embeddings.region)
-        plain = rx.discover(rx.zero_shot(embeddings), clusters)
+        plain = search(model, data, Grid(2, 2)).discovery
+        clusters = plain.clustering
         assert found.discovery is not None
         pd.testing.assert_frame_equal(found.discovery.frame(), plain.frame())
         pd.testing.assert_frame_equal(found.discovery.gaps(), plain.gaps())
@@ -116,9 +119,9 @@ class TestSearch:
         assert len(found.map.selection) == found.discovery.best.n_regions, "the selection stays"
 
     def test_only_one_at_a_time(self, explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
-        gate, original = threading.Event(), rx.embed
+        gate = threading.Event()
         monkeypatch.setattr(
-            explorer_module, "embed", lambda *given, **more: gate.wait(SECONDS) and original(*given, **more)
+            explorer_module, "search", lambda *given, **more: gate.wait(SECONDS) and search(*given, **more)
         )
         job = explorer.run()
         assert explorer.run_button.disabled and explorer.progress.layout.visibility == "visible"
@@ -150,9 +153,7 @@ class TestSearch:
         pd.testing.assert_frame_equal(found.discovery.frame(), first.frame())
 
     def test_a_search_that_keeps_nothing_says_why(self, explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(
-            explorer_module, "discover", lambda *given: rx.discover(*given, rule="released", min_influence=1.0)
-        )
+        monkeypatch.setattr(explorer_module, "search", partial(search, rule="released", min_influence=1.0))
         monkeypatch.setattr(rx.Discovery, "features", ())
         run(explorer)
         assert explorer.discovery is not None and "No cluster looks like a shortcut" in explorer.message.text
@@ -307,7 +308,8 @@ def make_folder(root: Path, classes: tuple[str, ...] = ("cat", "dog", "hen"), n:
 def pick(menu: Any, start: str, path: Path | str = "") -> None:
     """Pick the entry whose label starts so, and type a path."""
     menu.menu.value = next(label for label in menu.menu.options if label.startswith(start))
-    menu.path.value = str(path)
+    if menu.form is not None:
+        menu.form.inputs["path"].value = str(path)
 
 
 class Code:
@@ -337,7 +339,7 @@ def pickled_code(explorer: Explorer, folder: Path) -> str:
 def other_weights(explorer: Explorer, folder: Path) -> str:
     save_file({"layer.weight": torch.zeros(2, 2)}, folder / "other.safetensors")
     pick(explorer.model, "Checkpoint", folder / "other.safetensors")
-    return "ModifiedResNet"
+    return "got keys such as layer.weight"
 
 
 def no_path(explorer: Explorer, folder: Path) -> str:
@@ -361,6 +363,7 @@ def no_image(explorer: Explorer, folder: Path) -> str:
 
 
 def unreadable_image(explorer: Explorer, folder: Path) -> str:
+    explorer.details.max_unreadable.value = 0
     root = make_folder(folder / "broken")
     (root / "dog" / "2.png").write_bytes(b"no picture")
     pick(explorer.data, "Folder", root)
@@ -368,17 +371,12 @@ def unreadable_image(explorer: Explorer, folder: Path) -> str:
 
 
 def cut_short_image(explorer: Explorer, folder: Path) -> str:
+    explorer.details.max_unreadable.value = 0
     root = make_folder(folder / "cut")
     whole = (root / "hen" / "0.png").read_bytes()
     (root / "hen" / "0.png").write_bytes(whole[: len(whole) // 2])
     pick(explorer.data, "Folder", root)
     return "hen/0.png"
-
-
-def too_few_regions(explorer: Explorer, folder: Path) -> str:
-    pick(explorer.data, "Folder", make_folder(folder / "few", n=1))
-    pick(explorer.proposer, "Whole image")
-    return "at least as many regions as clusters"
 
 
 def no_boxes(explorer: Explorer, folder: Path) -> str:
@@ -393,7 +391,7 @@ def missing_package(explorer: Explorer, folder: Path) -> str:
 
 BAD = (
     no_checkpoint, missing_checkpoint, pickled_code, other_weights, no_path, missing_folder, one_class, no_image,
-    unreadable_image, cut_short_image, too_few_regions, no_boxes, missing_package,
+    unreadable_image, cut_short_image, no_boxes, missing_package,
 )  # fmt: skip
 
 
@@ -440,7 +438,7 @@ class TestWhatGoesWrong:
     def test_an_image_that_was_mended_or_removed_is_no_error_any_more(self, explorer: Explorer, tmp_path: Path) -> None:
         unreadable_image(explorer, tmp_path)
         run(explorer)
-        assert "Mend or remove it, then run again" in explorer.message.text and explorer.discovery is None
+        assert "Mend or remove" in explorer.message.text and explorer.discovery is None
         (tmp_path / "broken" / "dog" / "2.png").unlink()
         run(explorer)
         assert explorer.discovery is not None and len(explorer.discovery.scores.embeddings.labels) == 11
@@ -451,7 +449,7 @@ class TestWhatGoesWrong:
 
         earlier = found.discovery
         with monkeypatch.context() as patched:
-            patched.setattr(explorer_module, "embed", broken)
+            patched.setattr(explorer_module, "search", broken)
             run(found)
         assert "Unexpected ZeroDivisionError: <i>1 / 0</i>" in found.message.text
         assert "<i>" not in found.message.value and found.discovery is earlier and usable(found)
@@ -501,7 +499,7 @@ class TestWhatGoesWrong:
                 time.sleep(0.005)
 
         with monkeypatch.context() as patched:
-            patched.setattr(explorer_module, "embed", endless)
+            patched.setattr(explorer_module, "search", endless)
             found.run_button.click()
             assert begun.wait(SECONDS)
             found.progress._cancel.click()
@@ -511,6 +509,107 @@ class TestWhatGoesWrong:
         assert visible(found) == (True, True, True)
         run(found)
         assert found.discovery is not earlier[0]
+
+
+class TestOwnImages:
+    """A folder on disk: skipped files are told, embeddings are kept, and the mitigation starts at these images."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        root = make_folder(tmp_path / "mine")
+        (root / "dog" / "2.png").write_bytes(b"no <b>picture</b>")
+        whole = (root / "hen" / "0.png").read_bytes()
+        (root / "hen" / "0.png").write_bytes(whole[: len(whole) // 2])
+        return root
+
+    @pytest.fixture
+    def own(self, model: Any, folder: Path) -> Explorer:
+        explorer = Explorer(model=model)
+        pick(explorer.data, "Folder", folder)
+        return explorer
+
+    def test_unreadable_images_are_skipped_counted_and_listed(self, own: Explorer) -> None:
+        run(own)
+        assert own.discovery is not None, own.message.text
+        assert own.message.text.startswith("10 images, ")
+        assert "2 images were skipped" in own.skipped.value and "<b>" not in own.skipped.value
+        assert "dog/2.png" in own.skipped.value and "hen/0.png" in own.skipped.value
+        assert len(own.discovery.scores.embeddings.labels) == 10
+
+    def test_the_crops_are_those_of_the_images_that_are_left(self, own: Explorer, folder: Path) -> None:
+        run(own)
+        assert own.crops is not None and own.discovery is not None
+        files = sorted(folder.rglob("*.png"))
+        left = [each for each in files if each.name != "2.png" or each.parent.name != "dog"]
+        left = [each for each in left if each.name != "0.png" or each.parent.name != "hen"]
+        regions = own.discovery.scores.embeddings.regions
+        for region in range(0, len(regions), 7):
+            file = left[int(regions.image_index[region])]
+            facts = own.crops.source.describe(region)
+            assert facts["name"] == f"{file.parent.name}/{file.name}" and facts["label"] == file.parent.name
+            x1, y1, x2, y2 = regions.boxes[region].astype(int)
+            crop = np.asarray(Image.open(io.BytesIO(own.crops.source.crop(region, 96))))
+            np.testing.assert_array_equal(crop, np.asarray(Image.open(file))[y1:y2, x1:x2])
+
+    def test_more_than_the_limit_end_the_search(self, own: Explorer) -> None:
+        own.details.max_unreadable.value = 1
+        run(own)
+        assert own.discovery is None and "Expected" in own.message.text
+        own.details.max_unreadable.value = 2
+        run(own)
+        assert own.discovery is not None
+
+    def test_embeddings_are_kept_unless_the_user_says_no(self, own: Explorer) -> None:
+        own.details.keep.value = False
+        run(own)
+        own.details.cache.refresh()
+        assert own.details.cache.entries == []
+        own.details.keep.value = True
+        run(own)
+        own.details.cache.refresh()
+        assert [each.data_name for each in own.details.cache.entries] == ["mine"]
+
+    def test_arrays_are_not_kept(self, found: Explorer) -> None:
+        found.details.cache.refresh()
+        assert found.details.cache.entries == []
+
+    def test_edited_prompts_are_searched_with(self, own: Explorer) -> None:
+        own.details.tabs.selected_index, own.details.selected_index = 1, 0
+        until(lambda: own.details.prompts.templates is not None)
+        own.details.prompts._text.value = "my {}\nyour {}"
+        run(own)
+        assert own.discovery is not None
+        assert own.discovery.scores.embeddings.templates == ("my {}", "your {}")
+        earlier = own.discovery
+        own.details.prompts._text.value = "nothing"
+        run(own)
+        assert "a template with one {}" in own.message.text and own.discovery is earlier
+
+    def test_the_mitigation_starts_at_the_searched_images(self, own: Explorer) -> None:
+        run(own)
+        panel = own.panel
+        for menu in (panel.train_data, panel.test_data):
+            assert menu.menu.value == menu.menu.options[0] == "The images that were searched"
+            assert menu.make() is own.findings.crops.source._data  # type: ignore[union-attr]
+        assert "flatter" in panel.note.text
+        panel.test_data.menu.value = "Demo: garments, val"
+        assert panel.note.text == ""
+        run(own)
+        assert panel.test_data.menu.value == "Demo: garments, val", "what the user picked stays"
+
+    def test_the_demo_keeps_the_demos_menus(self, model: Any, make_discovery: Make) -> None:
+        explorer = Explorer(model=model)
+        explorer.panel.offer(model, data_sources.Demo("val"), Grid(2, 2), make_discovery())
+        assert explorer.panel.train_data.menu.value == "Demo: garments, train"
+        assert explorer.panel.test_data.menu.value == "Demo: garments, test" and explorer.panel.note.text == ""
+
+    def test_what_was_searched_is_not_embedded_again(self, own: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
+        run(own)
+        monkeypatch.setattr("ravl_explore.widgets.mitigation.embed", None)
+        panel = own.panel
+        assert panel._context is not None and own.discovery is not None
+        model, data, proposer, _ = panel._context
+        assert panel._embed(model, data, proposer, lambda *_: None) is own.discovery.scores.embeddings
 
 
 class TestBudget:

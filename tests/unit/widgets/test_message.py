@@ -67,3 +67,11 @@ def test_two_messages_do_not_share_their_text() -> None:
     one, other = Message(), Message()
     one.say("one")
     assert other.text == ""
+
+
+def test_a_fact_is_less_pale_than_a_hint() -> None:
+    message = Message()
+    message.say("half right", "fact")
+    assert "font-color1" in message.value and message.text == "half right" and 'role="status"' in message.value
+    message.say("try this")
+    assert "font-color2" in message.value

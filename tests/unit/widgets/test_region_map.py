@@ -262,6 +262,82 @@ class TestMorePointsThanAreDrawn:
         assert view.selection == tuple(np.flatnonzero(inside_polygon(xy, other)).tolist())
 
 
+@pytest.fixture(scope="module")
+def large(make_embeddings: Callable, cluster: Callable) -> tuple[Any, np.ndarray]:
+    """(discovery, xy) of 60,000 regions."""
+    from ravl_explore.discovery import discover
+    from ravl_explore.scoring import zero_shot
+
+    embeddings = make_embeddings(0, counts=(6,) * 10_000)
+    found = discover(zero_shot(embeddings), cluster(embeddings.region, np.arange(12) * 7), min_influence=0.0)
+    return found, np.random.default_rng(0).normal(size=(60_000, 2)).astype(np.float32)
+
+
+class TestSixtyThousandRegions:
+    """More than the 20,000 that are drawn, with nothing patched."""
+
+    @pytest.fixture
+    def view(self, large: tuple[Any, np.ndarray]) -> Iterator[RegionMap]:
+        made = RegionMap(*large)
+        yield made
+        made.close()
+
+    def test_a_lasso_takes_exactly_the_regions_inside_drawn_or_not(
+        self, view: RegionMap, heard: Heard, large: tuple[Any, np.ndarray]
+    ) -> None:
+        discovery, xy = large
+        assert 19_900 < sum(len(trace.x) for trace in view.figure.data) <= 20_000
+        assert "of 60,000 regions" in view.figure.get_state()["_widget_layout"]["annotations"][0]["text"]
+        disk = np.column_stack([np.cos(np.arange(0, 6.28, 0.05)), np.sin(np.arange(0, 6.28, 0.05))])
+        lasso(view, disk)
+        inside = np.flatnonzero(even_odd(xy, disk))
+        assert 20_000 < len(inside) < 30_000
+        assert len(heard) == 1
+        np.testing.assert_array_equal(view.selection, inside)
+        images = np.unique(discovery.scores.embeddings.regions.image_index[inside])
+        np.testing.assert_array_equal(view.selected_images, images)
+        shown = highlighted(view)
+        assert len(shown) > 6000 and shown == set(inside.tolist()) & set(view._drawn.tolist())
+
+    def test_the_browser_decides_for_drawn_points_and_the_outline_for_the_others(
+        self, view: RegionMap, large: tuple[Any, np.ndarray]
+    ) -> None:
+        _, xy = large
+        inside = np.flatnonzero(even_odd(xy, SQUARE))
+        said = np.setdiff1d(inside, np.intersect1d(inside, view._drawn)[::100])  # a few at the edge, which it left out
+        lasso(view, SQUARE, regions=said)
+        np.testing.assert_array_equal(view.selection, said)
+
+    def test_selecting_all_regions_in_the_program(self, view: RegionMap, heard: Heard) -> None:
+        view.select(np.arange(60_000)[::-1])
+        assert heard == [tuple(range(60_000))]
+        assert len(view.selected_images) == 10_000
+
+
+def even_odd(xy: np.ndarray, polygon: np.ndarray) -> np.ndarray:
+    """Which points a ray to the right leaves the polygon from, by one test of all points an edge."""
+    x, y, odd = xy[:, 0].astype(float), xy[:, 1].astype(float), np.zeros(len(xy), bool)
+    for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        crosses = (y0 > y) != (y1 > y)
+        if y0 != y1:
+            odd ^= crosses & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+    return odd
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_inside_equals_an_edge_by_edge_test(seed: int) -> None:
+    """Outlines that cross themselves, with level and doubled edges, and points on corners and edges."""
+    rng = np.random.default_rng(seed)
+    polygon = rng.normal(size=(40, 2)).round(1)
+    polygon[10:12, 1] = polygon[9, 1]
+    polygon[20] = polygon[19]
+    xy = np.concatenate([rng.normal(size=(3000, 2)).round(1), polygon, rng.normal(size=(500, 2))]).astype(np.float32)
+    expected = even_odd(xy, polygon)
+    assert 100 < expected.sum() < 3000
+    np.testing.assert_array_equal(inside_polygon(xy, polygon), expected)
+    assert not inside_polygon(xy, polygon[:2]).any()
+
+
 def test_state_after_a_selection_is_what_a_reload_shows(view: RegionMap) -> None:
     view.select([1, 2, 77])
     view.figure.flush()

@@ -1,0 +1,62 @@
+"""Blocks: embeddings read a few thousand rows at a time, so that a memory-mapped file is never copied as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from jaxtyping import Float32
+
+ROWS = 16_384
+"""Rows of a block: 32 MB at 512 dimensions. Smaller ones leave BLAS's threads waiting for each other; larger ones gain
+nothing, and Cancel acts between blocks."""
+
+Step = Callable[[int], None]
+"""``step(rows)``: rows done so far in this pass; may raise Cancelled."""
+
+_HALF: list[np.ndarray] = []  # what each of the 65,536 half-precision numbers is in single precision; made when needed
+
+
+def blocks(
+    embeddings: np.ndarray, step: Step | None = None, rows: int | None = None
+) -> Iterator[tuple[int, Float32[np.ndarray, "rows dim"]]]:
+    """Yield (first row, block as float32) from top to bottom; ``step`` hears before each and at the end.
+
+    A float32 block is a view. A float16 one is a buffer that the next block overwrites.
+
+    Examples
+    --------
+    >>> [(start, len(block)) for start, block in blocks(np.eye(5, dtype=np.float32), rows=2)]
+    [(0, 2), (2, 2), (4, 1)]
+    """
+    rows = ROWS if rows is None else rows
+    buffer = np.empty((min(rows, len(embeddings)), embeddings.shape[1]), np.float32) if _is_half(embeddings) else None
+    for start in range(0, len(embeddings), rows):
+        if step is not None:
+            step(start)
+        yield start, as_single(embeddings[start : start + rows], buffer)
+    if step is not None:
+        step(len(embeddings))
+
+
+def as_single(block: np.ndarray, out: np.ndarray | None = None) -> Float32[np.ndarray, "rows dim"]:
+    """Return rows as contiguous float32, in ``out`` (of at least as many rows) where they are float16.
+
+    Half precision is looked up in a table: about twice as fast as NumPy's conversion, and exact.
+
+    Examples
+    --------
+    >>> as_single(np.array([[0.5, -1.0]], dtype=np.float16)).tolist()
+    [[0.5, -1.0]]
+    """
+    if not _is_half(block):
+        return np.ascontiguousarray(block, dtype=np.float32)
+    if not _HALF:
+        _HALF.append(np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32))
+    target = np.empty(block.shape, np.float32) if out is None else out[: len(block)]
+    bits = np.ascontiguousarray(block).view(np.uint16)
+    return np.take(_HALF[0], bits, out=target, mode="clip")  # "clip": "raise" would make a copy of ``out``
+
+
+def _is_half(embeddings: np.ndarray) -> bool:
+    return embeddings.dtype == np.float16  # byte order included: a foreign one takes NumPy's way
