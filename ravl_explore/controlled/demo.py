@@ -78,7 +78,7 @@ RECIPES = {
     "resnet": Recipe(ARCHITECTURE, "", epochs=4, warmup=100),
     "vit": Recipe(VIT_ARCHITECTURE, "vit-", epochs=8, warmup=200, own_text=False, whole=1),
 }
-OTHER_PATCHES = 2  # kept of each quadrant without the garment, of 16: enough to see the square, at a third of the cost
+OTHER_PATCHES = 2  # kept of each quadrant without the garment, of 16: enough to see the square, a third of the tokens
 
 
 def read_raw(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -161,7 +161,7 @@ def new_model(recipe: Recipe, seed: int) -> ClipModel:
 def start_positions(visual: Any) -> None:
     """Add sines and cosines of the place within the quadrant to a ViT's positions, so that all quadrants start alike.
 
-    What is learned from a garment in one quadrant then helps in the others; measured, it needs far fewer steps.
+    What is learned from a garment in one quadrant then helps in the others.
     """
     rows, columns = visual.grid_size
     y, x = np.divmod(np.arange(rows * columns), columns)
