@@ -21,6 +21,7 @@ from ravl_explore.fingerprints import digest
 from ravl_explore.models.base import TEMPERATURE, VisionLanguageModel, class_embeddings, resize, scale_boxes
 from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer, Regions, propose
+from ravl_explore.regions.given import Given
 from ravl_explore.regions.grid import Grid
 
 UNIT_NORM_TOLERANCE = 1e-3
@@ -157,6 +158,8 @@ def embed(
     part = _without(data, skipped) if max_unreadable else data
     report(progress, 0, 0, "Finding regions")
     proposer = proposer or Grid(2, 2)
+    if skipped and isinstance(proposer, Given) and proposer.regions is not None:  # they count all images
+        proposer = Given(_without_images(proposer.regions, [each.index for each in skipped], len(data)))
     regions = _regions(proposer, part, cache, progress)
     regions.check_inside(part.image_sizes)
     templates = tuple(templates or data.templates)
@@ -318,7 +321,7 @@ def _unreadable_headers(data: ImageTextDataset, limit: int, progress: Progress |
     if scan is None:
         return []
     found = [Unreadable(index, _where(data, index), reason) for index, reason in sorted(scan(progress).items())]
-    if limit and len(found) > limit:
+    if len(found) > limit:
         raise _too_many(found, limit)
     return found
 

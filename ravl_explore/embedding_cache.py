@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import shutil
 import time
 from dataclasses import asdict, dataclass, field
@@ -162,8 +163,19 @@ class DiskArrays:
                 )
                 for name, shape in self._shapes.items()
             }
+            if not resume:
+                self._reserve()
         except OSError as error:
             raise _cannot_write(self.folder, error) from error
+
+    def _reserve(self) -> None:
+        """Take the disk space now: writing to a mapped file on a full disk would end the process, not raise."""
+        if not hasattr(os, "posix_fallocate"):
+            return
+        for name in self._shapes:
+            path = self.folder / f"{name}.npy"
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
     def _arrays_fit(self) -> bool:
         """Whether both files are whole and of the right shape; one that was cut short counts as not there."""
@@ -245,10 +257,13 @@ def clear_cached(folder: Path | str | None = None, root: Path | None = None) -> 
         if not entries:
             raise InputError("an entry of the cache", repr(str(folder)), "See 'ravl-explore cache list'.")
     freed = 0
-    if folder is None:
-        for boxes in _boxes_folder(root).glob("*.npz"):
-            freed += boxes.stat().st_size
+    for boxes in _boxes_folder(root).glob("*.npz") if folder is None else ():
+        try:
+            size = boxes.stat().st_size
             boxes.unlink()
+        except OSError as error:
+            raise StorageError("to delete kept boxes", f"{error}", "Delete the file by hand.") from error
+        freed += size
     for entry in entries:
         try:
             with FileLock(str(entry.folder / ".lock"), timeout=0):

@@ -12,7 +12,7 @@ import torch
 from ravl_explore.assignment import Assignment, assign
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import SpuriousFeature
-from ravl_explore.errors import DataError, InputError
+from ravl_explore.errors import InputError
 from ravl_explore.evaluation import validator
 from ravl_explore.models.base import TEMPERATURE, VisionLanguageModel, class_embeddings
 from ravl_explore.objectives.base import ClassText, Objective
@@ -150,12 +150,11 @@ def mitigate(
 
     Raises
     ------
-    InputError, DataError, ModelError
-        For no feature, a dataset without captions, settings out of range, or a loss that is not finite.
+    InputError, ModelError
+        For no feature, settings out of range, or a loss that is not finite.
     """
     settings = TrainingSettings(epochs, learning_rate, batch_size, seed)
     objective = objective or RegionAware()
-    _check_captions(data)  # before the images are embedded, which takes long
     if assignment is None:
         assignment = assign(model, data, features, proposer, progress=progress)
     elif not features:
@@ -192,9 +191,10 @@ def prepare(
 ) -> TrainingSet:
     """Captions and classes embedded by the frozen text tower, beside what the regions show.
 
+    Images of a dataset without captions get one of its prompts each, in turn, filled with their class.
     ``class_text`` says whether class names are filled into the dataset's prompts or embedded as bare names.
     """
-    data_captions = _check_captions(data)
+    data_captions = _captions(data)
     unique = list(dict.fromkeys(data_captions))
     where = {caption: row for row, caption in enumerate(unique)}
     with torch.no_grad():
@@ -213,7 +213,9 @@ def prepare(
     )
 
 
-def _check_captions(data: ImageTextDataset) -> tuple[str, ...]:
-    if data.captions is None:
-        raise DataError("a dataset with captions", f"{data.name!r} without", "Fine-tuning needs one caption per image.")
-    return data.captions
+def _captions(data: ImageTextDataset) -> tuple[str, ...]:
+    """The dataset's captions; without any, each image's class in one of the dataset's prompts, in turn."""
+    if data.captions is not None:
+        return tuple(data.captions)
+    prompts = data.templates
+    return tuple(prompts[i % len(prompts)].format(data.class_names[y]) for i, y in enumerate(data.labels.tolist()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def search(
     proposer: Proposer | None = None,
     *,
     clusterer: Clusterer | None = None,
+    n_clusters: int | Iterable[int] | None = None,
     templates: tuple[str, ...] | None = None,
     min_influence: float = MIN_INFLUENCE,
     rule: Rule = "paper",
@@ -51,7 +53,7 @@ def search(
     ----------
     proposer : finds the regions; ``Grid(2, 2)`` unless given
     clusterer : unless given, k-medoids over the paper's numbers of clusters, CLARA above 10,000 regions
-    seed : of the clusterer, where none is given
+    n_clusters, seed : of the clusterer, where none is given; numbers of clusters to try instead of the paper's
     templates, min_influence, rule, batch_size, cache, max_unreadable : as in the functions named
 
     Raises
@@ -70,7 +72,7 @@ def search(
         progress=progress,
     )
     if clusterer is None:
-        clusterer = automatic(len(embeddings.class_names), len(embeddings.region), seed)
+        clusterer = automatic(len(embeddings.class_names), len(embeddings.region), seed, n_clusters)
     clustering = clusterer(embeddings.region, progress)
     report(progress, 0, 0, "Scoring clusters")
     discovery = discover(zero_shot(embeddings), clustering, min_influence=min_influence, rule=rule)

@@ -68,6 +68,10 @@ def run(
     batch_size: Annotated[int, typer.Option(help="Images embedded at once.")] = 128,
     min_influence: Annotated[float, typer.Option(help="Clusters below this influence are no suspects, 0 to 1.")] = 0.25,
     rule: Annotated[Rule, typer.Option(help="Ranking as in the paper, or as in its released code.")] = Rule.paper,
+    clusters: Annotated[
+        str | None,
+        typer.Option(help="How many, or a range such as 20-49.", show_default="2 to 5 times the classes"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the clustering.")] = 0,
     cache: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Keep embeddings on disk: the next run is quicker, and resumes.")
@@ -88,6 +92,7 @@ def run(
     with clean_ending(resumable):
         limits = Limits(fail_influence, fail_gap, fail_q)
         _check_numbers(batch_size, min_influence, seed, max_unreadable)
+        n_clusters = _numbers_of_clusters(clusters)
         _check_folder(out)
         with ProgressBar() as progress:
             found, settings = _search(
@@ -97,6 +102,7 @@ def run(
                 batch_size=batch_size,
                 min_influence=min_influence,
                 rule=rule.value,
+                n_clusters=n_clusters,
                 seed=seed,
                 cache=cache,
                 max_unreadable=max_unreadable,
@@ -105,7 +111,7 @@ def run(
             settings["limits"] = limits.given | {"reached_by": [each.cluster for each in reached]}
             progress(0, 0, "Writing results")
             written = _write(found, out, settings, save)
-    typer.echo(_summary(found, written))
+    typer.echo(_summary(found, written, [*settings["model"]["assumptions"], *settings["data"]["notes"]]))
     if reached:
         complain(_told(reached, limits))
         raise typer.Exit(LIMITS_REACHED)
@@ -138,6 +144,8 @@ def _search(asked: dict[str, Any], progress: ProgressBar, **options: Any) -> tup
             "image_size": model.image_size,
             "dim": model.dim,
             "device": str(model.device),
+            "assumptions": list(getattr(model, "assumptions", ())),
+            **(model.description() if hasattr(model, "description") else {}),
         },
         "data": {
             "asked": asked["data"],
@@ -145,13 +153,16 @@ def _search(asked: dict[str, Any], progress: ProgressBar, **options: Any) -> tup
             "fingerprint": data.fingerprint(),
             "n_images": len(data),
             "class_names": list(data.class_names),
+            "notes": list(getattr(data, "notes", ())),
         },
         "regions": {
             "asked": asked["regions"],
             "name": embeddings.proposer_name,
             "embedded_by": embeddings.region_method,
         },
-        "clusterer": repr(automatic(len(data.class_names), len(embeddings.region), options["seed"])),
+        "clusterer": repr(
+            automatic(len(data.class_names), len(embeddings.region), options["seed"], options["n_clusters"])
+        ),
         "batch_size": options["batch_size"],
         "seed": options["seed"],
         "max_unreadable": options["max_unreadable"],
@@ -179,28 +190,36 @@ def _for_report(settings: dict[str, Any]) -> dict[str, Any]:
         "model asked for": settings["model"]["asked"],
         "images asked for": settings["data"]["asked"],
         "seed": settings["seed"],
+        **(
+            {"notes": " ".join(notes)}
+            if (notes := [*settings["model"]["assumptions"], *settings["data"]["notes"]])
+            else {}
+        ),
         "limits": {name: value for name, value in settings["limits"].items() if name != "reached_by"},
         "limits reached by clusters": settings["limits"]["reached_by"],
         "made": settings["made"],
     }
 
 
-def _summary(found: Search, written: list[str]) -> str:
+def _summary(found: Search, written: list[str], notes: list[str]) -> str:
     discovery = found.discovery
     embeddings, suspects = discovery.scores.embeddings, discovery.features
     lines = [
         f"Accuracy {100 * discovery.scores.accuracy:.1f}% on {len(embeddings.labels):,} images; "
         f"{len(embeddings.region):,} regions in {len(discovery.clusters):,} clusters, {len(suspects):,} suspect."
     ]
+    lines += [one_line(note) for note in notes]
     if embeddings.unreadable:
         lines.append(f"Skipped, as they could not be read: {len(embeddings.unreadable):,}; see unreadable.csv.")
     if not suspects:
         lines.append(f"Nothing is suspect: {one_line(discovery.why_none())}.")
     else:
-        lines.append(f"{'rank':>4} {'cluster':>7} {'gap':>6} {'influence':>9} {'p':>6} {'q':>6} {'images':>7}  towards")
+        titles = (("rank", 4), ("cluster", 7), ("gap", 6), ("/ class", 7), ("influence", 9), ("p", 6), ("q", 6))
+        lines.append(" ".join(f"{title:>{width}}" for title, width in (*titles, ("images", 7))) + "  towards")
     for rank, each in enumerate(suspects[:MOST_SHOWN], start=1):
         lines.append(
-            f"{rank:>4} {each.cluster:>7} {each.performance_gap:>6.2f} {each.influence:>9.2f} {each.p_value:>6.3f} "
+            f"{rank:>4} {each.cluster:>7} {each.performance_gap:>6.2f} {each.gap_per_class:>7.3f} "
+            f"{each.influence:>9.2f} {each.p_value:>6.3f} "
             f"{each.q_value:>6.3f} {each.n_images:>7,}  {one_line(each.attribute or '-')}"
         )
     if len(suspects) > MOST_SHOWN:
@@ -229,6 +248,18 @@ def _check_numbers(batch_size: int, min_influence: float, seed: int, max_unreada
         if not least <= value <= most:
             wanted = f"of at least {least}" if most == float("inf") else f"from {least} to {most}"
             raise InputError(f"{option} {wanted}", f"{value:g}", "Mend the number.")
+
+
+def _numbers_of_clusters(text: str | None) -> int | range | None:
+    """``"24"`` or ``"20-49"``, both ends included."""
+    if text is None:
+        return None
+    first, dash, last = text.strip().partition("-")
+    if not first.isdecimal() or (dash and not last.isdecimal()):
+        raise InputError("--clusters such as 24 or 20-49", repr(text), "Write it like one of these.")
+    if int(first) < 2 or (dash and int(last) < int(first)):
+        raise InputError("--clusters from 2 up, the smaller number first", repr(text), "Mend the numbers.")
+    return range(int(first), int(last) + 1) if dash else int(first)
 
 
 def _check_folder(out: Path) -> None:

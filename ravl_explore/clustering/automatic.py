@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ravl_explore.clustering.base import Clusterer
@@ -16,15 +18,19 @@ MOST_NUMBERS = 30
 1,191, which differ little from their neighbours (TRoVe, by RaVL's authors, tries four)."""
 
 
-def automatic(n_classes: int, n_regions: int, seed: int = 0) -> Clusterer:
+def automatic(
+    n_classes: int, n_regions: int, seed: int = 0, n_clusters: int | Iterable[int] | None = None
+) -> Clusterer:
     """Return :class:`KMedoids` up to 10,000 regions, :class:`Clara` above, with :func:`automatic_sweep`.
+
+    ``n_clusters`` are numbers of clusters to try instead.
 
     Examples
     --------
     >>> automatic(10, 4_000).name, automatic(10, 400_000).name
     ('k-medoids', 'CLARA')
     """
-    numbers = automatic_sweep(n_classes, n_regions)
+    numbers = automatic_sweep(n_classes, n_regions) if n_clusters is None else n_clusters
     return KMedoids(numbers, seed) if n_regions <= MOST_EXACT else Clara(numbers, seed)
 
 

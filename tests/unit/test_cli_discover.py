@@ -47,6 +47,7 @@ class Found:
         self.data = ArrayDataset(images, embeddings.labels, embeddings.class_names, name="pictures")
         self.asked: dict[str, Any] = {}
         self.fails: BaseException | None = None
+        self.assumed: tuple[str, ...] = ()
 
     def search(self, model: Any, data: Any, proposer: Any, *, progress: Any, **options: Any) -> Search:
         self.asked = {"model": model.asked, "device": model.on, "data": data, "proposer": proposer, **options}
@@ -57,8 +58,9 @@ class Found:
 
     def open_model(self, text: str, device: str | None = None) -> Any:
         return SimpleNamespace(
-            asked=text, on=device, name="tiny", fingerprint=lambda: "f00d", image_size=8, dim=6, device="cpu"
-        )
+            asked=text, on=device, name="tiny", fingerprint=lambda: "f00d", image_size=8, dim=6, device="cpu",
+            assumptions=self.assumed,
+        )  # fmt: skip
 
 
 @pytest.fixture
@@ -69,6 +71,32 @@ def found(make_discovery: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("ravl_explore.data.open_dataset", lambda text: here.data)
     monkeypatch.setattr("ravl_explore.searching.search", here.search)
     return here
+
+
+@pytest.mark.parametrize(("text", "numbers"), [("24", 24), ("20-49", range(20, 50)), (" 2-2 ", range(2, 3))])
+def test_numbers_of_clusters(found: Found, tmp_path: Path, text: str, numbers: Any) -> None:
+    arguments = ("--model", "m", "--data", "d", "--out", str(tmp_path / "out"), "--clusters", text)
+    assert run("discover", *arguments)[0] == 0
+    assert found.asked["n_clusters"] == numbers
+
+
+@pytest.mark.parametrize("text", ["1", "20-10", "many", "-5", "2-3-4", ""])
+def test_bad_numbers_of_clusters(found: Found, tmp_path: Path, text: str) -> None:
+    arguments = ("--model", "m", "--data", "d", "--out", str(tmp_path / "out"), f"--clusters={text}")
+    code, _, err = run("discover", *arguments)
+    assert code == 2 and "--clusters" in err and not (tmp_path / "out").exists()
+
+
+def test_what_was_left_out_or_assumed_is_told(found: Found, tmp_path: Path) -> None:
+    found.data.notes = ("3 rows were dropped.",)  # type: ignore[attr-defined]
+    found.assumed = ("QuickGELU was assumed.",)
+    code, out, _ = run("discover", "--model", "m", "--data", "d", "--out", str(tmp_path / "out"))
+    assert code == 0 and "3 rows were dropped.\n" in out and "QuickGELU was assumed.\n" in out
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text())
+    assert settings["data"]["notes"] == ["3 rows were dropped."]
+    assert settings["model"]["assumptions"] == ["QuickGELU was assumed."]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "3 rows were dropped." in page and "QuickGELU was assumed." in page
 
 
 def test_it_writes_tables_settings_report_and_discovery(found: Found, tmp_path: Path) -> None:

@@ -263,3 +263,17 @@ def test_boxes_that_took_long_are_kept(tmp_path: Path, model: Any, make_data: Ca
     assert slow.calls == 3  # damaged
     clear_cached(root=tmp_path)
     assert not list((tmp_path / "boxes").iterdir())
+
+
+def test_own_boxes_stay_with_their_images_when_some_are_skipped(model: Any, make_data: Callable[..., Any]) -> None:
+    from ravl_explore.regions.base import Regions
+    from ravl_explore.regions.given import Given
+
+    data = make_data(4)
+    data.unreadable = lambda progress=None: {0: "a torn header"}
+    own = Given(Regions(np.array([[i, i, 20 + i, 20 + i] for i in range(4)]), np.arange(4)))
+    found = embed(model, data, own, max_unreadable=1)
+    assert found.regions.boxes[:, 0].tolist() == [1, 2, 3]
+    assert found.regions.image_index.tolist() == [0, 1, 2]
+    with pytest.raises(DataError, match="at most 0 images that cannot be read, got 1 so far"):
+        embed(model, data, own)

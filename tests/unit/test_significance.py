@@ -60,7 +60,7 @@ def test_small_blocks_give_what_one_block_gives(case: tuple, monkeypatch: pytest
     labels, correct, holds, _ = case
     gaps = gaps_of(labels, correct, holds)
     whole = permutation_p_values(gaps, labels, correct, n_permutations=3000)
-    monkeypatch.setattr("ravl_explore.metrics.significance.CELLS_AT_ONCE", 1)
+    monkeypatch.setattr("ravl_explore.metrics.significance.DRAWS_AT_ONCE", 1)
     assert permutation_p_values(gaps, labels, correct, n_permutations=3000) == pytest.approx(whole, abs=0.05)
 
 
@@ -84,6 +84,17 @@ def test_too_few_permutations_are_refused(case: tuple) -> None:
     labels, correct, holds, _ = case
     with pytest.raises(InputError, match="at least 1,000"):
         permutation_p_values(gaps_of(labels, correct, holds), labels, correct, n_permutations=999)
+
+
+def test_one_clear_finding_among_many_clusters_is_found() -> None:
+    """With 1,000 shuffles alone its q-value could not be below 300 / 1,001."""
+    rng = np.random.default_rng(8)
+    labels, correct = rng.integers(N_CLASSES, size=600), rng.random(600) < 0.6
+    holds = rng.random((600, 300)) < 0.1
+    holds[:, 7] = ~correct
+    q_values = false_discovery_rate(permutation_p_values(gaps_of(labels, correct, holds), labels, correct))
+    assert q_values[7] < 0.05
+    assert (q_values < 0.05).sum() <= 3
 
 
 @pytest.mark.parametrize("n", [1, 2, 50])

@@ -40,7 +40,7 @@ SECONDS = 60.0  # far more than anything here takes
 def quick_layout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A stand-in for UMAP, which takes seconds to import; nothing is stored where the user's layouts are."""
     monkeypatch.setenv("RAVL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(findings_module, "umap_layout", lambda region, progress=None: 2 * pca_layout(region))
+    monkeypatch.setattr(findings_module, "umap_layout", lambda region, **_: 2 * pca_layout(region))
 
 
 @pytest.fixture
@@ -591,7 +591,7 @@ class TestOwnImages:
         for menu in (panel.train_data, panel.test_data):
             assert menu.menu.value == menu.menu.options[0] == "The images that were searched"
             assert menu.make() is own.findings.crops.source._data  # type: ignore[union-attr]
-        assert "flatter" in panel.note.text
+        assert "Too optimistic" in panel.note.text
         panel.test_data.menu.value = "Demo: garments, val"
         assert panel.note.text == ""
         run(own)
