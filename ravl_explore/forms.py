@@ -24,7 +24,7 @@ class Field:
     kind : ``path`` (a file or folder), ``text``, ``lines`` (one entry a line -> tuple of str), ``search`` (text with
         suggestions; anything may be typed), ``choice`` (one of ``choices``), ``integer`` or ``number``
     default : what it starts with; None leaves it out, so that the part's own default holds
-    help : shown in the empty input, and as its tooltip
+    help : shown in the empty input, or below it where it is long, and as its tooltip
     choices : for ``search`` and ``choice``: the answers so far, by name -> what can be picked, best first. Called again
         when an answer changes; it may raise RavlError, which the form shows
     required : whether the part cannot be built without it

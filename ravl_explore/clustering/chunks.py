@@ -14,8 +14,6 @@ nothing, and Cancel acts between blocks."""
 Step = Callable[[int], None]
 """``step(rows)``: rows done so far in this pass; may raise Cancelled."""
 
-_HALF: list[np.ndarray] = []  # what each of the 65,536 half-precision numbers is in single precision; made when needed
-
 
 def blocks(
     embeddings: np.ndarray, step: Step | None = None, rows: int | None = None
@@ -42,20 +40,15 @@ def blocks(
 def as_single(block: np.ndarray, out: np.ndarray | None = None) -> Float32[np.ndarray, "rows dim"]:
     """Return rows as contiguous float32, in ``out`` (of at least as many rows) where they are float16.
 
-    Half precision is looked up in a table: about twice as fast as NumPy's conversion, and exact.
-
     Examples
     --------
     >>> as_single(np.array([[0.5, -1.0]], dtype=np.float16)).tolist()
     [[0.5, -1.0]]
     """
-    if not _is_half(block):
+    if out is None or not _is_half(block):
         return np.ascontiguousarray(block, dtype=np.float32)
-    if not _HALF:
-        _HALF.append(np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32))
-    target = np.empty(block.shape, np.float32) if out is None else out[: len(block)]
-    bits = np.ascontiguousarray(block).view(np.uint16)
-    return np.take(_HALF[0], bits, out=target, mode="clip")  # "clip": "raise" would make a copy of ``out``
+    np.copyto(out[: len(block)], block)
+    return out[: len(block)]
 
 
 def _is_half(embeddings: np.ndarray) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +28,7 @@ class Coco(ImageFiles):
     ``region_labels`` is the class that a box shows, or -1. Boxes come as x, y, width, height and are turned into
     corners and cut at the image's edges; crowds and boxes without area are left out. An image with two of the classes,
     a crowd of one included, has no one label and is dropped by default; so are images with none. ``notes`` tells how
-    many.
+    many images, boxes and crowds were left out.
 
     Parameters
     ----------
@@ -42,7 +44,8 @@ class Coco(ImageFiles):
     Raises
     ------
     DataError
-        For a file that is no COCO JSON, unknown categories (those there are, are listed), or no image left.
+        For a file that is no COCO JSON, unknown categories (those there are, are listed), annotations of a category or
+        an image that is not listed, or no image left.
     """
 
     form_label = "COCO annotations"
@@ -68,13 +71,8 @@ class Coco(ImageFiles):
             raise InputError("multiple='drop' or 'largest'", repr(multiple), "Use one of these.")
         file = Path(annotations).expanduser()
         content = _read(file, ("images", "annotations", "categories"))
-        try:
+        with _explaining(file):
             self._build(file, content, images, captions, classes, feature, multiple, templates)
-        except RavlError:
-            raise
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            came = f"{str(file)!r} ({type(error).__name__}: {error})"
-            raise DataError("COCO annotations", came, "Check an entry for a key that is missing.") from error
 
     def _build(
         self,
@@ -92,9 +90,9 @@ class Coco(ImageFiles):
         _check_known([*names, *([feature] if feature else [])], categories)
         label_of = {key: names.index(name) for key, name in categories.items() if name in names}
         facts = {image["id"]: image for image in content["images"]}
-        area, crowds, boxes = _by_image(content["annotations"], facts, label_of)
+        area, crowds, boxes, n_crowds, n_flat = _by_image(content["annotations"], facts, categories, label_of)
 
-        kept, labels, n_none, n_several = [], [], 0, 0
+        kept, labels, n_none, n_several, n_largest = [], [], 0, 0, 0
         for key in sorted(facts):
             covered = area.get(key, {})
             found = covered.keys() | crowds.get(key, set())
@@ -103,6 +101,7 @@ class Coco(ImageFiles):
             elif len(found) > 1 and multiple == "drop":
                 n_several += 1
             else:
+                n_largest += len(found) > 1
                 kept.append(key)
                 labels.append(max(sorted(covered), key=lambda label: covered[label]))
         if not kept:
@@ -134,23 +133,46 @@ class Coco(ImageFiles):
             notes=[
                 *([f"{n_none} images with none of the classes were left out."] if n_none else []),
                 *([f"{n_several} images with several of the classes were left out."] if n_several else []),
+                *([f"{n_largest} images with several of the classes took the largest."] if n_largest else []),
+                *([f"{n_flat} boxes without area inside their image were left out."] if n_flat else []),
+                *([f"{n_crowds} crowds were left out."] if n_crowds else []),
             ],
         )
 
 
 def category_names(answers: Mapping[str, Any]) -> list[str]:
-    """Categories of the file in a form's answers."""
+    """Categories of the file in a form's answers; a large file is read once, not after every answer."""
     path = str(answers.get("annotations") or "").strip()
     if not path:
         return []
-    content = _read(Path(path).expanduser(), ("categories",))
-    return [str(category.get("name", "")) for category in content["categories"]]
+    file = Path(path).expanduser()
+    try:
+        stat = file.stat()
+    except (OSError, ValueError):  # what is wrong with it, reading tells
+        return list(_names_in(file, -1, -1))
+    return list(_names_in(file, stat.st_size, stat.st_mtime_ns))
+
+
+@lru_cache(maxsize=8)
+def _names_in(file: Path, size: int, changed: int) -> tuple[str, ...]:
+    """Category names; size and time of change are there for the cache, which so forgets a file that changed."""
+    del size, changed
+    content = _read(file, ("categories",))
+    with _explaining(file):
+        return tuple(str(category["name"]) for category in content["categories"])
 
 
 def _by_image(
-    annotations: list[dict[str, Any]], facts: dict[Any, dict[str, Any]], label_of: dict[int, int]
-) -> tuple[dict[Any, dict[int, float]], dict[Any, set[int]], dict[Any, list[tuple[float, ...]]]]:
-    """By image: area of each class, classes seen as a crowd, and boxes as (category, x1, y1, x2, y2)."""
+    annotations: list[dict[str, Any]],
+    facts: dict[Any, dict[str, Any]],
+    categories: Mapping[int, str],
+    label_of: dict[int, int],
+) -> tuple[dict[Any, dict[int, float]], dict[Any, set[int]], dict[Any, list[tuple[float, ...]]], int, int]:
+    """By image: area of each class, classes seen as a crowd, and boxes as (category, x1, y1, x2, y2).
+
+    With them, how many crowds and how many boxes without area were left out.
+    """
+    n_crowds = n_flat = 0
     area: dict[Any, dict[int, float]] = {}
     crowds: dict[Any, set[int]] = {}
     boxes: dict[Any, list[tuple[float, ...]]] = {}
@@ -158,22 +180,28 @@ def _by_image(
         key, category = each["image_id"], each["category_id"]
         if key not in facts:
             raise DataError("annotations of the images listed", f"one of image {key!r}", "Use files of one release.")
+        if category not in categories:
+            came = f"category_id {category!r} in image {key!r}, of the categories {listed(list(map(str, categories)))}"
+            raise DataError("annotations of the categories listed", came, "Add it to 'categories', or mend the id.")
         label = label_of.get(category)
         if each.get("iscrowd", 0):
+            n_crowds += 1
             if label is not None:
                 crowds.setdefault(key, set()).add(label)
             continue
         x, y, width, height = (float(value) for value in each["bbox"])
         x1, x2 = (min(max(value, 0.0), facts[key].get("width", np.inf)) for value in (x, x + width))
         y1, y2 = (min(max(value, 0.0), facts[key].get("height", np.inf)) for value in (y, y + height))
-        corners = np.array([x1, y1, x2, y2], np.float32)  # as they are stored: a sliver may vanish there
-        if not (corners[:2] < corners[2:]).all():
+        with np.errstate(over="ignore"):
+            corners = np.array([x1, y1, x2, y2], np.float32)  # as they are stored: a sliver may vanish there
+        if not (np.isfinite(corners).all() and (corners[:2] < corners[2:]).all()):
+            n_flat += 1
             continue
         boxes.setdefault(key, []).append((category, x1, y1, x2, y2))
         if label is not None:
             covered = area.setdefault(key, {})
             covered[label] = covered.get(label, 0.0) + (x2 - x1) * (y2 - y1)
-    return area, crowds, boxes
+    return area, crowds, boxes, n_crowds, n_flat
 
 
 def _captions(file: Path, given: str | Path | None, images: list[Any]) -> list[str] | None:
@@ -185,9 +213,11 @@ def _captions(file: Path, given: str | Path | None, images: list[Any]) -> list[s
         given = beside
     elif str(given) in ("", NONE):
         return None
-    first: dict[Any, str] = {}
-    for each in sorted(_read(Path(given).expanduser(), ("annotations",))["annotations"], key=lambda a: a["id"]):
-        first.setdefault(each["image_id"], str(each["caption"]).strip())
+    captions, first = Path(given).expanduser(), dict[Any, str]()
+    content = _read(captions, ("annotations",))
+    with _explaining(captions):
+        for each in sorted(content["annotations"], key=lambda a: a["id"]):
+            first.setdefault(each["image_id"], str(each["caption"]).strip())
     return [first.get(image, "") for image in images]
 
 
@@ -203,13 +233,26 @@ def _read(file: Path, keys: Sequence[str]) -> dict[str, Any]:
         raise DataError("a COCO JSON file", f"{str(file)!r}, which is not there", "Check the path.")
     try:
         content = json.loads(file.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise DataError("a COCO JSON file", f"{str(file)!r} ({error})", "Check that it is whole.") from error
     found = sorted(content) if isinstance(content, dict) else type(content).__name__
     for key in keys:
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise DataError(f"a COCO file with {key!r}", f"{str(file)!r} with {found}", "Give an instances_*.json.")
     return content
+
+
+@contextmanager
+def _explaining(file: Path) -> Iterator[None]:
+    """Turn what entries of the wrong shape raise into a DataError that names the file."""
+    try:
+        yield
+    except RavlError:
+        raise
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        came = f"{str(file)!r} ({type(error).__name__}: {str(error)[:200].rstrip('.')})"
+        remedy = "Check for an entry that lacks a key or holds another kind of value."
+        raise DataError("COCO annotations", came, remedy) from error
 
 
 def _check_known(names: Sequence[str], categories: dict[int, str]) -> None:

@@ -129,13 +129,32 @@ def as_text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
+def names_from(given: Sequence[str] | str | None) -> tuple[str, ...] | None:
+    """Class names from a list or a text with commas; None when none is given.
+
+    Examples
+    --------
+    >>> names_from("cat, dog"), names_from(["cat", "dog"]), names_from(" ")
+    (('cat', 'dog'), ('cat', 'dog'), None)
+    """
+    names = given.split(",") if isinstance(given, str) else given or ()
+    return tuple(name for name in (str(each).strip() for each in names) if name or not isinstance(given, str)) or None
+
+
+def number_notes(names: Sequence[str], class_names: Any) -> list[str]:
+    """What to say of prompts such as "a photo of a 0"; nothing where numbers were asked for by ``class_names``."""
+    if names_from(class_names) is not None or not all(name.isdecimal() for name in names):
+        return []
+    return ["Class names are numbers; give class_names for prompts that say something."]
+
+
 def classes_of(
-    values: list[Any], rows: list[int], class_names: Sequence[str] | None
+    values: list[Any], rows: list[int], class_names: Sequence[str] | str | None
 ) -> tuple[tuple[str, ...], list[int]]:
     """Class names, and the place among them of each of ``rows``.
 
-    Without ``class_names``, the labels that occur, sorted, numbers as numbers; with them, labels are names among them,
-    or indices into them.
+    Without ``class_names`` (a list, or a text with commas), the labels that occur, sorted, numbers as numbers; with
+    them, labels are names among them, or indices into them.
 
     Raises
     ------
@@ -144,7 +163,7 @@ def classes_of(
     """
     texts = [as_text(values[row]) for row in rows]
     occurring = sorted(set(texts), key=lambda text: (0, int(text), text) if text.isdecimal() else (1, 0, text))
-    names = tuple(occurring if class_names is None else (str(name).strip() for name in class_names))
+    names = names_from(class_names) or tuple(occurring)
     place = {name: label for label, name in enumerate(names)}
     if place.keys().isdisjoint(occurring) and all(text.isdecimal() and int(text) < len(names) for text in occurring):
         place = {text: int(text) for text in occurring}

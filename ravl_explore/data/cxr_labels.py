@@ -11,8 +11,8 @@ import numpy as np
 
 from ravl_explore.data.inside import resolve_inside
 from ravl_explore.data.object_cxr import CLASS_NAMES, read_annotations
-from ravl_explore.data.reading import read_image
-from ravl_explore.errors import DataError, MissingDependencyError, ModelError
+from ravl_explore.data.reading import read_image, reason_of, size_or_reason
+from ravl_explore.errors import DataError, InputError, MissingDependencyError, ModelError
 from ravl_explore.files import write_whole
 from ravl_explore.progress import Progress, report
 
@@ -21,6 +21,7 @@ WEIGHTS_FILE = "nih-pc-chex-mimic_ch-google-openi-kaggle-densenet121-d121-tw-lr0
 PATHOLOGY = "Cardiomegaly"
 THRESHOLD = 0.60  # on scores rescaled so that each class's operating point is 0.5
 SIDE = 224
+MOST_NAMED = 5  # unreadable images in a message
 
 
 def label_with_torchxrayvision(
@@ -30,6 +31,7 @@ def label_with_torchxrayvision(
     model: Any = None,
     threshold: float = THRESHOLD,
     batch_size: int = 32,
+    max_unreadable: int = 0,
     progress: Progress | None = None,
 ) -> Path:
     """Write ``<split>_labels.csv`` (image_name, label, score) beside the annotations, where ObjectCxr looks for it.
@@ -42,6 +44,9 @@ def label_with_torchxrayvision(
         which can run code, so the file must come from where it says; nothing is downloaded here
     threshold : score from which on the image shows cardiomegaly
     batch_size : images a step
+    max_unreadable : how many images that cannot be read are skipped; the table lists them with an empty label and the
+        reason in a column ``unreadable``, and ObjectCxr leaves them out. One more raises; headers are read first, so
+        that most bad files are told before the model runs
     progress : told the images done; may raise Cancelled
 
     Raises
@@ -49,10 +54,14 @@ def label_with_torchxrayvision(
     MissingDependencyError, ModelError
         Without torchxrayvision; without its weights (which file belongs where), or without the pathology.
     DataError
-        For an image that cannot be read.
+        For more than ``max_unreadable`` images that cannot be read, or none that can.
+    InputError
+        For a negative ``max_unreadable``.
     """
     import torch
 
+    if max_unreadable < 0:
+        raise InputError("max_unreadable of at least 0", f"{max_unreadable}", "0 stops at the first unreadable image.")
     folder, names, _ = read_annotations(root, split)
     if not names:
         raise DataError("at least one image", f"none in {split}.csv", "Check the file.")
@@ -61,19 +70,53 @@ def label_with_torchxrayvision(
     pathologies = list(model.pathologies)
     if PATHOLOGY not in pathologies:
         raise ModelError(f"a model that knows {PATHOLOGY}", f"one of {pathologies}", f"Use {WEIGHTS}.")
-    column, scores = pathologies.index(PATHOLOGY), []
+    column = pathologies.index(PATHOLOGY)
+    scores: dict[int, float] = {}
+    unreadable = {i: found for i, file in enumerate(files) if isinstance(found := size_or_reason(file), str)}
+    _check_unreadable(files, unreadable, max_unreadable)
     report(progress, 0, len(files), "Labelling")
     for start in range(0, len(files), batch_size):
-        batch = torch.stack([_prepare(read_image(file)) for file in files[start : start + batch_size]])
-        with torch.inference_mode():
-            scores.append(model(batch)[:, column].float().cpu().numpy())
-        report(progress, min(start + batch_size, len(files)), len(files), "Labelling")
+        stop = min(start + batch_size, len(files))
+        prepared: dict[int, Any] = {}
+        for i in range(start, stop):
+            if i in unreadable:
+                continue
+            try:
+                prepared[i] = _prepare(read_image(files[i]))
+            except DataError as error:  # a whole header, but damaged or missing pixels
+                unreadable[i] = reason_of(error)
+                _check_unreadable(files, unreadable, max_unreadable)
+        if prepared:
+            with torch.inference_mode():
+                found = model(torch.stack(list(prepared.values())))[:, column].float().cpu().tolist()
+            scores.update(zip(prepared, found, strict=True))
+        report(progress, stop, len(files), "Labelling")
+    return write_whole(
+        Path(root).expanduser() / f"{split}_labels.csv", _table(names, scores, unreadable, threshold).encode()
+    )
+
+
+def _check_unreadable(files: list[Path], unreadable: dict[int, str], limit: int) -> None:
+    if len(unreadable) <= limit and len(unreadable) < len(files):
+        return
+    named = "; ".join(f"{str(files[i])!r} ({reason})" for i, reason in sorted(unreadable.items())[:MOST_NAMED])
+    more = f" and {len(unreadable) - MOST_NAMED} more" if len(unreadable) > MOST_NAMED else ""
+    raise DataError(
+        "an image that can be read" if len(unreadable) <= limit else f"at most {limit} images that cannot be read",
+        f"{len(unreadable)} so far: {named}{more}",
+        "Mend these files, or raise max_unreadable.",
+    )
+
+
+def _table(names: list[str], scores: dict[int, float], unreadable: dict[int, str], threshold: float) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image_name", "label", "score"])
-    for name, score in zip(names, np.concatenate(scores).tolist(), strict=True):
-        writer.writerow([name, CLASS_NAMES[0] if score >= threshold else CLASS_NAMES[1], f"{score:.6f}"])
-    return write_whole(Path(root).expanduser() / f"{split}_labels.csv", text.getvalue().encode())
+    writer.writerow(["image_name", "label", "score", *(["unreadable"] if unreadable else [])])
+    for i, name in enumerate(names):
+        label = "" if i in unreadable else CLASS_NAMES[0] if scores[i] >= threshold else CLASS_NAMES[1]
+        score = f"{scores[i]:.6f}" if i in scores else ""
+        writer.writerow([name, label, score, *([unreadable.get(i, "")] if unreadable else [])])
+    return text.getvalue()
 
 
 def _prepare(image: np.ndarray) -> Any:

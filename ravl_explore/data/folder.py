@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ravl_explore.data.base import CLIP_TEMPLATES
+from ravl_explore.data.columns import listed
 from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.reading import SUFFIXES, is_image
 from ravl_explore.errors import DataError
@@ -18,6 +19,7 @@ class Folder(ImageFiles):
 
     Files with an image's ending count, and of those without any ending (as DICOM often has) the ones that are images.
     Hidden files and folders do not. Links to folders are not followed, so that none is read twice or for ever.
+    Subfolders without an image, such as the ``__MACOSX`` of unpacked archives, are no classes; ``notes`` names them.
 
     Parameters
     ----------
@@ -27,7 +29,7 @@ class Folder(ImageFiles):
     Raises
     ------
     DataError
-        When the folder is not there, holds fewer than two classes or no image; or, on reading, a file is no image.
+        When the folder is not there, or fewer than two subfolders hold an image; or, on reading, a file is no image.
     """
 
     form_label = "Folder of images"
@@ -38,14 +40,23 @@ class Folder(ImageFiles):
         if not root.is_dir():
             raise DataError("a folder with one subfolder per class", f"{str(root)!r}, not a folder", "Check the path.")
         folders = sorted(each for each in root.iterdir() if each.is_dir() and not each.name.startswith("."))
-        files: list[Path] = []
-        labels: list[int] = []
-        for label, folder in enumerate(folders):
-            found = _images(folder)
-            files += found
-            labels += [label] * len(found)
+        images = {folder.name: _images(folder) for folder in folders}
+        classes = [name for name, found in images.items() if found]
+        empty = [name for name, found in images.items() if not found]
+        if len(classes) == 1 and empty:
+            raise DataError(
+                "at least two subfolders with images",
+                f"{classes[0]!r} alone; without any: {listed(empty)}",
+                "Put each class's images into its own subfolder.",
+            )
         super().__init__(
-            files, labels, [folder.name for folder in folders], name=root.resolve().name, templates=templates, root=root
+            [file for name in classes for file in images[name]],
+            [label for label, name in enumerate(classes) for _ in images[name]],
+            classes,
+            name=root.resolve().name,
+            templates=templates,
+            root=root,
+            notes=[f"Subfolders without an image are no classes: {listed(empty)}."] if empty else [],
         )
 
 

@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from ravl_explore.data.base import CLIP_TEMPLATES
-from ravl_explore.data.columns import NONE, as_text, check_columns, classes_of, column_names, guess, plain
+from ravl_explore.data.columns import (
+    NONE,
+    as_text,
+    check_columns,
+    classes_of,
+    column_names,
+    guess,
+    names_from,
+    number_notes,
+    plain,
+)
 from ravl_explore.data.files import LazyImages
 from ravl_explore.data.reading import Source
 from ravl_explore.errors import DataError, MissingDependencyError
@@ -49,6 +59,7 @@ class HuggingFaceDataset(LazyImages):
         Field("image", "Images", "search", help="column; guessed", required=False, choices=lambda a: _columns(a)),
         Field("label", "Labels", "search", help="column; guessed", required=False, choices=lambda a: _columns(a)),
         Field("caption", "Captions", "search", help="column; guessed", required=False, choices=lambda a: _columns(a)),
+        Field("class_names", "Classes", "text", help="names in order, with commas: cat, dog", required=False),
     )
 
     def __init__(
@@ -58,7 +69,7 @@ class HuggingFaceDataset(LazyImages):
         image: str | None = None,
         label: str | None = None,
         caption: str | None = None,
-        class_names: Sequence[str] | None = None,
+        class_names: Sequence[str] | str | None = None,
         templates: Sequence[str] = CLIP_TEMPLATES,
         config: str | None = None,
     ) -> None:
@@ -87,13 +98,16 @@ class HuggingFaceDataset(LazyImages):
         feature = features[label]
         if isinstance(feature, datasets.ClassLabel):
             values = [None if value is None or value < 0 else feature.names[value] for value in values]
-            class_names = class_names or feature.names
+            named = names_from(class_names) or tuple(feature.names)
+        else:
+            named = class_names
         kept = [row for row, value in enumerate(values) if value is not None]
         if not kept:
             raise DataError("rows with a label", f"none among {len(values)} of {title!r}", "Take another split.")
-        names, labels = classes_of(values, kept, class_names)
+        names, labels = classes_of(values, kept, named)
         texts = table.select_columns([caption])[:][caption] if caption else None
         stored = table.select_columns([image]).cast_column(image, datasets.Image(decode=False))
+        n_dropped = len(values) - len(kept)
         self._rows = np.array(kept, np.int64)
         self._mark = digest(["hugging face", table._fingerprint, image, self._rows])
         super().__init__(
@@ -103,7 +117,10 @@ class HuggingFaceDataset(LazyImages):
             name=Path(title).name or title,
             templates=templates,
             captions=None if texts is None else [_caption(texts[row]) for row in kept],
-            notes=[f"{len(values) - len(kept)} rows without a label were dropped."] if len(kept) < len(values) else [],
+            notes=[
+                *number_notes(names, class_names),
+                *([f"{n_dropped} rows without a label were dropped."] if n_dropped else []),
+            ],
         )
 
     def where(self, index: int) -> str:
@@ -141,7 +158,7 @@ def _load(name: str, split: str, config: str | None) -> Any:
             loaded = datasets.load_dataset("parquet", data_files={split: files}, split=split)
         else:
             loaded = datasets.load_dataset(str(folder) if folder.is_dir() else name, config, split=split)
-    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+    except (OSError, ValueError, RuntimeError, DatasetsError, TypeError, AttributeError, KeyError) as error:
         reason = " ".join(str(error).split())[:300].rstrip(".")
         raise DataError(
             f"split {split!r} of the dataset {name!r}",
@@ -183,6 +200,20 @@ def _columns(answers: Mapping[str, Any]) -> list[str]:
         saved = folder if (folder / "state.json").is_file() else folder / split
         if not (saved / "dataset_info.json").is_file():
             return []
-        return list(json.loads((saved / "dataset_info.json").read_bytes()).get("features") or ())
+        return _features(saved / "dataset_info.json")
     files = _parquet_files(folder, split) if str(answers.get("name") or "").strip() else []
     return column_names(files[0]) if files else []
+
+
+def _features(file: Path) -> list[str]:
+    """Columns that a saved dataset's description names."""
+    try:
+        described = json.loads(file.read_bytes())
+    except (ValueError, RecursionError, OSError) as error:
+        raise DataError("a dataset's description", f"{str(file)!r} ({error})", "Check that it is whole.") from error
+    features = (described.get("features") or {}) if isinstance(described, dict) else None
+    if not isinstance(features, dict):
+        raise DataError(
+            "a dataset's description with its 'features' by name", f"{str(file)!r} without", "Save the dataset anew."
+        )
+    return list(features)

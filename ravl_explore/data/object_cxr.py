@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ravl_explore.data.columns import read_columns
+from ravl_explore.data.columns import listed, read_columns
 from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.inside import resolve_inside
 from ravl_explore.errors import DataError, InputError
@@ -36,7 +36,8 @@ class ObjectCxr(ImageFiles):
     split : ``dev``, ``train`` or ``test``
     shapes : of ``rectangle``, ``ellipse`` and ``polygon``
     labels : image name -> class, or a CSV with ``image_name`` and ``label``; unless given, ``dev_labels.csv`` or the
-        column ``label`` of ``dev.csv``. Classes are ``cardiomegaly`` and ``normal``
+        column ``label`` of ``dev.csv``. Classes are ``cardiomegaly`` and ``normal``; images whose label is left empty,
+        as that of an unreadable image is, are left out, and ``notes`` tells how many
     unannotated : keep the images without a box too; ``feature_present`` then tells which have one
 
     Raises
@@ -68,9 +69,13 @@ class ObjectCxr(ImageFiles):
         folder, names, drawn = read_annotations(root, split)
         chosen = [[box for shape, box in row if shape in shapes] for row in drawn]
         known = _labels(Path(root).expanduser(), split, labels)
-        kept = [i for i, boxes in enumerate(chosen) if boxes or unannotated]
-        if not kept:
+        wanted = [i for i, boxes in enumerate(chosen) if boxes or unannotated]
+        if not wanted:
             raise DataError(f"images with a {' or '.join(shapes)}", "none", "Allow other shapes.")
+        kept = [i for i in wanted if known.get(names[i]) != ""]
+        n_empty = len(wanted) - len(kept)
+        if not kept:
+            raise DataError("images with a label", f"{n_empty} whose label is empty", "Fill in the labels.")
         missing = [names[i] for i in kept if names[i] not in known]
         if missing:
             raise DataError(
@@ -90,6 +95,7 @@ class ObjectCxr(ImageFiles):
             feature_name="foreign object",
             feature_present=np.array([bool(drawn[i]) for i in kept]),
             root=folder.resolve(),
+            notes=[f"{n_empty} images without a label were left out."] if n_empty else [],
         )
         self._cut([chosen[i] for i in kept])
 
@@ -152,21 +158,25 @@ def parse_annotation(text: str, row: int = 0) -> list[tuple[str, tuple[float, ..
 
 
 def _labels(root: Path, split: str, given: Mapping[str, str] | str | Path | None) -> Mapping[str, str]:
-    """Image name -> class."""
+    """Image name -> class, "" where it is left empty."""
     if isinstance(given, Mapping):
         return {name: str(label).strip().casefold() for name, label in given.items()}
-    file = root / f"{split}_labels.csv" if given is None else Path(given).expanduser()
-    if given is None and not file.is_file():
+    beside = root / f"{split}_labels.csv"
+    file = beside if given is None else Path(given).expanduser()
+    fallback = given is None and not beside.exists()
+    if fallback:
         file = root / f"{split}.csv"
     try:
         columns = read_columns(file, ["image_name", "label"])
     except DataError as error:
-        if given is not None:
+        if not fallback:  # the labels are there and damaged: that is what to mend
             raise
+        others = sorted(each.name for each in root.glob("*.csv") if each != file)
         raise DataError(
             "labels, which Object-CXR does not have",
-            f"neither {split}_labels.csv nor a column 'label' in {split}.csv",
+            f"neither {split}_labels.csv nor a column 'label' in {split}.csv"
+            + (f", but the tables {listed(others)}" if others else ""),
             "Give labels=, or make them with ravl_explore.data.label_with_torchxrayvision.",
         ) from error
     pairs = zip(columns["image_name"], columns["label"], strict=True)
-    return {str(name): str(label).casefold() for name, label in pairs if name is not None and label is not None}
+    return {str(name): str(label or "").casefold() for name, label in pairs if name is not None}

@@ -53,13 +53,31 @@ def open_dataset(text: str) -> ImageTextDataset:
     kind, colon, rest = text.strip().partition(":")
     if not colon or kind not in KINDS:
         kind, rest = "", text.strip()
-    options: dict[str, str] = {}
+    options: list[tuple[str, str]] = []
     if not Path(rest).expanduser().exists() and "?" in rest:
         rest, _, query = rest.rpartition("?")
-        options = dict(parse_qsl(query, keep_blank_values=True))
+        options = parse_qsl(query, keep_blank_values=True)
     make = KINDS[kind] if kind else _by_path(rest, text)
-    arguments = (rest,) if rest or kind not in ("demo", "") else ()
-    return make(*arguments, **_parsed(make, options))
+    once = _once(options)
+    first = next(iter(inspect.signature(make).parameters))
+    if rest and first in once:
+        raise InputError(
+            f"one {first} in {text.strip()!r}",
+            f"{rest!r} before the question mark and {once[first]!r} behind it",
+            f"Leave one of them out: what stands before the question mark is the {first}.",
+        )
+    arguments = (rest,) if rest or (kind not in ("demo", "") and first not in once) else ()
+    return make(*arguments, **_parsed(make, once))
+
+
+def _once(options: list[tuple[str, str]]) -> dict[str, str]:
+    found = dict(options)
+    for name in found:
+        values = [value for each, value in options if each == name]
+        if len(values) > 1:
+            remedy = f"Write {name}=a,b for several." if name in LISTS else f"Leave one {name}= out."
+            raise InputError(f"the option {name} once", f"the values {values}", remedy)
+    return found
 
 
 def _by_path(rest: str, text: str) -> Callable[..., ImageTextDataset]:

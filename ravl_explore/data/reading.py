@@ -103,7 +103,12 @@ def size_or_reason(source: Source) -> tuple[int, int] | str:
     try:
         return read_size(source)
     except DataError as error:
-        return _reason(error.__cause__ or error)
+        return reason_of(error)
+
+
+def reason_of(error: DataError) -> str:
+    """Why a file cannot be read, of what :func:`read_image` raised, without its name."""
+    return _reason(error.__cause__ or error)
 
 
 def is_image(path: Path) -> bool:

@@ -19,6 +19,7 @@ from ravl_explore.data.columns import (
     column_names,
     guess,
     listed,
+    number_notes,
     read_columns,
 )
 from ravl_explore.data.files import ImageFiles
@@ -54,7 +55,7 @@ class Table(ImageFiles):
     group : column with two values, whether an image holds a feature that may be spurious; none unless given. Of
         values other than yes and no (1 and 0, true and false ...) the later one in the alphabet counts as present
     root : folder that the paths start from and must stay in; the table's own unless given
-    class_names : classes in order; the labels that occur, sorted, unless given
+    class_names : classes in order, as a list or a text with commas; the labels that occur, sorted, unless given
     templates : prompts, each with one ``{}``
 
     Raises
@@ -72,6 +73,7 @@ class Table(ImageFiles):
         Field("caption", "Captions", "choice", help="column", choices=choose("caption", _columns, optional=True)),
         Field("boxes", "Boxes", "choice", help="column of JSON", choices=choose("boxes", _columns, optional=True)),
         Field("group", "Feature", "choice", help="column, yes or no", choices=choose("group", _columns, optional=True)),
+        Field("class_names", "Classes", "text", help="names in order, with commas: cat, dog", required=False),
         Field(
             "root", "Root", "path", help="folder that paths start from; the table's own unless given", required=False
         ),
@@ -86,7 +88,7 @@ class Table(ImageFiles):
         boxes: str | None = None,
         group: str | None = None,
         root: str | Path | None = None,
-        class_names: Sequence[str] | None = None,
+        class_names: Sequence[str] | str | None = None,
         templates: Sequence[str] = CLIP_TEMPLATES,
     ) -> None:
         file = Path(path).expanduser()
@@ -138,6 +140,7 @@ class Table(ImageFiles):
             root=folder.resolve(),
             notes=[
                 *([f"{n_dropped} rows without an image or a label were dropped."] if n_dropped else []),
+                *number_notes(names, class_names),
                 *([f"{n_repeats} rows that repeat an image were dropped."] if n_repeats else []),
             ],
         )

@@ -16,16 +16,19 @@ from torch import Tensor
 from ravl_explore.errors import ModelError
 from ravl_explore.models.building import DEMOS, build, named_config
 from ravl_explore.models.demo import demo_config
-from ravl_explore.models.weights import some
+from ravl_explore.models.weights import require, size, some
 
 HEAD_WIDTH = 64  # of every published CLIP ResNet and text tower, and of most ViTs
 MOST_BUILT = 12  # candidates compared weight by weight
 OPTIONAL = ("num_batches_tracked", "logit_bias", "embeddings.position_ids")  # not needed for embeddings
+TWIN = "-quickgelu"  # ends the names of architectures that differ in nothing else
 Shape = dict[str, Any]
 
 
-def fill(clip: Any, tensors: Mapping[str, Tensor], origin: str) -> None:
+def fill(clip: Any, tensors: Mapping[str, Tensor], origin: str, architecture: str | None = None) -> None:
     """Load weights of any precision into a model, all of them and no others.
+
+    ``architecture`` is the model's, if it has a name.
 
     Raises
     ------
@@ -41,21 +44,17 @@ def fill(clip: Any, tensors: Mapping[str, Tensor], origin: str) -> None:
         raise ModelError(
             "all weights of the model, and no others",
             f"{origin!r}: missing {some(missing)}; unexpected {some(unexpected)}",
-            _suggestion(tensors),
+            _suggestion(tensors, architecture),
         )
     loaded = {key: value.reshape(own[key].shape) if _is_scale(key, value) else value for key, value in tensors.items()}
-    bent = {f"{k} ({_size(v)} for {_size(own[k])})" for k, v in loaded.items() if k in own and v.shape != own[k].shape}
+    bent = {f"{k} ({size(v)} for {size(own[k])})" for k, v in loaded.items() if k in own and v.shape != own[k].shape}
     if bent:
-        raise ModelError("weights whose shapes fit", f"{origin!r}: {some(bent)}", _suggestion(tensors))
+        raise ModelError("weights whose shapes fit", f"{origin!r}: {some(bent)}", _suggestion(tensors, architecture))
     clip.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in loaded.items() if k in own}, False)
 
 
 def _is_scale(key: str, value: Tensor) -> bool:
     return key in ("logit_scale", "logit_bias") and value.numel() == 1
-
-
-def _size(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "scalar"
 
 
 def _as_text_tower(tensors: dict[str, Tensor], has_text: bool) -> dict[str, Tensor]:
@@ -90,7 +89,7 @@ def shape_of(tensors: Mapping[str, Tensor]) -> Shape:
         shape["tower"] = "resnet"
         shape["layers"] = [_count(rf"visual\.layer{i}\.(\d+)\.", sizes) for i in (1, 2, 3, 4)]
         put("width", "visual.layer1.0.conv1.weight", 0)
-        cells = sizes.get("visual.attnpool.positional_embedding", (0,))[0]
+        cells = (*sizes.get("visual.attnpool.positional_embedding", ()), 0)[0]
         shape["image_size"] = 32 * isqrt(max(cells - 1, 0))
     elif "visual.class_embedding" in sizes:
         shape["tower"] = "vit"
@@ -98,11 +97,11 @@ def shape_of(tensors: Mapping[str, Tensor]) -> Shape:
         put("width", "visual.class_embedding", 0)
         put("patch", "visual.conv1.weight", 3)
         put("embed_dim", "visual.proj", 1)
-        shape["grid"] = isqrt(max(sizes.get("visual.positional_embedding", (0,))[0] - 1, 0))
+        shape["grid"] = isqrt(max((*sizes.get("visual.positional_embedding", ()), 0)[0] - 1, 0))
     elif any(key.startswith("visual.trunk.") for key in sizes):
         shape["tower"] = "timm"
         put("patch", "visual.trunk.patch_embed.proj.weight", 3)
-        if "visual.trunk.pos_embed" in sizes:
+        if len(sizes.get("visual.trunk.pos_embed", ())) == 3:
             shape["grid"] = isqrt(sizes["visual.trunk.pos_embed"][1])
     return {key: value for key, value in shape.items() if value}
 
@@ -174,17 +173,14 @@ def infer_config(tensors: Mapping[str, Tensor], origin: str, from_openai: bool =
             f"none for {origin!r}",
             f"Give architecture=..., of open_clip's ({several}).",
         )
-    text = "text." if "text.token_embedding.weight" in tensors else ""
-    needed = [f"{text}{name}" for name in ("token_embedding.weight", "positional_embedding", "ln_final.weight")]
-    needed += [f"{text}text_projection", "visual.conv1.weight"]
-    needed.append(f"visual.{'attnpool.' if shape.get('tower') == 'resnet' else ''}positional_embedding")
-    missing = [key for key in needed if key not in tensors]
-    if missing or "tower" not in shape:
-        raise ModelError(
-            "a CLIP in the layout of open_clip, OpenAI or transformers",
-            f"keys such as {some(tensors)} without {some(missing or needed)} in {origin!r}",
-            "Save the whole model's state_dict().",
-        )
+    text = "text." if any(key.startswith("text.") for key in tensors) else ""
+    require(
+        tensors,
+        _needed(tensors, text),
+        "a CLIP in the layout of open_clip, OpenAI or transformers",
+        f"{origin}, with keys such as {some(tensors, 4)}",
+        "Save the whole model's state_dict().",
+    )
     width, text_width, demo_text = shape["width"], shape["text_width"], demo_config()["text_cfg"]
     ours = text_width == demo_text["width"]  # narrower than any published CLIP
     known = named_config(names[0]) if names else {}
@@ -211,6 +207,18 @@ def infer_config(tensors: Mapping[str, Tensor], origin: str, from_openai: bool =
     return config
 
 
+def _needed(tensors: Mapping[str, Tensor], text: str) -> dict[str, int]:
+    """Weights that tell a CLIP's sizes -> their axes."""
+    needed = {"token_embedding.weight": 2, "positional_embedding": 2, "ln_final.weight": 1, "text_projection": 2}
+    needed = {f"{text}{name}": axes for name, axes in needed.items()} | {"visual.conv1.weight": 4}
+    needed[f"{text}transformer.resblocks.0.ln_1.weight"] = 1
+    if any(re.match(r"visual\.(layer\d|attnpool)\.", key) for key in tensors):
+        needed |= {f"visual.layer{i}.0.conv1.weight": 4 for i in (1, 2, 3, 4)}
+        return needed | {"visual.attnpool.positional_embedding": 2}
+    vit = {"class_embedding": 1, "positional_embedding": 2, "proj": 2, "transformer.resblocks.0.mlp.c_fc.weight": 2}
+    return needed | {f"visual.{name}": axes for name, axes in vit.items()}
+
+
 def is_openai_shape(names: list[str]) -> bool:
     """Whether OpenAI published weights of one of these architectures."""
     return any((name, "openai") in open_clip.list_pretrained() for name in names)
@@ -218,14 +226,14 @@ def is_openai_shape(names: list[str]) -> bool:
 
 def name_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str | None:
     """open_clip's name of the architecture that has these shapes and this activation, if there is one."""
-    wanted = bool(config.get("quick_gelu"))
-    return next((n for n in matching(shape_of(tensors)) if bool(named_config(n).get("quick_gelu")) == wanted), None)
+    wanted, names = bool(config.get("quick_gelu")), matching(shape_of(tensors))
+    names.sort(key=lambda name: named_config(name) != config)  # shapes do not tell all of timm's trunks apart
+    return next((name for name in names if bool(named_config(name).get("quick_gelu")) == wanted), None)
 
 
 def _mlp_ratio(tensors: Mapping[str, Tensor], prefix: str, width: int) -> float:
-    hidden = tensors.get(f"{prefix}transformer.resblocks.0.mlp.c_fc.weight")
-    ratio = 4.0 if hidden is None else hidden.shape[0] / width
-    return ratio if hidden is None or int(width * ratio) == hidden.shape[0] else (hidden.shape[0] + 0.5) / width
+    hidden = tensors[f"{prefix}transformer.resblocks.0.mlp.c_fc.weight"].shape[0]
+    return hidden / width if int(width * (hidden / width)) == hidden else (hidden + 0.5) / width
 
 
 def _count(pattern: str, keys: Mapping[str, Any]) -> int:
@@ -249,11 +257,12 @@ def same_weights(tensors: Mapping[str, Tensor]) -> list[str]:
     return found
 
 
-def _suggestion(tensors: Mapping[str, Tensor]) -> str:
-    if names := same_weights(tensors)[:2]:
+def _suggestion(tensors: Mapping[str, Tensor], used: str | None = None) -> str:
+    """What to do about weights that do not fit; ``used`` is the architecture that was tried."""
+    if names := [name for name in same_weights(tensors) if name != used][:2]:
         return f"These are the weights of {' or '.join(map(repr, names))}: give it as architecture=..."
     shape = shape_of(tensors)
     name, differ = closest(shape)[0]
-    if differ > len(shape) // 2:
+    if differ > len(shape) // 2 or (used and name.removesuffix(TWIN) == used.removesuffix(TWIN)):
         return "Save the whole model's state_dict()."
     return f"The closest architecture is {name!r} (see architecture=...). Save the whole model's state_dict()."

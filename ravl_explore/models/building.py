@@ -49,7 +49,7 @@ def build(config: Mapping[str, Any]) -> Any:
         clip: Any = kind(**config)
         if trunk is not None:
             clip.visual = _timm_tower(vision["image_size"], trunk)
-    except (AssertionError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, AssertionError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(
             "a configuration that open_clip can build",
             first_line(error),

@@ -10,20 +10,27 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ravl_explore.errors import ModelError
+from ravl_explore.errors import ModelError, RavlError
 from ravl_explore.forms import Field
 from ravl_explore.models.architectures import fill, infer_config, name_of
 from ravl_explore.models.base import pick_device
-from ravl_explore.models.building import build, named_config
+from ravl_explore.models.building import DEMOS, build, named_config
 from ravl_explore.models.clip_model import ClipModel
 from ravl_explore.models.layouts import from_clip, from_siglip, is_siglip, is_transformers
 from ravl_explore.models.region_encoders import REGION_FIELD
 from ravl_explore.models.snapshots import Snapshot, open_snapshot
 from ravl_explore.models.text_towers import with_local_text
 from ravl_explore.models.tokenizers import tokenizer_of
-from ravl_explore.models.weights import Weights, first_line, read_weights
+from ravl_explore.models.weights import Weights, first_line, read_weights, size, some
 
 SIGLIP_PIXELS = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+ACTIVATIONS = {"GELU": False, "QuickGELU": True}
+GUESSED = {  # what no shape tells, by what was taken
+    True: "QuickGELU, as in OpenAI's files; say quick_gelu=False for weights from LAION's",
+    False: "GELU, as in LAION's files; say quick_gelu=True for weights that were trained with QuickGELU",
+}
+GUESSED_PIXELS = "the pixels' mean and standard deviation of OpenAI's CLIP, since neither file nor name tells others"
+BROKEN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 class Checkpoint(ClipModel):
@@ -39,10 +46,11 @@ class Checkpoint(ClipModel):
     path : the file or folder
     device : ``"cpu"`` unless given
     architecture : open_clip's name, needed where shapes do not tell it (timm trunks, text towers of transformers)
-    quick_gelu : whether QuickGELU is used, which no shape tells. Unless given, what the settings beside the file or its
-        header say; else the named ``architecture``'s; else yes for ResNets and for ViTs of shapes that OpenAI
-        published, since most checkpoints of these shapes descend from OpenAI's; no for other ViTs and for the demo's
-        architecture. Say ``quick_gelu=False`` for what was fine-tuned from LAION's ViT-B-32, B-16 or L-14.
+    quick_gelu : whether QuickGELU is used, which no shape tells; also "QuickGELU" or "GELU". Unless given, what the
+        settings beside the file or its header say; else the named ``architecture``'s; else yes for ResNets and for
+        ViTs of shapes that OpenAI published, since most checkpoints of these shapes descend from OpenAI's; no for other
+        ViTs and for the demo's architecture. Say ``quick_gelu=False`` for what was fine-tuned from LAION's ViT-B-32,
+        B-16 or L-14. What was guessed is listed in ``assumptions``.
     region_method : how regions are embedded, see :mod:`ravl_explore.models.region_encoders`
 
     Raises
@@ -63,6 +71,14 @@ class Checkpoint(ClipModel):
             choices=lambda answers: architecture_names(),
             required=False,
         ),
+        Field(
+            "quick_gelu",
+            "Activation",
+            "choice",
+            help="as the file says, or as usual for its shapes; QuickGELU for OpenAI's weights, GELU for LAION's",
+            choices=lambda answers: tuple(ACTIVATIONS),
+            required=False,
+        ),
         REGION_FIELD,
     )
 
@@ -71,15 +87,15 @@ class Checkpoint(ClipModel):
         path: str | Path,
         device: str | None = None,
         architecture: str | None = None,
-        quick_gelu: bool | None = None,
+        quick_gelu: bool | str | None = None,
         region_method: str | None = None,
     ) -> None:
         path = Path(path).expanduser()
         snapshot = open_snapshot(path)
         weights = read_weights(snapshot.weights)
-        recipe = recognise(weights, snapshot, architecture, quick_gelu)
+        recipe = recognise(weights, snapshot, architecture, _is_quick(quick_gelu))
         clip = build(with_local_text(recipe.config))
-        fill(clip, recipe.tensors, str(path))
+        fill(clip, recipe.tensors, str(path), recipe.architecture)
         super().__init__(
             clip.to(pick_device(device)),
             tokenizer_of(recipe.config["text_cfg"], snapshot.weights.parent, str(path)),
@@ -89,6 +105,7 @@ class Checkpoint(ClipModel):
             config=recipe.config,
             mean=recipe.pixels.get("mean"),
             std=recipe.pixels.get("std"),
+            assumptions=recipe.assumptions,
         )
 
 
@@ -100,33 +117,72 @@ class Recipe:
     tensors: Mapping[str, Tensor]
     architecture: str | None
     pixels: Mapping[str, Any]
+    assumptions: tuple[str, ...] = ()
 
 
 def recognise(
     weights: Weights, snapshot: Snapshot, architecture: str | None = None, quick_gelu: bool | None = None
 ) -> Recipe:
-    """Tell layout and architecture of a checkpoint."""
+    """Tell layout and architecture of a checkpoint.
+
+    Raises
+    ------
+    ModelError
+        When weights are missing or misshaped, or fit no layout; it says what was found.
+    """
+    try:
+        return _recognised(weights, snapshot, architecture, quick_gelu)
+    except RavlError:
+        raise
+    except BROKEN as error:  # sizes that contradict each other, settings of another kind
+        found = {f"{key} ({size(value)})" for key, value in weights.tensors.items()}
+        raise ModelError(
+            "a CLIP whose weights and settings fit together",
+            f"{str(snapshot.weights)!r} ({type(error).__name__}: {first_line(error)}), which holds {some(found)}",
+            "Save the whole model's state_dict().",
+        ) from error
+
+
+def _recognised(weights: Weights, snapshot: Snapshot, architecture: str | None, quick_gelu: bool | None) -> Recipe:
     tensors, origin = weights.tensors, str(snapshot.weights)
     header = _header(weights.metadata, origin)
     architecture = architecture or weights.metadata.get("architecture") or None
-    pixels = header["pixels"] | snapshot.preprocess
+    pixels, guessed = header["pixels"] | snapshot.preprocess, False
     if is_transformers(tensors):
         convert = from_siglip if is_siglip(tensors) else from_clip
         config, tensors = convert(tensors, snapshot.settings, origin)
         if is_siglip(weights.tensors):
             pixels = SIGLIP_PIXELS | pixels
+        else:
+            guessed = not snapshot.settings
     elif snapshot.config is not None:
         config = snapshot.config
     elif header["config"] is not None:
         config = header["config"]
     elif architecture is not None:
         config = named_config(architecture)
-        pixels = _published_pixels(architecture) | pixels
     else:
         config = infer_config(tensors, origin, weights.from_openai)
+        guessed = not weights.from_openai and "timm_model_name" not in config["vision_cfg"]
     if quick_gelu is not None:
         config = config | {"quick_gelu": quick_gelu}
-    return Recipe(config, tensors, architecture or name_of(config, tensors), pixels)
+    name = architecture or name_of(config, tensors)
+    pixels = _published_pixels(name) | pixels
+    assumptions = [GUESSED[bool(config.get("quick_gelu"))]] if guessed and quick_gelu is None else []
+    if not {"mean", "std"} <= pixels.keys() and not weights.from_openai:
+        assumptions.append(GUESSED_PIXELS)
+    return Recipe(config, tensors, name, pixels, () if name in DEMOS else tuple(assumptions))
+
+
+def _is_quick(choice: bool | str | None) -> bool | None:
+    """Whether QuickGELU was chosen, by its name or by yes and no."""
+    if choice is None or isinstance(choice, bool):
+        return choice
+    words = {name.lower(): quick for name, quick in ACTIVATIONS.items()}
+    words |= dict.fromkeys(("true", "yes", "1"), True) | dict.fromkeys(("false", "no", "0"), False)
+    if str(choice).strip().lower() not in words:
+        raise ModelError("quick_gelu as true or false", repr(choice), f"Or write {' or '.join(ACTIVATIONS)}.")
+    return words[str(choice).strip().lower()]
 
 
 def _header(metadata: Mapping[str, str], origin: str) -> dict[str, Any]:
@@ -141,10 +197,13 @@ def _header(metadata: Mapping[str, str], origin: str) -> dict[str, Any]:
     return {"pixels": pixels, "config": config if isinstance(config, dict) and "vision_cfg" in config else None}
 
 
-def _published_pixels(architecture: str) -> dict[str, Any]:
+def _published_pixels(architecture: str | None) -> dict[str, Any]:
     """Mean and standard deviation that all published weights of an architecture share, if they do."""
+    if architecture is None:
+        return {}
     from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
+    architecture = architecture.replace("/", "-")
     sources = [get_pretrained_cfg(architecture, tag) for tag in list_pretrained_tags_by_model(architecture)]
     if len({(source["mean"], source["std"]) for source in sources}) != 1:
         return {}

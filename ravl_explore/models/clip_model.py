@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from open_clip.hf_model import HFTextEncoder
+from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -35,6 +36,7 @@ class ClipModel:
     architecture : open_clip's name of the configuration, if it has one
     config : open_clip's configuration of the model, if known; kept so that saved weights can be opened again
     mean, std : of the pixels, by channel; unless given, the image tower's (``image_mean``, ``image_std``), or CLIP's
+    assumptions : what the loader had to guess, as sentences for the user
 
     Raises
     ------
@@ -53,6 +55,7 @@ class ClipModel:
         config: Mapping[str, Any] | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        assumptions: Sequence[str] = (),
     ) -> None:
         self._clip = clip.float().eval()
         self._tokenizer = tokenizer
@@ -65,6 +68,7 @@ class ClipModel:
         self.mean = tuple(mean or getattr(clip.visual, "image_mean", None) or CLIP_MEAN)
         self.std = tuple(std or getattr(clip.visual, "image_std", None) or CLIP_STD)
         self._mean, self._std = (torch.tensor(each).view(1, 3, 1, 1) for each in (self.mean, self.std))
+        self.assumptions = tuple(assumptions)
         self._fingerprint: tuple[Any, str] | None = None
 
     @property
@@ -110,7 +114,26 @@ class ClipModel:
             config=self.config,
             mean=self.mean,
             std=self.std,
+            assumptions=self.assumptions,
         )
+
+    @property
+    def quick_gelu(self) -> bool:
+        """Whether a tower uses QuickGELU."""
+        return any(isinstance(module, QuickGELU) for module in self._clip.modules())
+
+    def description(self) -> dict[str, Any]:
+        """How the model was set up, in plain JSON values, to be kept with results."""
+        return {
+            "name": self.name,
+            "architecture": self.architecture,
+            "quick_gelu": self.quick_gelu,
+            "image_size": self.image_size,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "region_method": self.region_method,
+            "assumptions": list(self.assumptions),
+        }
 
     def fingerprint(self) -> str:
         """Short name of everything that embeddings depend on; computed again only when a weight was changed since."""

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from ravl_explore.errors import ModelError
 from ravl_explore.models.architectures import HEAD_WIDTH
-from ravl_explore.models.weights import some
+from ravl_explore.models.weights import require
 
 Tensors = dict[str, Tensor]
 IGNORED = re.compile(r"(\.|^)position_ids$|^logit_bias$")
+BLOCK_KEY = r"(\w+)\.encoder\.layers\.(\d+)\.(.+)\.(weight|bias)"
 ACTIVATIONS = {"quick_gelu": "quick_gelu", "gelu": "gelu", "gelu_pytorch_tanh": "gelu_tanh", "gelu_new": "gelu_tanh"}
 
 BLOCK = {  # transformers -> open_clip, within one block
@@ -72,17 +73,18 @@ SIGLIP_NAMES = {
     "logit_scale": "logit_scale",
     "logit_bias": "logit_bias",
 }
+EXPECTED = "all weights of transformers' CLIPModel or SiglipModel, and no others"
 TRANSPOSED = ("text_projection", "visual.proj")  # a matrix in open_clip, a layer's weight in transformers
 
 
 def is_transformers(tensors: Mapping[str, Tensor]) -> bool:
     """Whether the names are those of transformers' two-tower models."""
-    return "vision_model.embeddings.patch_embedding.weight" in tensors
+    return any(key.startswith("vision_model.") for key in tensors)
 
 
 def is_siglip(tensors: Mapping[str, Tensor]) -> bool:
     """Whether the image tower ends in SigLIP's attention pool."""
-    return "vision_model.head.probe" in tensors
+    return any(key.startswith("vision_model.head.") for key in tensors)
 
 
 def from_clip(
@@ -145,8 +147,7 @@ def from_siglip(
     text, vision = _parts(settings)
     blocks = {"text_model": ("text.", BLOCK), "vision_model": ("visual.trunk.", TIMM_BLOCK)}
     packed = {f"vision_model.head.attention.in_proj_{kind}" for kind in ("weight", "bias")}
-    if not packed <= tensors.keys():
-        raise ModelError("SigLIP's attention pool", f"no {some(packed)} in {origin!r}", "Save the whole model.")
+    require(tensors, {key: _axes(key) for key in packed}, "SigLIP's attention pool", origin, "Save the whole model.")
     rest = {key: value for key, value in tensors.items() if key not in packed}
     converted = _rename(rest, SIGLIP_NAMES, blocks, origin)
     converted["visual.trunk.pos_embed"] = converted["visual.trunk.pos_embed"][None]
@@ -207,34 +208,49 @@ def _rename(
     origin: str,
 ) -> Tensors:
     """Rename by table, and the blocks' parts by theirs; queries, keys and values are packed into one."""
+    kept = {key: value for key, value in tensors.items() if not IGNORED.search(key) or key in names}
+    needed = _needed(tensors, names, blocks)
+    unknown = kept.keys() - needed.keys() - names.keys()
+    require(tensors, needed, EXPECTED, origin, "Save the whole model with save_pretrained().", unknown)
     converted: Tensors = {}
-    unknown, kept = set(), {key: value for key, value in tensors.items() if not IGNORED.search(key) or key in names}
     for key, value in kept.items():
-        inside = re.fullmatch(r"(\w+)\.encoder\.layers\.(\d+)\.(.+)\.(weight|bias)", key)
         if key in names:
             converted[names[key]] = value
-        elif inside and inside[1] in blocks:
-            prefix, table = blocks[inside[1]]
-            where = f"{prefix}{'blocks' if table is TIMM_BLOCK else 'transformer.resblocks'}.{inside[2]}"
-            if inside[3] in table:
-                converted[f"{where}.{table[inside[3]]}.{inside[4]}"] = value
-            elif inside[3] == "self_attn.q_proj":
-                parts = [kept.get(key.replace("q_proj", f"{part}_proj")) for part in "qkv"]
-                if all(part is not None for part in parts):
-                    pack = f"qkv.{inside[4]}" if table is TIMM_BLOCK else f"in_proj_{inside[4]}"
-                    converted[f"{where}.attn.{pack}"] = torch.cat([part for part in parts if part is not None])
-            elif inside[3] not in ("self_attn.k_proj", "self_attn.v_proj"):
-                unknown.add(key)
-        else:
-            unknown.add(key)
-    missing = {old for old, new in names.items() if new not in converted and not IGNORED.search(old)}
-    if unknown or missing:
-        raise ModelError(
-            "all weights of transformers' CLIPModel or SiglipModel, and no others",
-            f"{origin!r}: missing {some(missing)}; unexpected {some(unknown)}",
-            "Save the whole model with save_pretrained().",
-        )
+            continue
+        inside = re.fullmatch(BLOCK_KEY, key)
+        assert inside is not None, key  # else it would be unknown
+        tower, number, part, kind = inside.groups()
+        prefix, table = blocks[tower]
+        where = f"{prefix}{'blocks' if table is TIMM_BLOCK else 'transformer.resblocks'}.{number}"
+        if part in table:
+            converted[f"{where}.{table[part]}.{kind}"] = value
+        elif part == "self_attn.q_proj":
+            pack = f"qkv.{kind}" if table is TIMM_BLOCK else f"in_proj_{kind}"
+            converted[f"{where}.attn.{pack}"] = torch.cat(
+                [kept[key.replace("q_proj", f"{each}_proj")] for each in "qkv"]
+            )
     return converted
+
+
+def _needed(
+    tensors: Mapping[str, Tensor], names: Mapping[str, str], blocks: Mapping[str, tuple[str, Mapping[str, str]]]
+) -> dict[str, int]:
+    """Every weight of both towers -> its axes; a tower has as many blocks as the highest number tells, or one."""
+    keys = [key for key in names if not IGNORED.search(key) and key != "logit_scale"]
+    for tower, (_, table) in blocks.items():
+        parts = [*table, *(f"self_attn.{part}_proj" for part in "qkv")]
+        numbers = [int(found[1]) for key in tensors if (found := re.match(rf"{tower}\.encoder\.layers\.(\d+)\.", key))]
+        for i in range(max(numbers, default=0) + 1):
+            keys += [f"{tower}.encoder.layers.{i}.{part}.{kind}" for part in parts for kind in ("weight", "bias")]
+    return {key: _axes(key) for key in keys}
+
+
+def _axes(key: str) -> int:
+    if key.endswith("patch_embedding.weight"):
+        return 4
+    if key.endswith("head.probe"):
+        return 3
+    return 1 if key.endswith(("bias", "class_embedding")) or "norm" in key else 2
 
 
 def _activation(part: Mapping[str, Any], default: str, origin: str) -> str:

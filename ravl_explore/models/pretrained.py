@@ -81,7 +81,7 @@ class OpenClip(ClipModel):
         names = (str(Path(file).with_suffix(".safetensors")), file) if file else WEIGHTS
         path = find(repository, names, "open the file where it is with models.Checkpoint(path, architecture=...)")
         clip = build(with_local_text(config))
-        fill(clip, read_weights(path).tensors, str(path))
+        fill(clip, read_weights(path).tensors, str(path), architecture)
         super().__init__(
             clip.to(pick_device(device)),
             tokenizer_of(config["text_cfg"], path.parent, str(path)),

@@ -68,12 +68,17 @@ def template(theme: Theme = "light") -> go.layout.Template:
 
 def cluster_colors(discovery: Discovery) -> dict[int, str]:
     """The colour of every cluster on the region map, by cluster number: the same in tables, galleries and plots."""
-    shown = coloured_clusters(discovery)
-    rank = {each.cluster: place for place, each in enumerate(shown)}
-    return {
-        each.cluster: category_style(rank[each.cluster])[0] if each.cluster in rank else MUTED
-        for each in discovery.clusters
-    }
+    return {cluster: color for cluster, (color, _) in _cluster_styles(discovery).items()}
+
+
+def cluster_symbols(discovery: Discovery) -> dict[int, str]:
+    """The marker symbol of every cluster on the region map, by cluster number: it tells those of one colour apart."""
+    return {cluster: symbol for cluster, (_, symbol) in _cluster_styles(discovery).items()}
+
+
+def _cluster_styles(discovery: Discovery) -> dict[int, tuple[str, str]]:
+    styles = {each.cluster: (MUTED, "circle") for each in discovery.clusters}
+    return styles | {each.cluster: category_style(rank) for rank, each in enumerate(coloured_clusters(discovery))}
 
 
 def coloured_clusters(discovery: Discovery) -> tuple[SpuriousFeature, ...]:

@@ -31,7 +31,9 @@ class CachePanel(widgets.VBox):
         )
         self._list.add_class("ravl-cache")
         self._delete = _button("Delete", "trash", "Delete what is picked in the list", self._on_delete)
-        self._all = _button("Delete all", "trash", "Delete every entry", self._on_all)
+        self._all = _button(
+            "Delete all", "trash", "Delete every entry, and the boxes that detectors found", self._on_all
+        )
         self._refresh = _button("Refresh", "refresh", "Look again", lambda _: self.refresh())
         buttons = widgets.HBox([self._delete, self._all, self._refresh])
         super().__init__([self.message, self._list, buttons], layout=widgets.Layout(width="100%"))
@@ -66,14 +68,14 @@ class CachePanel(widgets.VBox):
         if self._all.description == "Delete all":
             self._all.description, self._all.button_style = "Really?", "danger"  # a second press does it
         else:
-            self._clear([str(each.folder) for each in self.entries])
+            self._clear([None])  # all: also the boxes of detectors, which are no entries
 
-    def _clear(self, folders: list[str]) -> None:
+    def _clear(self, folders: list[str] | list[None]) -> None:
         freed, failed = 0, None
         for folder in folders:
             try:
                 freed += clear_cached(folder)
-            except RavlError as error:
+            except (RavlError, OSError) as error:
                 failed = error
         self.refresh()
         if failed is not None:

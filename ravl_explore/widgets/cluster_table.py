@@ -26,8 +26,13 @@ COLUMNS = [
         "key": "performance_gap",
         "title": "Gap",
         "format": "two",
-        "help": "Performance gap: how much class accuracies differ with and without it, summed over classes. "
-        "Point at a row's gap for the mean per class, which is what other label sets can be compared with",
+        "help": "Performance gap: how much class accuracies differ with and without it, summed over classes",
+    },
+    {
+        "key": "gap_per_class",
+        "title": "Gap / class",
+        "format": "three",
+        "help": "The gap divided by the number of classes: comparable with datasets of more or fewer classes",
     },
     {
         "key": "influence",
@@ -39,7 +44,8 @@ COLUMNS = [
         "key": "q_value",
         "title": "Chance (q)",
         "format": "chance",
-        "help": "How likely chance alone gives such a gap: a permutation test, corrected for the number of clusters",
+        "help": "Expected share of chance findings among the clusters with a q this small or smaller "
+        "(permutation test, Benjamini-Hochberg)",
     },
     {"key": "n_regions", "title": "Regions", "format": "integer", "help": "Regions in the cluster"},
     {"key": "n_images", "title": "Images", "format": "integer", "help": "Images with such a region"},
@@ -54,7 +60,7 @@ class ClusterTable(anywidget.AnyWidget):
     Parameters
     ----------
     discovery : what to show; can be changed with :meth:`show`
-    colors : CSS colour by cluster, for the dot beside its number
+    colors, symbols : CSS colour and plotly's marker symbol by cluster, for the mark beside its number
 
     Attributes
     ----------
@@ -68,41 +74,48 @@ class ClusterTable(anywidget.AnyWidget):
     note = traitlets.Unicode("").tag(sync=True)
     selected = traitlets.Int(None, allow_none=True).tag(sync=True)
 
-    def __init__(self, discovery: Discovery | None = None, colors: dict[int, str] | None = None) -> None:
+    def __init__(
+        self,
+        discovery: Discovery | None = None,
+        colors: dict[int, str] | None = None,
+        symbols: dict[int, str] | None = None,
+    ) -> None:
         super().__init__()
         if discovery is not None:
-            self.show(discovery, colors)
+            self.show(discovery, colors, symbols)
 
-    def show(self, discovery: Discovery, colors: dict[int, str] | None = None) -> None:
+    def show(
+        self, discovery: Discovery, colors: dict[int, str] | None = None, symbols: dict[int, str] | None = None
+    ) -> None:
         """Fill the table; nothing is selected afterwards."""
         self.selected = None
         self.note = f"No cluster is suspect: {discovery.why_none()}." if not discovery.features else ""
-        self.rows = [_row(each, colors or {}) for each in discovery.frame().to_dict("records")]
+        self.rows = [_row(each, colors or {}, symbols or {}) for each in discovery.frame().to_dict("records")]
 
 
-def _row(row: dict[str, Any], colors: dict[int, str]) -> dict[str, Any]:
+def _row(row: dict[str, Any], colors: dict[int, str], symbols: dict[int, str]) -> dict[str, Any]:
     influence, q, p = (float(row[key]) for key in ("influence", "q_value", "p_value"))
-    gap_per_class = float(row["gap_per_class"])
+    kept = bool(row["kept"])
     return {
         "rank": int(row["rank"]),
         "cluster": int(row["cluster"]),
-        "kept": bool(row["kept"]),
+        "kept": kept,
+        "doubtful": kept and q > COULD_BE_CHANCE,
         "attribute": row["attribute"] if isinstance(row["attribute"], str) else None,
         "performance_gap": float(row["performance_gap"]),
+        "gap_per_class": float(row["gap_per_class"]),
         "influence": influence if math.isfinite(influence) else None,
         "q_value": q if math.isfinite(q) else None,
         "n_regions": int(row["n_regions"]),
         "n_images": int(row["n_images"]),
-        "verdict": _verdict(bool(row["kept"]), str(row["reason"]), q),
+        "verdict": _verdict(kept, str(row["reason"]), q),
         "color": colors.get(int(row["cluster"]), ""),
-        "help": {
-            "performance_gap": f"{gap_per_class:.3f} per class",
-            "q_value": f"p = {p:.2g} before the correction" if math.isfinite(p) else "",
-        },
+        "symbol": symbols.get(int(row["cluster"]), "circle"),
+        "help": {"q_value": f"p = {p:.2g} before the correction"} if math.isfinite(p) else {},
     }
 
 
 def _verdict(kept: bool, reason: str, q: float) -> str:
     if not kept:
         return f"pruned: {reason}"
-    return "suspect, could be chance" if q > COULD_BE_CHANCE else "suspect"
+    return "may be chance" if q > COULD_BE_CHANCE else "suspect"

@@ -14,7 +14,7 @@ from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import Discovery
 from ravl_explore.errors import InputError
 from ravl_explore.layout import cached_layout, pca_layout, store_layout, umap_layout
-from ravl_explore.plots.palette import cluster_colors
+from ravl_explore.plots.palette import cluster_colors, cluster_symbols
 from ravl_explore.progress import Progress
 from ravl_explore.widgets.cluster_table import ClusterTable
 from ravl_explore.widgets.crop_source import DiscoverySource
@@ -89,7 +89,7 @@ class DiscoveryWidget(widgets.VBox):
                 layout if layout is not None else pca_layout(embeddings.region),
                 "PCA" if layout is None else "UMAP",
             )
-            self.table.show(discovery, cluster_colors(discovery))
+            self.table.show(discovery, cluster_colors(discovery), cluster_symbols(discovery))
         self.table.selected = discovery.clusters[0].cluster
         self.map.figure.resync()  # now, not after some quiet: the page may be reloaded or the notebook saved
         if layout is None:

@@ -33,10 +33,13 @@ from ravl_explore.widgets.keys import KeyGuard
 from ravl_explore.widgets.menus import Choice, PartMenu, choices
 from ravl_explore.widgets.message import Message
 from ravl_explore.widgets.mitigation import MitigationPanel
+from ravl_explore.widgets.notes import Notes
 from ravl_explore.widgets.region_map import RegionMap
 from ravl_explore.widgets.skipped import Skipped
 
 logger = logging.getLogger(__name__)
+
+START = "Pick a model and images, then press “Find shortcuts”. The demo needs no download."
 
 
 class Explorer(widgets.VBox):
@@ -78,8 +81,8 @@ class Explorer(widgets.VBox):
             description="Find shortcuts", icon="search", button_style="primary", layout=widgets.Layout(width="160px")
         )
         self.run_button.on_click(self._on_run)
-        self.message, self.skipped, self.progress = Message(), Skipped(), ProgressLine()
-        self.message.say("Pick a model and images, then press “Find shortcuts”. The demo needs no download.")
+        self.message, self.notes, self.skipped, self.progress = Message(), Notes(), Skipped(), ProgressLine()
+        self.message.say(START if model is None and data is None else "Press “Find shortcuts” to begin.")
         self.findings = DiscoveryWidget()
         self.panel = MitigationPanel(self._on_mitigated, train_data, test_data)
 
@@ -99,13 +102,15 @@ class Explorer(widgets.VBox):
         )
         super().__init__(
             [
-                menus, self.details, start, self.message, self.skipped,
+                menus, self.details, start, self.message, self.notes, self.skipped,
                 self._findings, self._mitigation, self._outcome, keys,
             ],
             layout=widgets.Layout(width="100%"),
         )  # fmt: skip
         self.add_class("ravl-explorer")
         self.findings.observe(self._on_cluster, "cluster")
+        for menu in (self.model, self.data):
+            menu.observe(lambda _: self._on_part(), "changes")
 
     @property
     def discovery(self) -> Discovery | None:
@@ -149,6 +154,11 @@ class Explorer(widgets.VBox):
     def wait(self) -> None:
         """Block until all work that was started has ended."""
         wait_for_jobs()
+
+    def _on_part(self) -> None:
+        demo = all("demo" in menu.choice.label.lower() for menu in (self.model, self.data))
+        if self.message.text == START and not demo:
+            self.message.say("")
 
     def _on_run(self, _: Any) -> None:
         try:
@@ -197,7 +207,8 @@ class Explorer(widgets.VBox):
         self.findings.show(discovery, found.data)
         self.panel.offer(model, found.data, proposer, discovery)
         self._mitigation.layout.display = "flex"
-        self.skipped.show(discovery.scores.embeddings.unreadable)
+        self.notes.show([*getattr(model, "assumptions", ()), *getattr(found.data, "notes", ())])
+        self.skipped.show(discovery.scores.embeddings.unreadable, found.data)
         self.message.say(_summary(found))
         self.details.refresh_cache()
 
@@ -244,13 +255,12 @@ def _in_files(data: Any) -> bool:
 def _summary(found: Search) -> str:
     discovery = found.discovery
     scores = discovery.scores
-    notes = "".join(f"{note} " for note in getattr(found.data, "notes", ()))
-    line = f"{notes}{len(scores.embeddings.labels):,} images, {100 * scores.accuracy:.1f}% right. "
+    line = f"{len(scores.embeddings.labels):,} images, {100 * scores.accuracy:.1f}% right. "
     if not discovery.features:
         return line + f"No cluster looks like a shortcut: {discovery.why_none()}."
     best = discovery.best
     by_chance = sum(each.q_value > COULD_BE_CHANCE for each in discovery.features)
-    doubt = f", {by_chance} of which could be chance" if by_chance else ""
+    doubt = f", {by_chance} of which may be chance" if by_chance else ""
     return line + (
         f"{len(discovery.features)} of {len(discovery.clusters)} clusters are suspect{doubt}. "
         f"The first, cluster {best.cluster}, pulls towards {best.attribute}. "

@@ -16,7 +16,7 @@ from ravl_explore.comparison import Comparison, compare
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import Discovery, SpuriousFeature
 from ravl_explore.embedding import Embeddings, embed
-from ravl_explore.errors import DataError, InputError
+from ravl_explore.errors import InputError
 from ravl_explore.evaluation import evaluate, evaluate_scores
 from ravl_explore.mitigation import Mitigation, MitigationRun, mitigate
 from ravl_explore.models.base import VisionLanguageModel
@@ -38,7 +38,7 @@ PAUSE_LOOK_SECONDS = 0.2  # how often a paused run looks whether it was cancelle
 NO_FEATURE = "Run discovery first, then choose which clusters to suppress."
 TRAIN, TEST = "Demo: garments, train", "Demo: garments, test"
 SEARCHED = "The images that were searched"
-SAME_IMAGES = "The comparison will flatter: it is made on images that were searched or trained on. Others are better."
+SAME_IMAGES = "Too optimistic: these are images that were searched or trained on. Pick others to compare on."
 ADVICE = "Look at the crops first: suppressing what truly defines a class makes the model worse."
 
 
@@ -169,7 +169,7 @@ class MitigationPanel(widgets.VBox):
 
         def work(progress: Progress) -> tuple[Mitigation, Comparison | None]:
             train_data, test_data = self.train_data.make(), self.test_data.make()
-            _check_usable(train_data, test_data, features)
+            _check_usable(test_data, features)
             marking = _named(progress, "Marking the feature in the training images")
             run = mitigate(
                 model,
@@ -318,14 +318,8 @@ class MitigationPanel(widgets.VBox):
             each.disabled = running
 
 
-def _check_usable(
-    train_data: ImageTextDataset, test_data: ImageTextDataset, features: tuple[SpuriousFeature, ...]
-) -> None:
+def _check_usable(test_data: ImageTextDataset, features: tuple[SpuriousFeature, ...]) -> None:
     """Raise at once what would else be raised when the images are embedded, or after the training."""
-    if train_data.captions is None:
-        raise DataError(
-            "a dataset with captions", f"{train_data.name!r} without", "Fine-tuning needs one caption per image."
-        )
     attribute = features[0].attribute
     if attribute is not None and attribute not in test_data.class_names:
         raise InputError(

@@ -207,8 +207,12 @@ class _Sample:
         of = f"all {n:,} images" if n == all_ else f"{n:,} of {all_:,} images"
         return float(right.mean()), (
             f"{100 * right.mean():.1f}% right on {of}. "
-            f"Worst class: {names[worst]}, {100 * per_class[worst]:.0f}% of {counts[worst]}."
+            f"Worst class: {names[worst]}, {100 * per_class[worst]:.0f}% of its {_images(int(counts[worst]))}."
         )
+
+
+def _images(n: int) -> str:
+    return f"{n:,} image{'s' * (n != 1)}"
 
 
 def _names(class_names: tuple[str, ...]) -> str:

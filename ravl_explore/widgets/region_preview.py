@@ -6,6 +6,7 @@ import base64
 import html
 import threading
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import ipywidgets as widgets
@@ -17,6 +18,7 @@ from ravl_explore.errors import DataError
 from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer, Regions, propose
 from ravl_explore.regions.given import Given
+from ravl_explore.text import one_line
 from ravl_explore.widgets.crop_source import png
 from ravl_explore.widgets.job import Job
 from ravl_explore.widgets.message import Message
@@ -32,9 +34,11 @@ STYLE = """<style>
 .ravl-preview figcaption { font-size: 12px; line-height: 1.5; }
 .ravl-preview svg { display: block; max-width: 100%; image-rendering: pixelated; overflow: visible; }
 .ravl-preview svg.smooth { image-rendering: auto; }
-.ravl-preview g { filter: drop-shadow(0 0 1px #000); }
-.ravl-preview rect { fill: transparent; stroke: var(--box); stroke-width: 1.5px; vector-effect: non-scaling-stroke; }
-.ravl-preview rect:hover { fill: color-mix(in srgb, var(--box) 35%, transparent); stroke-width: 3px; }
+.ravl-preview rect { fill: transparent; vector-effect: non-scaling-stroke; }
+.ravl-preview rect.edge { stroke: #fff; stroke-width: 5px; pointer-events: none; }
+.ravl-preview rect.line { stroke: #000; stroke-width: 3.5px; pointer-events: none; }
+.ravl-preview rect.box { stroke: var(--box); stroke-width: 2px; }
+.ravl-preview rect.box:hover { fill: color-mix(in srgb, var(--box) 35%, transparent); stroke-width: 3px; }
 .ravl-preview p { margin: 0; width: 200px; white-space: normal; overflow-wrap: anywhere; }
 </style>"""
 
@@ -47,6 +51,7 @@ class Page:
     pixels: tuple[np.ndarray | None, ...]
     reasons: tuple[str, ...]
     boxes: tuple[np.ndarray, ...]
+    names: tuple[str, ...]
 
 
 class RegionPreview(widgets.VBox):
@@ -92,7 +97,7 @@ class RegionPreview(widgets.VBox):
         """Show a later or an earlier page."""
         if self._shown is None:
             return None
-        self._number = min(max(0, self._number + by), _n_pages(self._shown[0]) - 1)
+        self._number = min(max(0, self._number + by), _n_pages(len(self._shown[0])) - 1)
         return self._start()
 
     def _start(self) -> Job:
@@ -115,14 +120,14 @@ class RegionPreview(widgets.VBox):
             if job is not self._job or self._shown is None or job.cancelled:
                 return  # something else was asked for meanwhile
             self._back.disabled = self._number == 0
-            self._next.disabled = self._number >= _n_pages(self._shown[0]) - 1
+            self._next.disabled = self._number >= _n_pages(len(self._shown[0])) - 1
             if job.error is not None:
                 self.page, self._images.value = None, ""
                 self.message.fail(job.error)
             else:
                 page, self._images.value = job.result
                 self.page = page
-                self.message.say(_summary(page, len(self._shown[0])))
+                self.message.say(_summary(page, self._number, len(self._shown[0])))
 
 
 def read_page(data: ImageTextDataset, proposer: Proposer, number: int, progress: Progress | None = None) -> Page:
@@ -133,7 +138,7 @@ def read_page(data: ImageTextDataset, proposer: Proposer, number: int, progress:
     RavlError
         Whatever the proposer raises.
     """
-    index = tuple(range(number, min(len(data), MOST_IMAGES), _n_pages(data)))
+    index = tuple(range(number, min(len(data), MOST_IMAGES), _n_pages(len(data))))
     pixels: list[np.ndarray | None] = []
     reasons: list[str] = []
     for image in index:
@@ -145,7 +150,14 @@ def read_page(data: ImageTextDataset, proposer: Proposer, number: int, progress:
             pixels.append(None)
             reasons.append(str(error))
     boxes = _boxes(data, proposer, index, pixels, progress)
-    return Page(index, tuple(pixels), tuple(reasons), boxes)
+    return Page(index, tuple(pixels), tuple(reasons), boxes, tuple(_name_of(data, image) for image in index))
+
+
+def _name_of(data: ImageTextDataset, image: int) -> str:
+    """The file's name, where there is one; else the number."""
+    where = data.where(image) if hasattr(data, "where") else ""  # type: ignore[attr-defined]
+    path = PurePath(where)
+    return one_line(path.name) if path.is_absolute() or path.suffix else f"image {image:,}"
 
 
 def _boxes(
@@ -188,33 +200,38 @@ class _Few:
         return image
 
 
-def _n_pages(data: ImageTextDataset) -> int:
-    return max(1, -(-min(len(data), MOST_IMAGES) // A_PAGE))
+def _n_pages(n_images: int) -> int:
+    return max(1, -(-min(n_images, MOST_IMAGES) // A_PAGE))
 
 
-def _summary(page: Page, n_images: int) -> str:
+def _summary(page: Page, number: int, n_images: int) -> str:
     counts = [len(boxes) for boxes, pixels in zip(page.boxes, page.pixels, strict=True) if pixels is not None]
     if not counts:
         return "None of these images can be read."
     low, high = min(counts), max(counts)
+    pages = _n_pages(n_images)
+    before = sum(len(range(earlier, min(n_images, MOST_IMAGES), pages)) for earlier in range(number))
+    first, last = before + 1, before + len(page.index)  # in the order of the pages, each spread over the dataset
+    spread = ", drawn evenly" if n_images > A_PAGE else ""
     each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    return f"{each} box{'es' * (high != 1)} per image. Shown are {len(counts)} of {n_images:,}."
+    return f"{each} box{'es' * (high != 1)} per image. Images {first:,} to {last:,} of {n_images:,}{spread}."
 
 
 def _drawn(page: Page) -> str:
     figures = []
-    for index, pixels, reason, boxes in zip(page.index, page.pixels, page.reasons, page.boxes, strict=True):
+    for name, pixels, reason, boxes in zip(page.names, page.pixels, page.reasons, page.boxes, strict=True):
         if pixels is None:
             figures.append(f"<figure><p>{html.escape(reason)}</p></figure>")
             continue
         height, width = pixels.shape[:2]
         rects = "".join(
-            f'<rect x="{x1:.1f}" y="{y1:.1f}" width="{x2 - x1:.1f}" height="{y2 - y1:.1f}" '
+            f'<rect class="{kind}" x="{x1:.1f}" y="{y1:.1f}" width="{x2 - x1:.1f}" height="{y2 - y1:.1f}" '
             f'style="--box:{COLORS[i % len(COLORS)]}"/>'
+            for kind in ("edge", "line", "box")  # white, black, colour: one of them shows on any image
             for i, (x1, y1, x2, y2) in _small_ones_last(boxes)
         )
         source = base64.b64encode(png(Image.fromarray(pixels), STORED)).decode()
-        said = f"image {index:,} · {len(boxes):,} box{'es' * (len(boxes) != 1)}"
+        said = html.escape(f"{name} · {len(boxes):,} box{'es' * (len(boxes) != 1)}")
         figures.append(
             f'<figure><svg class="{"smooth" * (height > HEIGHT)}" viewBox="0 0 {width} {height}" height="{HEIGHT}" '
             f'role="img" aria-label="{said}"><image href="data:image/png;base64,{source}" width="{width}" '

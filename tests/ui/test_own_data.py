@@ -154,7 +154,7 @@ def test_a_folder_and_a_checkpoint_go_through_to_crops(opened: Any, own: Own, tm
     # the regions and the prompts can be looked at before anything is searched
     open_details(page, "Preview regions")
     expect(page.locator(".ravl-preview svg").first).to_be_visible(timeout=60 * SECOND)
-    assert page.locator(".ravl-preview svg").first.locator("rect").count() == 4
+    assert page.locator(".ravl-preview svg").first.locator("rect.box").count() == 4
     shots(opened, "own-preview")
     open_details(page, "Prompts")
     said = page.get_by_text(re.compile(r"right on 200 of 201 images"))
@@ -203,7 +203,7 @@ def test_a_folder_and_a_checkpoint_go_through_to_crops(opened: Any, own: Own, tm
 
     # the mitigation starts at the searched images
     page.get_by_text("I looked at the crops").scroll_into_view_if_needed()
-    expect(page.get_by_text("The comparison will flatter")).to_be_visible()
+    expect(page.get_by_text("Too optimistic")).to_be_visible()
     opened.screenshot("own-mitigation")
 
     # what was embedded is kept, is listed, and makes the second search quick

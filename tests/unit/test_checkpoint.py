@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +21,10 @@ from ravl_explore.mitigation import Mitigation
 from ravl_explore.models import architectures
 from ravl_explore.models.architectures import infer_config, name_of, same_weights
 from ravl_explore.models.building import build, named_config
-from ravl_explore.models.checkpoint import Checkpoint, _published_pixels
+from ravl_explore.models.checkpoint import GUESSED, GUESSED_PIXELS, Checkpoint, _published_pixels, recognise
 from ravl_explore.models.clip_model import CLIP_MEAN
+from ravl_explore.models.snapshots import Snapshot
+from ravl_explore.models.weights import Weights
 from ravl_explore.objectives import Standard
 from ravl_explore.training import History, TrainingSettings
 
@@ -51,6 +54,12 @@ WRAPPED: dict[str, Callable[[dict], Any]] = {
     "model_state_dict": lambda w: {"model_state_dict": w, "optimizer_state_dict": {"lr": 1}},
     "data_parallel": lambda w: {"state_dict": {f"module.{key}": value for key, value in w.items()}},
     "openai_numbers": lambda w: w | {name: torch.tensor(24) for name in ("context_length", "vocab_size")},
+    "net": lambda w: {"net": w, "epoch": 3},
+    "average": lambda w: {"model_ema": w, "optimizer": {"state": {0: {"step": torch.tensor(1)}}, "lr": 0.1}},
+    "any_name": lambda w: {"student": w, "note": "text"},
+    "beside_other_tensors": lambda w: {"student": w, "queue": {"rows": torch.ones(3)}},
+    "usual_name_first": lambda w: {"other": {k: torch.zeros_like(v) for k, v in w.items()}, "model": w},
+    "twice": lambda w: {"model": {"state_dict": w}},
     "without_batch_counts": lambda w: {key: value for key, value in w.items() if "num_batches" not in key},
 }
 
@@ -170,6 +179,27 @@ def test_pixels_of_a_named_architecture(name: str, mean: tuple[float, ...] | Non
     assert _published_pixels(name).get("mean") == mean
 
 
+@pytest.mark.parametrize(
+    ("name", "mean"), [("ViT-B-16-SigLIP", (0.5,) * 3), ("ViT-B-16-SigLIP-256", (0.5,) * 3), ("ViT-B-32", CLIP_MEAN)]
+)
+def test_pixels_of_an_architecture_read_off_the_shapes(name: str, mean: tuple[float, ...]) -> None:
+    """Nothing is named, and nothing lies beside the file; what the file itself says comes first."""
+    with torch.device("meta"):
+        weights = build(named_config(name)).state_dict()
+    recipe = recognise(Weights(weights), Snapshot(Path("x.pt")))
+    assert recipe.pixels["mean"] == mean and GUESSED_PIXELS not in recipe.assumptions
+    assert (recipe.architecture or "").removesuffix("-quickgelu") == name
+    told = recognise(Weights(weights, {"image_mean": "[0.1, 0.2, 0.3]"}), Snapshot(Path("x.pt")))
+    assert told.pixels["mean"] == [0.1, 0.2, 0.3]
+
+
+def test_an_open_clip_configuration_without_pixels_takes_the_published_ones() -> None:
+    config = named_config("ViT-B-16-SigLIP")
+    with torch.device("meta"):
+        weights = build(config).state_dict()
+    assert recognise(Weights(weights), Snapshot(Path("x.pt"), config)).pixels["mean"] == (0.5,) * 3
+
+
 def test_a_trunk_that_no_architecture_has(tmp_path: Path) -> None:
     with torch.device("meta"):
         weights = build(named_config("ViT-B-16-SigLIP")).state_dict()
@@ -207,6 +237,47 @@ def test_published_activation_is_used_and_may_be_chosen(
     assert unlike == ["QuickGELU", "QuickGELU", "GELU"]
     torch.save(make_clip().state_dict(), tmp_path / "demo.pt")
     assert make_activation(Checkpoint(tmp_path / "demo.pt")) == "GELU"
+
+
+def test_guesses_are_told(tmp_path: Path, make_clip: Callable[..., Any]) -> None:
+    wide = make_clip(text_width=128).state_dict()
+    torch.save(wide, tmp_path / "wide.pt")
+    opened = Checkpoint(tmp_path / "wide.pt")
+    assert opened.assumptions == (GUESSED[True], GUESSED_PIXELS) == opened.copy().assumptions
+    assert "quick_gelu=False" in GUESSED[True] and "quick_gelu=True" in GUESSED[False]
+    for choice in (True, False, "GELU", "quickgelu", "false"):
+        chosen = Checkpoint(tmp_path / "wide.pt", quick_gelu=choice)
+        assert chosen.assumptions == (GUESSED_PIXELS,)
+        assert chosen.quick_gelu is (choice in (True, "quickgelu"))
+    with pytest.raises(ModelError, match="quick_gelu as true or false, got 'tanh'"):
+        Checkpoint(tmp_path / "wide.pt", quick_gelu="tanh")
+    torch.save(wide | {"input_resolution": torch.tensor(64)}, tmp_path / "openai.pt")
+    assert Checkpoint(tmp_path / "openai.pt").assumptions == ()
+    save_file(opened.state_dict, tmp_path / "told.safetensors", opened.metadata)
+    assert Checkpoint(tmp_path / "told.safetensors").assumptions == ()
+    from ravl_explore.models.demo import Demo
+
+    torch.save(Demo("clean").state_dict, tmp_path / "demo.pt")
+    assert Checkpoint(tmp_path / "demo.pt").assumptions == ()
+
+
+def test_the_form_asks_for_the_activation(tmp_path: Path, make_clip: Callable[..., Any]) -> None:
+    field = next(field for field in Checkpoint.form if field.name == "quick_gelu")
+    assert field.choices is not None and not field.required
+    torch.save(make_clip(text_width=128).state_dict(), tmp_path / "wide.pt")
+    picked = [Checkpoint(tmp_path / "wide.pt", quick_gelu=choice) for choice in field.choices({})]
+    assert [make_activation(each) for each in picked] == list(field.choices({})) == ["GELU", "QuickGELU"]
+
+
+def test_the_architecture_in_use_is_not_suggested(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(architectures, "same_weights", lambda tensors: [])  # nor are these; building tells it slowly
+    _, weights = published("ViT-B-32")
+    weights.pop("ln_final.bias")
+    clip = build(named_config("ViT-B-32"))
+    for used, told in ((None, True), ("ViT-L-14", True), ("ViT-B-32", False), ("ViT-B-32-quickgelu", False)):
+        with pytest.raises(ModelError, match=r"missing ln_final\.bias") as raised:
+            architectures.fill(clip, weights, "x", used)
+        assert ("ViT-B-32" in raised.value.remedy) is told, used
 
 
 def make_activation(model: Any) -> str:
@@ -280,6 +351,65 @@ def test_a_missing_weight_is_named(tmp_path: Path, weights: dict, key: str) -> N
     refused(tmp_path / "part.pt", key)
 
 
+@pytest.mark.parametrize("value", [torch.tensor(1.0), torch.ones(0), torch.ones(2, 2, 2, 2, 2)], ids=str)
+@pytest.mark.parametrize(
+    "key",
+    ["ln_final.weight", "text_projection", "visual.layer3.0.conv1.weight", "visual.attnpool.positional_embedding"],
+)
+def test_a_misshaped_weight_is_named(tmp_path: Path, weights: dict, key: str, value: torch.Tensor) -> None:
+    torch.save(weights | {key: value}, tmp_path / "bent.pt")
+    refused(tmp_path / "bent.pt", f"misshaped {key}", "missing none")
+
+
+def without(weights: dict, pattern: str) -> dict:
+    return {key: value for key, value in weights.items() if not re.match(pattern, key)}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [
+        (r"visual\.transformer\.", "missing visual.transformer.resblocks.0.mlp.c_fc.weight"),
+        (r"transformer\.", "missing transformer.resblocks.0.ln_1.weight"),
+        (r"visual\.class_embedding", "missing visual.class_embedding"),
+        (r"visual\.", "missing visual.class_embedding, visual.conv1.weight"),
+    ],
+)
+def test_missing_parts_of_a_vit_are_named(tmp_path: Path, pattern: str, told: str) -> None:
+    from ravl_explore.models.demo import Demo
+
+    torch.save(without(Demo("vit-clean").state_dict, pattern), tmp_path / "part.pt")
+    refused(tmp_path / "part.pt", told)
+
+
+@pytest.mark.parametrize("tower", ["resnet", "vit"])
+def test_no_single_weight_lets_another_error_escape(monkeypatch: Any, weights: dict, tower: str) -> None:
+    """Each weight in turn missing, scalar, empty or flat: a ModelError with its name, or a recipe that fill refuses."""
+    from ravl_explore.models.demo import Demo
+
+    monkeypatch.setattr(architectures, "same_weights", lambda tensors: [])  # builds many
+    whole = weights if tower == "resnet" else Demo("vit-clean").state_dict
+    clip = build(recognise(Weights(whole), Snapshot(Path("x.pt"))).config)
+    for key in [key for key in whole if "num_batches" not in key and key != "logit_scale"]:
+        flat = whole[key].flatten() if whole[key].ndim > 1 else whole[key][None]
+        for value in (None, torch.tensor(1.0), torch.ones(0), flat):
+            content = {k: v for k, v in whole.items() if k != key} | ({} if value is None else {key: value})
+            with pytest.raises(ModelError, match=re.escape(key)):
+                architectures.fill(clip, recognise(Weights(content), Snapshot(Path("x.pt"))).tensors, "x")
+
+
+def test_sizes_that_contradict_each_other_are_told(monkeypatch: pytest.MonkeyPatch, weights: dict) -> None:
+    from ravl_explore.models import checkpoint
+
+    for error in (KeyError("width"), IndexError("out of range"), ValueError("negative"), RuntimeError("sizes")):
+
+        def fail(*_: Any, error: Exception = error) -> Any:
+            raise error
+
+        monkeypatch.setattr(checkpoint, "infer_config", fail)
+        with pytest.raises(ModelError, match=rf"x\.pt.*{type(error).__name__}.*holds.*ln_final\.bias \(64\)"):
+            recognise(Weights(weights), Snapshot(Path("x.pt")))
+
+
 def test_an_unexpected_weight_is_named(tmp_path: Path, weights: dict) -> None:
     torch.save(weights | {"head.weight": torch.ones(2)}, tmp_path / "more.pt")
     refused(tmp_path / "more.pt", "unexpected head.weight", "missing none")
@@ -293,6 +423,42 @@ def test_a_weight_of_another_shape_is_named(tmp_path: Path, weights: dict) -> No
 def test_another_vocabulary(tmp_path: Path, weights: dict) -> None:
     torch.save(weights | {"token_embedding.weight": torch.ones(77, 64)}, tmp_path / "words.pt")
     refused(tmp_path / "words.pt", "49408", "77")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"lr": 0.1, "note": "text"}, "lr (float), note (str)"),
+        ({"net": {"a": torch.ones(2), "b": "text"}}, "b (str)"),
+        ({"one": {"a": torch.ones(2)}, "two": {"a": torch.ones(2)}}, "several"),
+    ],
+)
+def test_what_is_no_tensor_is_named(tmp_path: Path, content: object, told: str) -> None:
+    torch.save(content, tmp_path / "other.pt")
+    refused(tmp_path / "other.pt", told)
+
+
+def test_a_dictionary_inside_itself(tmp_path: Path) -> None:
+    content: dict[str, Any] = {}
+    content["model"] = content
+    torch.save(content, tmp_path / "loop.pt")
+    refused(tmp_path / "loop.pt", "dictionary of tensors")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
+        ("<!doctype html><p>Not found", "a web page"),
+        ("epoch,loss\n1,é", "a text file that starts with 'epoch,loss"),
+        ("é" * 600, "a text file"),
+        ("", "an empty file"),
+    ],
+)
+def test_text_files_are_told(tmp_path: Path, text: str, told: str, suffix: str) -> None:
+    (tmp_path / f"x{suffix}").write_text(" " * (len(text) == 600) + text, encoding="utf-8")
+    refused(tmp_path / f"x{suffix}", told)
 
 
 # --- pickled code -----------------------------------------------------------------------------------------------------
@@ -332,8 +498,11 @@ def test_torchscript_is_refused_with_a_way_out(tmp_path: Path) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.jit.script(Double()).save(tmp_path / "ViT-B-32.pt")
-    refused(tmp_path / "ViT-B-32.pt", "TorchScript archive", "it was not run", "jit=False")
+        for name in ("ViT-B-32.pt", "ViT-L-14-336px.pt", "mine.pt"):
+            torch.jit.script(Double()).save(tmp_path / name)
+    refused(tmp_path / "ViT-B-32.pt", "TorchScript archive", "it was not run", "jit=False", "as ViT-B-32/openai")
+    refused(tmp_path / "ViT-L-14-336px.pt", "as ViT-L-14-336/openai")
+    refused(tmp_path / "mine.pt", "as ViT-B-32/openai")
 
 
 def test_a_pickled_model_is_refused_as_code(tmp_path: Path, make_clip: Callable[..., Any]) -> None:

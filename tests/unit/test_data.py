@@ -202,7 +202,18 @@ def test_folder_refuses(tmp_path: Path, folder: Path) -> None:
         Folder(folder)
 
 
-def test_folder_keeps_a_class_without_images(folder: Path) -> None:
+def test_folder_leaves_out_subfolders_without_images_and_names_them(folder: Path) -> None:
+    assert Folder(folder).notes == ()
     (folder / "ant").mkdir()
-    assert Folder(folder).class_names == ("ant", "cat", "dog")
-    assert Folder(folder).labels.tolist() == [1, 2]
+    (folder / "__MACOSX" / "dog").mkdir(parents=True)
+    (folder / "__MACOSX" / "dog" / "._one.png").write_bytes(b"x")
+    data = Folder(folder)
+    assert data.class_names == ("cat", "dog") and data.labels.tolist() == [0, 1]
+    assert data.notes == ("Subfolders without an image are no classes: '__MACOSX', 'ant'.",)
+    assert data.fingerprint() == Folder(folder).fingerprint()
+    (folder / "dog" / "one.png").unlink()
+    with pytest.raises(DataError, match=r"got 'cat' alone; without any: '__MACOSX', 'ant', 'dog'"):
+        Folder(folder)
+    (folder / "cat" / "one.png").unlink()
+    with pytest.raises(DataError, match="at least one image"):
+        Folder(folder)

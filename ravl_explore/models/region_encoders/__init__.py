@@ -18,11 +18,12 @@ Which one to choose
     looked at closely, but every region costs a forward pass, and the context is lost. Choose it for boxes smaller than
     a patch, and to check what another method found.
 
-Measured on the demo (``tests/benchmarks/region_embeddings.py``; val, three seeds): the red square is the first cluster's
-ten most typical regions with ``roi``, ``dense_value``, ``tokens`` and ``crop``, and never with ``masked_cls``, although that
-classifies garment regions best (87.5% against 44.7% for ``dense_value``, 45.2% for ``tokens``, 26.5% for ``crop``).
-``dense_value`` splits the squares over several clusters there (gap 1.13; 2.58 with ``tokens`` and ``crop``). The demo's ViT
-is small and its tokens are well behaved, which is not known of published CLIPs.
+Measured on the demo (``tests/benchmarks/region_embeddings.py``; val, three seeds): the red square is the first
+cluster's ten most typical regions with ``roi``, ``dense_value``, ``tokens`` and ``crop``, and never with
+``masked_cls``, although that classifies garment regions best (87.5% against 44.7% for ``dense_value``, 45.2% for
+``tokens``, 26.5% for ``crop``). ``dense_value`` splits the squares over several clusters there (gap 1.13; 2.58 with
+``tokens`` and ``crop``). The demo's ViT is small and its tokens are well behaved, which is not known of published
+CLIPs.
 
 To add one, write a file with a class like those here and add it to ``ENCODERS``.
 """

@@ -3,6 +3,7 @@ function text(value, format) {
   if (value === null || value === undefined) return "–";
   if (format === "integer") return value.toLocaleString("en");
   if (format === "two") return value.toFixed(2);
+  if (format === "three") return value.toFixed(3);
   if (format === "chance") return value < 0.001 ? "< 0.001" : value.toFixed(value < 0.1 ? 3 : 2);
   return String(value);
 }
@@ -16,7 +17,9 @@ function render({ model, el }) {
   const note = document.createElement("p");
   note.className = "ravl-table-note";
   root.append(note, table);
-  el.append(root);
+  const more = document.createElement("p");
+  more.className = "ravl-table-more";
+  el.append(root, more);
   let rowsById = new Map();
 
   function draw() {
@@ -37,7 +40,7 @@ function render({ model, el }) {
     const body = table.createTBody();
     for (const row of model.get("rows")) {
       const line = body.insertRow();
-      line.className = row.kept ? "kept" : "pruned";
+      line.className = row.kept ? (row.doubtful ? "kept doubtful" : "kept") : "pruned";
       line.setAttribute("role", "row");
       for (const column of columns) {
         const cell = line.insertCell();
@@ -47,7 +50,7 @@ function render({ model, el }) {
         if (row.help?.[column.key]) cell.title = row.help[column.key];
         if (column.key === "cluster" && row.color) {
           const dot = document.createElement("span");
-          dot.className = "dot";
+          dot.className = `dot ${row.symbol || "circle"}`;
           dot.style.background = row.color;
           cell.prepend(dot);
         }
@@ -57,6 +60,17 @@ function render({ model, el }) {
       rowsById.set(row.cluster, line);
     }
     mark(false);
+    tellMore();
+  }
+
+  function tellMore() {
+    // which rows are in sight, where not all of them are
+    const lines = [...rowsById.values()];
+    const [top, bottom] = [root.scrollTop + (table.tHead?.offsetHeight ?? 0), root.scrollTop + root.clientHeight];
+    const first = lines.findIndex((line) => line.offsetTop + 0.2 * line.offsetHeight >= top);
+    const last = lines.findLastIndex((line) => line.offsetTop + 0.8 * line.offsetHeight <= bottom);
+    more.hidden = root.clientHeight === 0 || root.scrollHeight <= root.clientHeight + 1 || first < 0 || last < first;
+    more.textContent = more.hidden ? "" : `Rows ${first + 1} to ${last + 1} of ${lines.length}, scroll for the others`;
   }
 
   function select(cluster) {
@@ -101,10 +115,14 @@ function render({ model, el }) {
   }
 
   const onSelected = () => mark();
+  const resized = new ResizeObserver(tellMore);
+  resized.observe(root);
+  root.addEventListener("scroll", tellMore, { passive: true });
   model.on("change:rows change:columns change:note", draw);
   model.on("change:selected", onSelected);
   draw();
   return () => {
+    resized.disconnect();
     model.off("change:rows change:columns change:note", draw);
     model.off("change:selected", onSelected);
   };

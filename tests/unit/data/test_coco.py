@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ravl_explore.data import Coco
+from ravl_explore.data import Coco, coco
+from ravl_explore.data.coco import category_names
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.regions.given import Given
 
@@ -65,6 +66,8 @@ def test_boxes_labels_and_what_is_left_out(write: Any) -> None:
     assert data.notes == (
         "1 images with none of the classes were left out.",
         "2 images with several of the classes were left out.",
+        "2 boxes without area inside their image were left out.",
+        "1 crowds were left out.",
     )
     assert data.regions is not None and data.region_labels is not None
     assert data.regions.boxes.tolist() == [[10, 5, 30, 13], [30, 20, 40, 30], [1, 2, 4, 6], [0, 0, 8, 7]], (
@@ -87,6 +90,8 @@ def test_the_order_of_classes_is_the_users_or_that_of_ids(write: Any) -> None:
 def test_an_image_with_several_may_take_the_largest(write: Any) -> None:
     data = Coco(write(), classes=["person", "dog"], multiple="largest")
     assert [pixel(data, i) for i in range(len(data))] == [3, 4, 7, 9] and data.labels.tolist() == [0, 1, 1, 0]
+    assert "2 images with several of the classes took the largest." in data.notes
+    assert not any("several of the classes were left out" in note for note in data.notes)
     with pytest.raises(InputError, match="drop"):
         Coco(write(), multiple="first")  # type: ignore[arg-type]
 
@@ -144,6 +149,18 @@ def test_without_sizes_boxes_are_cut_at_zero_only(write: Any) -> None:
         ({"annotations": [{"image_id": 7}]}, "KeyError: 'category_id'"),
         ({"annotations": [box(7, DOG, 1, 2, 3)]}, "COCO annotations"),
         ({"annotations": [box(77, DOG, 1, 2, 3, 4)]}, "one of image 77"),
+        ({"annotations": [box(7, 77, 1, 2, 3, 4)]}, r"category_id 77 in image 7, of the categories '1', '18', '90'"),
+        ({"annotations": [box(7, 77, 1, 2, 3, 4, crowd=1)]}, "category_id 77"),
+        ({"annotations": [box(7, [], 1, 2, 3, 4)]}, "COCO annotations"),
+        ({"annotations": [box(7, DOG, 10**400, 2, 3, 4)]}, "COCO annotations"),
+        ({"annotations": ["dog"]}, "COCO annotations"),
+        ({"categories": ["cat"]}, "COCO annotations"),
+        ({"categories": [1]}, "COCO annotations"),
+        ({"categories": [{"id": 1}]}, "KeyError: 'name'"),
+        ({"categories": [{"id": {}, "name": "cat"}]}, "COCO annotations"),
+        ({"images": ["a.png"]}, "COCO annotations"),
+        ({"images": [{"id": 7, "file_name": 5}], "annotations": [box(7, DOG, 1, 2, 3, 4)]}, "COCO annotations"),
+        ({"images": [{"id": 7}], "annotations": [box(7, DOG, 1, 2, 3, 4)]}, "KeyError: 'file_name'"),
         ({"annotations": []}, "images with one of 'dog', 'person', got 5 with none and 0 with several"),
     ],
 )
@@ -172,3 +189,45 @@ def test_no_json(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("[]")
     with pytest.raises(DataError, match="with list"):
         Coco(tmp_path / "x.json")
+    (tmp_path / "x.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"a COCO JSON file"):
+        Coco(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), 1e300])
+def test_boxes_that_are_no_numbers_go_and_are_counted(write: Any, odd: float) -> None:
+    images = [{"id": i, "file_name": f"{i:06}.png"} for i in (9, 7)]  # no sizes, so nothing is cut
+    boxes = [box(7, DOG, 1, 2, 3, 4), box(7, DOG, 1, 2, odd, 4), box(9, PERSON, 1, 2, 3, 4)]
+    data = Coco(write(images=images, annotations=boxes), classes=["dog", "person"])
+    assert data.regions is not None and len(data.regions) == 2
+    assert data.notes == ("1 boxes without area inside their image were left out.",)
+
+
+@pytest.mark.parametrize("entry", [{}, "text", {"id": 1, "image_id": 7}, {"id": [], "image_id": 7, "caption": ""}])
+def test_captions_of_the_wrong_shape_name_their_file(write: Any, entry: Any) -> None:
+    path = write()
+    content = {"annotations": [entry, {"id": 2, "image_id": 7, "caption": "x"}]}
+    (path.parent / "captions_val.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"captions_val\.json"):
+        Coco(path, classes=["dog", "person"])
+
+
+@pytest.mark.parametrize("categories", [["cat"], [1], [None], [{"id": 1}], {"cat": 1}, None])
+def test_the_form_tells_what_is_no_category(write: Any, categories: Any) -> None:
+    with pytest.raises(DataError, match=r"COCO"):
+        category_names({"annotations": str(write(categories=categories))})
+
+
+def test_the_form_reads_a_file_once_until_it_changes(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr(coco, "_read", lambda file, keys, plain=coco._read: read.append(file) or plain(file, keys))
+    path = write()
+    for _ in range(3):
+        assert category_names({"annotations": f" {path} "}) == ["dog", "person", "frisbee"]
+    assert len(read) == 1
+    write(categories=[{"id": 1, "name": "another"}])
+    assert category_names({"annotations": str(path)}) == ["another"] and len(read) == 2
+    path.unlink()
+    for gone in (str(path), "a\0b"):
+        with pytest.raises(DataError, match="COCO JSON file"):
+            category_names({"annotations": gone})

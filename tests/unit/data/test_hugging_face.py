@@ -143,6 +143,28 @@ def test_the_form_knows_the_columns_of_folders(tmp_path: Path) -> None:
     assert choices({}) == choices({"name": "org/name"}) == choices({"name": str(tmp_path / "none")}) == []
 
 
+@pytest.mark.parametrize(
+    "content", ["{", "", "[]", "5", '{"features": 5}', '{"features": ["a"]}', "\udcff", "[" * 100_000]
+)
+def test_a_damaged_description_is_told(tmp_path: Path, content: str) -> None:
+    choices = {field.name: field.choices for field in HuggingFaceDataset.form}["label"]
+    assert choices is not None
+    table().save_to_disk(tmp_path / "one")
+    described = tmp_path / "one" / "dataset_info.json"
+    described.write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(DataError, match=r"description.*dataset_info\.json"):
+        choices({"name": str(tmp_path / "one")})
+    with pytest.raises(DataError, match=r"one"):
+        HuggingFaceDataset(tmp_path / "one")
+
+
+def test_numbers_as_class_names_are_told_and_can_be_named_in_one_text() -> None:
+    data = HuggingFaceDataset(table([1, 0, 1], names=("0", "1")))
+    assert data.notes == ("Class names are numbers; give class_names for prompts that say something.",)
+    data = HuggingFaceDataset(table([1, 0, 1], names=None), label="kind", class_names="cat, dog")
+    assert data.class_names == ("cat", "dog") and data.labels.tolist() == [1, 0, 1] and data.notes == ()
+
+
 def test_what_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r"'test' of the dataset 'nobody/nothing'.*save_to_disk"):
         HuggingFaceDataset("nobody/nothing")

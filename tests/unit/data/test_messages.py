@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from ravl_explore.data import Coco, HuggingFaceDataset, Mnist, ObjectCxr, Subset, Sun397, Table, open_dataset
+from ravl_explore.data import (
+    Coco,
+    Folder,
+    HuggingFaceDataset,
+    Mnist,
+    ObjectCxr,
+    Subset,
+    Sun397,
+    Table,
+    label_with_torchxrayvision,
+    open_dataset,
+)
 from ravl_explore.data.reading import read_image
 from ravl_explore.errors import MissingDependencyError, RavlError
 
@@ -39,6 +51,13 @@ BAD: dict[str, Callable[[Path], Any]] = {
     "no labels": lambda root: ObjectCxr(_cxr(root)),
     "no hub": lambda root: HuggingFaceDataset(str(root / "no")),
     "no dataset": lambda root: open_dataset(str(root / "no")),
+    "twice": lambda root: open_dataset("demo:val?split=test"),
+    "categories": lambda root: Coco(_write(root, "x.json", '{"images": [], "annotations": [], "categories": ["cat"]}')),
+    "one subfolder": lambda root: Folder(_folders(root)),
+    "damaged labels": lambda root: ObjectCxr(_write(_cxr(root), "dev_labels.csv", "name,label\na.jpg,x\n").parent),
+    "no readable x-ray": lambda root: label_with_torchxrayvision(
+        _cxr(root), model=SimpleNamespace(pathologies=["Cardiomegaly"]), max_unreadable=9
+    ),
     "no such option": lambda root: open_dataset("demo:val?x=1"),
     "no subset": lambda root: Subset(open_dataset("demo:val"), [-1]),
 }
@@ -51,6 +70,13 @@ def _write(root: Path, name: str, content: str) -> Path:
 
 def _cxr(root: Path) -> Path:
     _write(root, "dev.csv", "image_name,annotation\na.jpg,0 1 1 2 2\n")
+    return root
+
+
+def _folders(root: Path) -> Path:
+    for name in ("cat", "dog"):
+        (root / name).mkdir()
+    Image.new("L", (2, 2)).save(root / "cat" / "a.png")
     return root
 
 

@@ -124,6 +124,32 @@ def test_what_is_missing_is_named(root: Path) -> None:
         ObjectCxr(root)
 
 
+def test_damaged_labels_are_told_as_they_are(root: Path) -> None:
+    (root / "dev_labels.csv").write_text("image_name,label\na.jpg,normal,extra\n")
+    with pytest.raises(DataError, match=r"2 cells in each line of .*dev_labels\.csv', got 3"):
+        ObjectCxr(root)
+    (root / "dev_labels.csv").write_text("image_name,diagnosis\na.jpg,normal\n")
+    with pytest.raises(DataError, match=r"'label' in .*dev_labels\.csv', got the columns 'image_name', 'diagnosis'"):
+        ObjectCxr(root)
+    (root / "dev_labels.csv").write_bytes(b"image_name,label\n\xff\n")
+    with pytest.raises(DataError, match=r"UTF-8, got .*dev_labels\.csv"):
+        ObjectCxr(root)
+    (root / "dev_labels.csv").rename(root / "dev-labels.csv")
+    with pytest.raises(DataError, match=r"neither dev_labels\.csv nor .* but the tables 'dev-labels\.csv'") as raised:
+        ObjectCxr(root)
+    assert isinstance(raised.value.__cause__, DataError)
+
+
+def test_images_with_an_empty_label_are_left_out_and_counted(root: Path) -> None:
+    write_labels(root, LABELS | {"d.jpg": ""})
+    data = ObjectCxr(root)
+    assert values(data) == [0] and data.notes[0] == "1 images without a label were left out."
+    assert data.regions is not None and data.regions.image_index.tolist() == [0]
+    write_labels(root, dict.fromkeys(LABELS, ""))
+    with pytest.raises(DataError, match="2 whose label is empty"):
+        ObjectCxr(root)
+
+
 def test_missing_images_are_unreadable(root: Path) -> None:
     (root / "dev" / "d.jpg").unlink()
     data = ObjectCxr(root)
@@ -162,6 +188,34 @@ def test_labels_of_a_model_are_written_where_they_are_looked_for(root: Path) -> 
     assert ObjectCxr(root).labels.tolist() == [1, 1]
     strict = label_with_torchxrayvision(root, model=Fake(), threshold=0.5).read_text().splitlines()
     assert [line.split(",")[1] for line in strict[1:]] == ["normal"] * 3 + ["cardiomegaly"] * 2
+
+
+def test_unreadable_images_are_skipped_and_listed_up_to_a_limit(root: Path) -> None:
+    (root / "dev_labels.csv").unlink()
+    content = (root / "dev" / "a.jpg").read_bytes()
+    (root / "dev" / "a.jpg").write_bytes(content[:60])  # a whole header
+    (root / "dev" / "b.jpg").write_text("no image")
+    model = Fake()
+    with pytest.raises(DataError, match=r"at most 0 images .* 1 so far: .*b\.jpg"):
+        label_with_torchxrayvision(root, model=model)
+    assert model.seen == [], "headers are read before the model runs"
+    with pytest.raises(DataError, match=r"at most 1 images .* 2 so far: .*a\.jpg.*; .*b\.jpg"):
+        label_with_torchxrayvision(root, model=model, max_unreadable=1)
+    assert not (root / "dev_labels.csv").exists()
+    rows = label_with_torchxrayvision(root, model=model, batch_size=2, max_unreadable=2).read_text().splitlines()
+    assert rows[0] == "image_name,label,score,unreadable" and len(rows) == 6
+    assert rows[1].startswith("a.jpg,,,") and rows[2].startswith("b.jpg,,,") and len(rows[2]) > len("b.jpg,,,")
+    assert [row.split(",")[1] for row in rows[3:]] == ["normal", "normal", "cardiomegaly"]
+    scores = np.array([float(row.split(",")[2]) for row in rows[3:]])
+    assert np.allclose(scores, np.array([100, 150, 200]) / 255, atol=1e-4), "each with its own image"
+    data = ObjectCxr(root)
+    assert values(data) == [150] and data.notes[0] == "1 images without a label were left out."
+    with pytest.raises(InputError, match="max_unreadable of at least 0"):
+        label_with_torchxrayvision(root, model=model, max_unreadable=-1)
+    for name in ROWS:
+        (root / "dev" / name).write_text("no image")
+    with pytest.raises(DataError, match=r"an image that can be read, got 5 so far"):
+        label_with_torchxrayvision(root, model=model, max_unreadable=9)
 
 
 def test_pixels_span_xrvs_range_and_the_middle_square_is_seen(root: Path) -> None:

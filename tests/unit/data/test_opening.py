@@ -63,6 +63,28 @@ def test_options_are_the_arguments_of_the_class(root: Path) -> None:
     assert open_dataset(str(root / "odd?name")).class_names == ("a", "b"), "a question mark in a name"
 
 
+def test_an_option_may_not_repeat_what_stands_before_it(root: Path) -> None:
+    for text, name in (
+        ("demo:val?split=test", "split"),
+        (f"{root / 't.csv'}?path={root / 't.tsv'}", "path"),
+        (f"{root / 'val.json'}?annotations=x.json", "annotations"),
+        (f"{root}?path=x", "path"),
+        (f"mnist:{root}?root=x", "root"),
+        (f"hf:{root}?name=x", "name"),
+    ):
+        with pytest.raises(InputError, match=rf"one {name} in .* before the question mark .* Leave one of them out"):
+            open_dataset(text)
+    with pytest.raises(DataError, match=r"none called .* in 'nowhere'"):
+        open_dataset("mnist:?root=nowhere")
+
+
+def test_an_option_may_not_come_twice(root: Path) -> None:
+    with pytest.raises(InputError, match=r"option label once, got the values \['label', 'finding'\]"):
+        open_dataset(f"{root / 't.csv'}?label=label&label=finding")
+    with pytest.raises(InputError, match=r"Write classes=a,b"):
+        open_dataset(f"{root / 'val.json'}?classes=cat&classes=dog")
+
+
 def test_named_sets(tmp_path: Path) -> None:
     cxr, sun = make_object_cxr(tmp_path / "cxr", 12), make_sun397(tmp_path / "sun", 3, 2)
     assert open_dataset(f"object-cxr:{cxr}").name == "Object-CXR, dev"

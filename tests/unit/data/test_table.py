@@ -126,6 +126,18 @@ def test_numbers_are_classes_in_their_order_unless_names_are_given(root: Path, w
     assert Table(root / "t.parquet", class_names=["cat", "dog"]).labels.tolist() == [1, 0]
 
 
+def test_numbers_as_class_names_are_told_and_can_be_named_in_one_text(write: Any) -> None:
+    path = write("image,label\na.png,1\nb.png,0\nsub/c.png,1\n")
+    told = "Class names are numbers; give class_names for prompts that say something."
+    assert Table(path).notes == (told,) and Table(path, class_names=" ").notes == (told,)
+    data = Table(path, class_names="pleural effusion, no finding ,")
+    assert data.class_names == ("pleural effusion", "no finding") and data.labels.tolist() == [1, 0, 1]
+    assert data.notes == () and Table(path, class_names=["0", "1"]).notes == ()
+    assert Table(write("image,label\na.png,7\nb.png,cat\n")).notes == ()
+    field = next(field for field in Table.form if field.name == "class_names")
+    assert field.kind == "text" and not field.required
+
+
 def test_given_class_names_keep_their_order_and_may_have_no_image(write: Any) -> None:
     data = Table(write(CSV), class_names=["hen", "dog", "cat"])
     assert data.class_names == ("hen", "dog", "cat") and data.labels.tolist() == [2, 1, 2]

@@ -111,3 +111,19 @@ def test_what_is_no_clip() -> None:
         module = torch.nn.Module()
         module.visual = torch.nn.Linear(2, 2)
         ClipModel(module, lambda texts: torch.zeros(1), "none")
+
+
+def test_the_description_is_plain_and_says_how_the_model_was_set_up(make_tower: Callable[..., Any]) -> None:
+    import json
+
+    from ravl_explore.models.demo import demo_tokenizer
+
+    for quick in (True, False):
+        clip = make_tower("vit", quick_gelu=quick)
+        mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+        model = ClipModel(
+            clip, demo_tokenizer(), "x", "crop", architecture="Tiny", mean=mean, std=std, assumptions=["y"]
+        )
+        told = {"name": "x", "architecture": "Tiny", "quick_gelu": quick, "image_size": model.image_size}
+        told |= {"mean": list(mean), "std": list(std), "region_method": "crop", "assumptions": ["y"]}
+        assert json.loads(json.dumps(model.description())) == model.description() == told == model.copy().description()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from safetensors.torch import save_file
 from torch.nn.functional import normalize
 
 from ravl_explore.errors import ModelError
-from ravl_explore.models.checkpoint import Checkpoint
+from ravl_explore.models.checkpoint import GUESSED, GUESSED_PIXELS, Checkpoint, recognise
 from ravl_explore.models.clip_model import CLIP_MEAN, CLIP_STD
-from ravl_explore.models.weights import read_weights
+from ravl_explore.models.snapshots import Snapshot
+from ravl_explore.models.weights import Weights, read_weights
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
 HALVES = {"rtol": 0, "atol": 2e-2}
@@ -228,6 +230,49 @@ def test_transformers_halves_and_pytorch_files(tmp_path: Path, kind: torch.dtype
     torch.save({f"model.{k}": v.to(kind) for k, v in model.state_dict().items()}, tmp_path / "pytorch_model.bin")
     (tmp_path / "config.json").write_text(json.dumps(model.config.to_dict()))
     agrees(Checkpoint(tmp_path), image, text, HALVES if kind == torch.float16 else {"rtol": 0, "atol": 8e-2})
+
+
+@pytest.mark.parametrize("siglip", [False, True], ids=["CLIP", "SigLIP"])
+def test_every_missing_or_misshaped_weight_of_transformers_is_named(tmp_path: Path, siglip: bool) -> None:
+    whole = (transformers_siglip(tmp_path) if siglip else transformers_clip()).state_dict()
+    for key in [key for key in whole if "position_ids" not in key and not key.startswith("logit")]:
+        for value, told in ((None, "missing"), (torch.tensor(1.0), "misshaped"), (torch.ones(0), "misshaped")):
+            content = {k: v for k, v in whole.items() if k != key} | ({} if value is None else {key: value})
+            with pytest.raises(ModelError, match=rf"{told} {re.escape(key)}"):
+                recognise(Weights(content), Snapshot(tmp_path / "x.pt"))
+    for tower in ("text", "vision"):
+        content = {k: v for k, v in whole.items() if f"{tower}_model.encoder" not in k}
+        with pytest.raises(ModelError, match=rf"missing {tower}_model\.encoder\.layers\.0"):
+            recognise(Weights(content), Snapshot(tmp_path / "x.pt"))
+    with pytest.raises(ModelError, match=r"unexpected vision_model\.encoder\.layers\.0\.extra\.weight"):
+        recognise(
+            Weights(whole | {"vision_model.encoder.layers.0.extra.weight": torch.ones(1)}), Snapshot(tmp_path / "x.pt")
+        )
+
+
+def test_a_flat_projection_of_transformers(tmp_path: Path) -> None:
+    whole = transformers_clip().state_dict()
+    torch.save(whole | {"visual_projection.weight": torch.ones(64)}, tmp_path / "flat.pt")
+    with pytest.raises(ModelError, match=r"misshaped visual_projection\.weight \(64 for 2 axes\)"):
+        Checkpoint(tmp_path / "flat.pt")
+
+
+def test_contradictions_in_transformers_are_told(tmp_path: Path) -> None:
+    """Queries and keys of other widths, and settings of another kind: what was found is listed."""
+    whole = transformers_clip().state_dict()
+    bent = whole | {"vision_model.encoder.layers.0.self_attn.k_proj.weight": torch.ones(3, 3)}
+    with pytest.raises(ModelError, match=r"which holds .*logit_scale \(scalar\)"):
+        recognise(Weights(bent), Snapshot(tmp_path / "x.pt"))
+    with pytest.raises(ModelError, match="settings fit together"):
+        recognise(Weights(whole), Snapshot(tmp_path / "x.pt", settings={"vision_config": [1]}))
+
+
+def test_what_transformers_files_without_settings_leave_open(tmp_path: Path) -> None:
+    whole = Weights(transformers_clip().state_dict())
+    assert recognise(whole, Snapshot(tmp_path / "x.pt")).assumptions == (GUESSED[True], GUESSED_PIXELS)
+    assert recognise(whole, Snapshot(tmp_path / "x.pt"), quick_gelu=True).assumptions == (GUESSED_PIXELS,)
+    told = Snapshot(tmp_path / "x.pt", settings={"model_type": "clip"}, preprocess={"mean": [0.5], "std": [0.5]})
+    assert recognise(whole, told).assumptions == ()
 
 
 def test_transformers_shards(tmp_path: Path) -> None:

@@ -287,6 +287,51 @@ def test_open_model_opens_the_demo_and_files(tmp_path: Path, tiny: Any) -> None:
         models.open_model("demo:clean", "cuda:99")
 
 
+def test_open_model_takes_options(tmp_path: Path, make_tower: Callable[..., Any]) -> None:
+    assert models.open_model("demo:vit-spurious?region_method=tokens").region_method == "tokens"
+    assert models.open_model("demo?region_method=crop").region_method == "crop"
+    vision = {"image_size": 32, "patch_size": 8, "width": 64, "head_width": 64, "layers": 1}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 128, "heads": 2, "layers": 1}
+    torch.save(make_tower("vit", vision_cfg=vision, text_cfg=text).state_dict(), tmp_path / "clip.pt")
+    for choice in ("true", "false"):
+        opened = models.open_model(f"{tmp_path / 'clip.pt'}?region_method=crop&quick_gelu={choice}")
+        assert opened.name == "clip" and opened.region_method == "crop" and opened.quick_gelu is (choice == "true")
+    with pytest.raises(ModelError, match="architecture of open_clip, got 'ViT-B-33'"):
+        models.open_model(f"{tmp_path / 'clip.pt'}?architecture=ViT-B-33")
+    (tmp_path / "clip.pt").rename(tmp_path / "what?.pt")
+    assert models.open_model(str(tmp_path / "what?.pt")).name == "what?"
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("demo:clean?quick_gelu=true", "options among region_method for 'demo:clean'"),
+        ("x.pt?gelu=true", "options among architecture, quick_gelu, region_method"),
+        ("RN50/openai?device=cpu", "options among pretrained, region_method"),
+        ("hf-hub:a/b?x", "options among region_method"),
+        ("pubmedclip:RN50?version=RN50", "options among region_method"),
+        ("biomedclip?x=1", "options among region_method"),
+    ],
+)
+def test_unknown_options_of_models_are_told(own_cache: Path, text: str, known: str) -> None:
+    with pytest.raises(ModelError, match=f"{known}.*name=value"):
+        models.open_model(text)
+
+
+def test_names_of_open_clip_take_options(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ravl_explore.models import opening
+
+    seen: list[Any] = []
+
+    class Spy:
+        def __init__(self, name: str, pretrained: Any = None, device: Any = None, region_method: Any = None) -> None:
+            seen.append((name, pretrained, device, region_method))
+
+    monkeypatch.setattr(opening, "OpenClip", Spy)
+    models.open_model("ViT-B-32/laion2b_s34b_b79k?region_method=tokens", "cpu")
+    assert seen == [("ViT-B-32/laion2b_s34b_b79k", None, "cpu", "tokens")]
+
+
 def test_open_model_takes_names_of_open_clip(own_cache: Path) -> None:
     with pytest.raises(ModelError, match=r"resnet50_clip\.openai"):
         models.open_model("RN50/openai")

@@ -84,3 +84,11 @@ def test_kept_clusters_get_colours_and_pruned_ones_grey(make_discovery: Callable
     none = make_discovery(0, min_influence=1.0)
     assert not none.features
     assert set(palette.cluster_colors(none).values()) == set(palette.STRONG[:5])
+
+
+def test_a_cluster_has_the_mark_of_its_rank(make_discovery: Callable) -> None:
+    discovery = make_discovery(0, n_clusters=8, min_influence=0.0)
+    colors, symbols = palette.cluster_colors(discovery), palette.cluster_symbols(discovery)
+    for rank, each in enumerate(discovery.features):
+        assert (colors[each.cluster], symbols[each.cluster]) == palette.category_style(rank)
+    assert set(symbols) == {each.cluster for each in discovery.clusters}

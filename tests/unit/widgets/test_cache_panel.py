@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ravl_explore as rx
+from ravl_explore.embedding_cache import write_boxes
 from ravl_explore.regions import Grid
 from ravl_explore.widgets.cache_panel import CachePanel
 
@@ -53,13 +55,15 @@ def test_one_is_deleted(filled: CachePanel, folder: Path) -> None:
 
 
 def test_all_are_deleted_only_when_asked_twice(filled: CachePanel, folder: Path) -> None:
+    write_boxes("0123", np.zeros((2, 4), np.float32), np.zeros(2, np.int64))
+    boxes = next((folder.parent / "boxes").iterdir())
     filled._all.click()
-    assert len(list(folder.iterdir())) == 2 and filled._all.description == "Really?"
+    assert boxes.exists() and len(list(folder.iterdir())) == 2 and filled._all.description == "Really?"
     filled.refresh()
     assert filled._all.description == "Delete all"
     filled._all.click()
     filled._all.click()
-    assert list(folder.iterdir()) == [] and filled._all.description == "Delete all"
+    assert list(folder.iterdir()) == [] and not boxes.exists() and filled._all.description == "Delete all"
     assert filled.entries == [] and "freed. Nothing is cached" in filled.message.text
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import traitlets
 
-from ravl_explore.plots.palette import cluster_colors
-from ravl_explore.widgets.cluster_table import COLUMNS, ClusterTable
+from ravl_explore.plots.palette import SYMBOLS, cluster_colors, cluster_symbols
+from ravl_explore.widgets.cluster_table import COLUMNS, STATIC, ClusterTable
 
 
 @pytest.fixture
@@ -49,17 +49,23 @@ def test_every_column_is_in_every_row(mixed: Any) -> None:
 def test_verdicts(mixed: Any) -> None:
     q_values = (0.0, 0.001, 0.05, 0.051, 0.312, 1.0, 0.5, 0.5)
     clusters = tuple(replace(each, q_value=q) for each, q in zip(mixed.clusters, q_values, strict=True))
-    assert [row["verdict"] for row in ClusterTable(replace(mixed, clusters=clusters)).rows] == [
+    rows = ClusterTable(replace(mixed, clusters=clusters)).rows
+    assert [row["doubtful"] for row in rows] == [False] * 3 + [True] * 3 + [False] * 2
+    assert [row["verdict"] for row in rows] == [
         "suspect", "suspect", "suspect",
-        "suspect, could be chance", "suspect, could be chance", "suspect, could be chance",
+        "may be chance", "may be chance", "may be chance",
         "pruned: influence 0.10 below 0.25", "pruned: no error image qualifies",
     ]  # fmt: skip
 
 
-def test_a_gap_tells_its_mean_per_class_and_a_q_its_p(mixed: Any) -> None:
+def test_a_gap_per_class_is_a_column_and_a_q_tells_its_p(mixed: Any) -> None:
     first = replace(mixed.clusters[0], performance_gap=0.6, gap_per_class=0.2, p_value=0.0123)
     row = ClusterTable(replace(mixed, clusters=(first, *mixed.clusters[1:]))).rows[0]
-    assert row["help"] == {"performance_gap": "0.200 per class", "q_value": "p = 0.012 before the correction"}
+    assert row["gap_per_class"] == 0.2 and row["help"] == {"q_value": "p = 0.012 before the correction"}
+    keys = [column["key"] for column in COLUMNS]
+    assert keys.index("gap_per_class") == keys.index("performance_gap") + 1
+    chance = next(column["help"] for column in COLUMNS if column["key"] == "q_value")
+    assert chance.startswith("Expected share of chance findings among the clusters with a q this small or smaller")
 
 
 @pytest.mark.parametrize("nothing", [float("-inf"), float("nan")])
@@ -96,12 +102,16 @@ def test_text_is_sent_as_it_was_written(mixed: Any) -> None:
     assert ClusterTable(replace(mixed, clusters=(first, *mixed.clusters[1:]))).rows[0]["attribute"] == name
 
 
-def test_colours_are_those_of_the_map(mixed: Any) -> None:
+def test_marks_are_those_of_the_map(mixed: Any) -> None:
     colors = cluster_colors(mixed)
     assert [row["color"] for row in ClusterTable(mixed, colors).rows] == [
         colors[each.cluster] for each in mixed.clusters
     ]
     assert {row["color"] for row in ClusterTable(mixed).rows} == {""}
+    many = replace(mixed, clusters=tuple(replace(each, kept=True) for each in mixed.clusters))
+    rows = ClusterTable(many, cluster_colors(many), cluster_symbols(many)).rows
+    assert [row["symbol"] for row in rows] == ["circle"] * 6 + ["diamond"] * 2
+    assert len({(row["color"], row["symbol"]) for row in rows}) == 8 and len({row["color"] for row in rows}) == 6
 
 
 def test_a_selection_is_told_once_and_showing_another_discovery_forgets_it(mixed: Any) -> None:
@@ -120,3 +130,8 @@ def test_the_browser_selects_a_row(mixed: Any) -> None:
     assert heard == [5]
     with pytest.raises(traitlets.TraitError):
         table.selected = "5"  # type: ignore[assignment]
+
+
+def test_every_marker_of_the_map_has_a_shape() -> None:
+    style = (STATIC / "table.css").read_text()
+    assert all(f".dot.{symbol} {{" in style for symbol in SYMBOLS)

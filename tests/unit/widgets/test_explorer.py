@@ -90,6 +90,20 @@ class TestSearch:
         assert "Find shortcuts" in explorer.message.text and visible(explorer) == (False, False, False)
         assert (explorer.discovery, explorer.mitigation, explorer.comparison, explorer.crops) == (None,) * 4
 
+    def test_the_hint_about_the_demo_goes_when_something_else_is_picked(self) -> None:
+        explorer = Explorer()
+        explorer.model.menu.value = "Demo: before fine-tuning"
+        assert "The demo needs no download" in explorer.message.text
+        explorer.data.menu.value = "Folder of images …"
+        assert explorer.message.text == ""
+
+    def test_what_was_assumed_and_left_out_is_noted(self, model: Any, data: Any, monkeypatch: Any) -> None:
+        monkeypatch.setattr(model, "assumptions", ("Assumed <this>.",), raising=False)
+        monkeypatch.setattr(data, "notes", ("Dropped that.",), raising=False)
+        explorer = Explorer(model=model, data=data, proposer=Grid(2, 2))
+        run(explorer)
+        assert explorer.notes.notes == ("Assumed <this>.", "Dropped that.") and "<this>" not in explorer.notes.value
+
     def test_the_same_as_without_widgets(self, found: Explorer, model: Any, data: Any) -> None:
         plain = search(model, data, Grid(2, 2)).discovery
         clusters = plain.clustering
@@ -339,7 +353,7 @@ def pickled_code(explorer: Explorer, folder: Path) -> str:
 def other_weights(explorer: Explorer, folder: Path) -> str:
     save_file({"layer.weight": torch.zeros(2, 2)}, folder / "other.safetensors")
     pick(explorer.model, "Checkpoint", folder / "other.safetensors")
-    return "got keys such as layer.weight"
+    return "keys such as layer.weight"
 
 
 def no_path(explorer: Explorer, folder: Path) -> str:
@@ -476,14 +490,6 @@ class TestWhatGoesWrong:
         with pytest.raises(DataError, match=r"cat/0\.png"):
             explorer.crops.source.crop(0, 96)
 
-    def test_data_without_captions_can_be_searched_but_not_trained_on(self, found: Explorer, tmp_path: Path) -> None:
-        pick(found.panel.train_data, "Folder", make_folder(tmp_path / "mine"))
-        found.panel.confirmed.value = True
-        found.panel.start_button.click()
-        found.wait()
-        assert "a dataset with captions, got 'mine' without" in found.panel.message.text
-        assert found.mitigation is None and not found.panel.start_button.disabled
-
     def test_a_cancelled_search_leaves_the_earlier_results(
         self, found: Explorer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -533,7 +539,7 @@ class TestOwnImages:
         assert own.discovery is not None, own.message.text
         assert own.message.text.startswith("10 images, ")
         assert "2 images were skipped" in own.skipped.value and "<b>" not in own.skipped.value
-        assert "dog/2.png" in own.skipped.value and "hen/0.png" in own.skipped.value
+        assert "<code>dog/2.png" in own.skipped.value and "hen/0.png" in own.skipped.value
         assert len(own.discovery.scores.embeddings.labels) == 10
 
     def test_the_crops_are_those_of_the_images_that_are_left(self, own: Explorer, folder: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.forms import Field
+from ravl_explore.widgets import forms as module
 from ravl_explore.widgets.forms import Form
+from ravl_explore.widgets.job import wait_for_jobs
 
 COLUMNS = {"a.csv": ("image", "label"), "b.csv": ("file", "class", "label")}
 
@@ -139,3 +144,76 @@ def test_suggestions_are_refreshed_too() -> None:
     assert form.inputs["name"].options == ("x0", "x1", "x2")
     form.inputs["kind"].value = "y"
     assert form.inputs["name"].options == ("y0", "y1", "y2") and form.inputs["name"].value == ""
+
+
+@pytest.mark.parametrize("kind", ["choice", "search"])
+def test_choices_that_fail_in_any_way_are_told_and_the_page_goes_on(kind: Any) -> None:
+    def broken(answers: Mapping[str, Any]) -> list[str]:
+        if answers["path"] == "bad":
+            raise ValueError("<i>no columns</i>")
+        return ["x"]
+
+    form = Form((Field("path", "Path", "path"), Field("a", "A", kind, choices=broken, required=False)))
+    form.inputs["path"].value = "bad"
+    assert "Unexpected ValueError: <i>no columns</i>" in form.message.text and "<i>" not in form.message.value
+    assert form.answers() == {"path": "bad"}
+    form.inputs["path"].value = "good"
+    assert form.message.text == "" and "x" in str(form.inputs["a"].options)
+
+
+def test_slow_choices_come_later_and_an_answer_waits_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.01)
+    go, asked = threading.Event(), []
+
+    def slow(answers: Mapping[str, Any]) -> list[str]:
+        asked.append(answers["path"])
+        assert go.wait(30)
+        return [f"{answers['path']} 1", f"{answers['path']} 2"]
+
+    form = Form((Field("path", "Path", "path"), Field("a", "A", "choice", choices=slow)))
+    changed = threading.Event()
+    form.inputs["path"].value = "old"
+    assert form.message.text == "Looking …"
+    form.inputs["path"].value = "new"
+    before = form.changes
+    form.observe(lambda _: changed.set(), "changes")
+    go.set()
+    assert form.answers() == {"path": "new", "a": "new 1"}, "the last answer's, whichever ends last"
+    assert changed.wait(30) and form.changes > before and form.message.text == ""
+    wait_for_jobs()
+    assert form.answers() == {"path": "new", "a": "new 1"} and sorted(asked) == ["new", "old"]
+
+
+def test_choices_are_asked_again_only_when_what_they_looked_at_has_changed(tmp_path: Path) -> None:
+    asked: list[str] = []
+    file = tmp_path / "a.csv"
+    file.write_text("one\n")
+
+    def lines(answers: Mapping[str, Any]) -> list[str]:
+        asked.append(answers["path"])
+        return Path(answers["path"]).read_text().split()
+
+    form = Form((
+        Field("path", "Path", "path"),
+        Field("n", "N", "integer", 1),
+        Field("a", "A", "choice", choices=lines),
+    ))  # fmt: skip
+    form.inputs["path"].value = str(file)
+    form.inputs["n"].value = 2
+    assert len(asked) == 1 and form.answers()["a"] == "one"
+    file.write_text("two\n")
+    os.utime(file, ns=(1, 1))
+    form.inputs["n"].value = 3
+    assert len(asked) == 2 and form.answers()["a"] == "two"
+
+
+def test_the_end_of_a_long_path_and_a_long_hint_are_told_below() -> None:
+    hint = "a folder with one subfolder per class of images"
+    form = Form((Field("path", "Folder", "path", help=hint), Field("b", "B", "path", help="short", required=False)))
+    note = form._notes["path"]
+    assert hint in note.value and form.inputs["path"].placeholder == "" and form.inputs["b"].placeholder == "short"
+    form.inputs["path"].value = "/a/very/long/way/to/some/folder/<b>mine</b>.csv"
+    assert "… / b&gt;.csv" in note.value, "the last part, as text"
+    assert form.inputs["path"].tooltip == "Folder: /a/very/long/way/to/some/folder/<b>mine</b>.csv"
+    form.inputs["path"].value = "/short"
+    assert note.value == "" and note.layout.display == "none"

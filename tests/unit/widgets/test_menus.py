@@ -143,7 +143,7 @@ def test_the_path_is_asked_for_only_where_it_is_needed() -> None:
     assert menu.form is None
     menu.menu.value = "Folder of images …"
     form = menu.form
-    assert form is not None and form in menu._below.children and "subfolder" in form.inputs["path"].placeholder
+    assert form is not None and form in menu._below.children and "subfolder" in form.inputs["path"].tooltip
     menu.menu.value = choices(data)[0].label
     assert menu.form is None and menu._below.children == ()
     menu.menu.value = "Folder of images …"

@@ -365,15 +365,13 @@ class TestWhatGoesWrong:
             assert said in panel.message.text and self.kept(panel, earlier)
         assert n_steps(panel) == steps
 
-    def test_training_data_without_captions(
-        self, make_data: Make, model: Any, data: Any, discovery: Any, monkeypatch: pytest.MonkeyPatch
+    def test_training_data_without_captions_is_captioned_by_its_prompts(
+        self, make_data: Make, model: Any, data: Any, discovery: Any
     ) -> None:
-        panel, embedded = MitigationPanel(None, make_data(24, captions=None), make_data(30)), []
+        panel = MitigationPanel(None, make_data(24, captions=None), make_data(30))
         panel.offer(model, data, Grid(2, 2), discovery)
-        monkeypatch.setattr(panel_module, "embed", lambda *_, **__: embedded.append(1))
         start(panel)
-        assert "Expected a dataset with captions, got 'pictures' without" in panel.message.text
-        assert embedded == [] and usable(panel) and panel.mitigation is None
+        assert panel.mitigation is not None and n_steps(panel) > 0
 
     def test_test_data_of_other_classes(self, make_data: Make, model: Any, data: Any, discovery: Any) -> None:
         panel = MitigationPanel(None, make_data(24), make_data(30, class_names=("x", "y", "<b>z</b>")))

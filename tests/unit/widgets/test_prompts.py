@@ -57,7 +57,9 @@ def test_the_worst_class_is_named(model: Any, make_data: Make, editor: PromptEdi
     scores = rx.zero_shot(rx.embed(model, data))
     per_class = [scores.correct[data.labels == y].mean() for y in range(3)]
     worst = int(np.argmin(per_class))
-    assert editor.result.text.endswith(f"Worst class: {data.class_names[worst]}, {100 * per_class[worst]:.0f}% of 8.")
+    assert editor.result.text.endswith(
+        f"Worst class: {data.class_names[worst]}, {100 * per_class[worst]:.0f}% of its 8 images."
+    )
 
 
 @pytest.mark.parametrize("text", ["", "   ", "a photo", "a {} and a {}", "a {name}", "a {0}", "a { {}"])

@@ -44,7 +44,9 @@ def data(make_data: Make) -> Watched:
 
 def drawn(preview: RegionPreview) -> list[tuple[float, float, float, float]]:
     """Every box in the picture as x, y, width, height."""
-    found = re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"', preview._images.value)
+    found = re.findall(
+        r'<rect class="box" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"', preview._images.value
+    )
     return [tuple(float(value) for value in each) for each in found]  # type: ignore[misc]
 
 
@@ -67,7 +69,7 @@ def test_only_the_images_on_show_are_read(data: Watched) -> None:
     preview = RegionPreview(data, Grid(2, 2))
     assert preview._job is not None and preview._job.wait(30)
     assert data.read == [0, 4, 8, 12, 16]
-    assert preview.message.text == "4 boxes per image. Shown are 5 of 20."
+    assert preview.message.text == "4 boxes per image. Images 1 to 5 of 20, drawn evenly."
     assert sorted(drawn(preview)) == sorted([(x, y, 16, 16) for x in (0, 16) for y in (0, 16)] * 5)
 
 
@@ -95,10 +97,10 @@ def test_given_boxes_of_the_dataset_or_of_ones_own(make_data: Make) -> None:
     ):
         preview = RegionPreview()
         assert preview.show(data, proposer).wait(30)
-        assert preview.message.text == "0 boxes per image. Shown are 6 of 12."
+        assert preview.message.text == "0 boxes per image. Images 1 to 6 of 12, drawn evenly."
         job = preview.turn(1)
         assert job is not None and job.wait(30)
-        assert preview.message.text == "1 box per image. Shown are 6 of 12."
+        assert preview.message.text == "1 box per image. Images 7 to 12 of 12, drawn evenly."
         assert sorted(drawn(preview)) == [(0, 0, 4.0 + i, 9) for i in (1, 3, 5, 7, 9, 11)]
 
 
@@ -125,10 +127,27 @@ def test_a_proposer_that_reads_pixels_sees_those_on_show_and_no_others(data: Wat
 def test_an_image_that_cannot_be_read_is_told_in_its_place(make_data: Make) -> None:
     preview = RegionPreview()
     assert preview.show(Watched(make_data(12), bad=(2, 4)), Grid(2, 2)).wait(30)
-    assert preview.message.text == "4 boxes per image. Shown are 4 of 12."
+    assert preview.message.text == "4 boxes per image. Images 1 to 6 of 12, drawn evenly."
     assert "&lt;b&gt;2&lt;/b&gt;.png" in preview._images.value and "<b>" not in preview._images.value
     assert preview.show(Watched(make_data(3), bad=(0, 1, 2)), Grid(2, 2)).wait(30)
     assert preview.message.text == "None of these images can be read."
+
+
+def test_captions_are_file_names_as_text(data: Watched) -> None:
+    data.where = lambda index: f"/a folder/<i>{index}</i>/{'<b>' * (index == 4)}{index}.png"
+    assert read_page(data, Grid(1, 1), 0).names == ("0.png", "<b>4.png", "8.png", "12.png", "16.png")
+    preview = RegionPreview()
+    assert preview.show(data, Grid(2, 2)).wait(30)
+    assert "<figcaption>&lt;b&gt;4.png · 4 boxes<" in preview._images.value and "<b>" not in preview._images.value
+    data.where = lambda index: f"row {index} of owner/name"
+    assert read_page(data, Grid(1, 1), 1).names[0] == "image 1"
+
+
+def test_every_box_has_a_light_and_a_dark_outline(data: Watched) -> None:
+    preview = RegionPreview()
+    assert preview.show(data, Grid(2, 2)).wait(30)
+    counts = [preview._images.value.count(f'<rect class="{kind}"') for kind in ("edge", "line", "box")]
+    assert counts == [20, 20, 20]
 
 
 def test_what_goes_wrong_is_told_and_what_was_on_show_goes(data: Watched) -> None:
@@ -151,4 +170,4 @@ def test_what_is_asked_for_last_is_shown(data: Watched) -> None:
 def test_tiny_and_one_class_views_do_not_matter(make_data: Make) -> None:
     preview = RegionPreview(make_data(1), Grid(2, 2))
     assert preview._job is not None and preview._job.wait(30)
-    assert preview.message.text == "4 boxes per image. Shown are 1 of 1." and preview._next.disabled
+    assert preview.message.text == "4 boxes per image. Images 1 to 1 of 1." and preview._next.disabled

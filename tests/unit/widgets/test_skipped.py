@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ravl_explore.data import Folder, Subset
 from ravl_explore.embedding import Unreadable
 from ravl_explore.widgets.skipped import MOST_LISTED, Skipped
 
@@ -29,3 +35,13 @@ def test_the_first_few_of_many() -> None:
     skipped.show(tuple(Unreadable(i, f"{i}.png", "empty") for i in range(1234)))
     assert "1,234 images were skipped" in skipped.value
     assert skipped.value.count(".png") == MOST_LISTED and f"{1234 - MOST_LISTED:,} more" in skipped.value
+
+
+def test_paths_are_told_from_the_folder_of_the_images_on(tmp_path: Path) -> None:
+    for kind in ("cats", "dogs"):
+        (tmp_path / kind).mkdir()
+        Image.new("RGB", (4, 4)).save(tmp_path / kind / "a.png")
+    data = Subset(Folder(tmp_path), np.array([0]))
+    skipped = Skipped()
+    skipped.show((Unreadable(1, str(tmp_path / "cats" / "b.png"), "empty"), Unreadable(2, "/other/c.png", "x")), data)
+    assert "<code>cats/b.png</code>" in skipped.value and "<code>/other/c.png</code>" in skipped.value
