@@ -145,7 +145,7 @@ def _search(asked: dict[str, Any], progress: ProgressBar, **options: Any) -> tup
             "dim": model.dim,
             "device": str(model.device),
             "assumptions": list(getattr(model, "assumptions", ())),
-            **(model.description() if hasattr(model, "description") else {}),
+            **getattr(model, "description", dict)(),
         },
         "data": {
             "asked": asked["data"],

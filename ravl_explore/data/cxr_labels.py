@@ -133,7 +133,7 @@ def _prepare(image: np.ndarray) -> Any:
 
 def _pretrained() -> Any:
     try:
-        import torchxrayvision
+        import torchxrayvision  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise MissingDependencyError(
             "torchxrayvision, which labels chest X-rays",

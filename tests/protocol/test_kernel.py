@@ -32,7 +32,7 @@ from ravl_explore.models.clip_resnet import ClipResNet
 from ravl_explore.models.demo import demo_tokenizer
 from ravl_explore.widgets import Explorer, discovery as findings, explorer as explorer_module
 
-findings.umap_layout = lambda region, progress=None: 2 * pca_layout(region)  # UMAP takes seconds to import
+findings.umap_layout = lambda region, **_: 2 * pca_layout(region)  # UMAP takes seconds to import
 
 
 def data(n, seed):
@@ -169,12 +169,12 @@ class TestCells:
     @pytest.fixture
     def gate(self, kernel: Kernel) -> Iterator[None]:
         kernel.run(
-            "gate, whole = threading.Event(), explorer_module.embed\n"
-            f"explorer_module.embed = lambda *given, **more: gate.wait({SECONDS}) and whole(*given, **more)\n"
+            "gate, whole = threading.Event(), explorer_module.search\n"
+            f"explorer_module.search = lambda *given, **more: gate.wait({SECONDS}) and whole(*given, **more)\n"
             "earlier = explorer.discovery"
         )
         yield
-        kernel.run("gate.set()\nexplorer.wait()\nexplorer_module.embed = whole")
+        kernel.run("gate.set()\nexplorer.wait()\nexplorer_module.search = whole")
 
     def test_where_somebody_sits_a_cell_returns_at_once(self, kernel: Kernel, gate: None) -> None:
         kernel.run("job = explorer.run()")
