@@ -63,12 +63,12 @@ def test_folded_away_nothing_is_built(details: SearchDetails, built: list[str]) 
 
 def test_regions_follow_the_menus(details: SearchDetails, built: list[str]) -> None:
     details.selected_index = 0
-    until(lambda: details.preview.message.text == "4 boxes per image. Images 1 to 12 of 12, drawn evenly.")
+    until(lambda: details.preview.message.text == "4 boxes per image. Images 1 to 6 of 12, drawn evenly.")
     assert "model" not in built
     details._proposer.menu.value = "random"
-    until(lambda: details.preview.message.text == "7 boxes per image. Images 1 to 12 of 12, drawn evenly.")
+    until(lambda: details.preview.message.text == "7 boxes per image. Images 1 to 6 of 12, drawn evenly.")
     details._data.menu.value = "other"
-    until(lambda: details.preview.message.text == "7 boxes per image. Images 1 to 24 of 24, drawn evenly.")
+    until(lambda: details.preview.message.text == "7 boxes per image. Images 1 to 6 of 24, drawn evenly.")
     details._data.menu.value = "broken"
     until(lambda: "<b>none</b>" in details.preview.message.text)
     assert details.preview.page is None
