@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from jaxtyping import Float, Int
 from ravl_explore.clustering.chunks import as_single, blocks
 from ravl_explore.clustering.parallel import KERNEL_LOCK
 from ravl_explore.errors import InputError, StorageError
-from ravl_explore.files import write_whole
+from ravl_explore.files import cache_root, write_whole
 from ravl_explore.progress import Progress, report
 
 if TYPE_CHECKING:
@@ -199,7 +198,7 @@ def write_layout(path: Path | str, embeddings: Embeddings, xy: Float[np.ndarray,
 
 def cache_folder() -> Path:
     """``$RAVL_CACHE/layouts``, or ``~/.cache/ravl_explore/layouts``."""
-    return Path(os.environ.get("RAVL_CACHE") or Path.home() / ".cache" / "ravl_explore") / "layouts"
+    return cache_root() / "layouts"
 
 
 def _read(path: Path, embeddings: Embeddings) -> np.ndarray | None:
