@@ -27,6 +27,13 @@ _HOME = {
     "evaluate": "evaluation",
     "Mitigation": "mitigation",
     "mitigate": "mitigation",
+    "Precheck": "precheck",
+    "check_features": "precheck",
+    "RelevanceMaps": "relevance",
+    "relevance_maps": "relevance",
+    "Run": "runs",
+    "Runs": "runs",
+    "run_all": "running",
     "Search": "searching",
     "search": "searching",
     "load": "storage",
@@ -43,18 +50,25 @@ __all__ = [
     "Embeddings",
     "Evaluation",
     "Mitigation",
+    "Precheck",
     "RavlError",
+    "RelevanceMaps",
+    "Run",
+    "Runs",
     "Scores",
     "Search",
     "SpuriousFeature",
     "__version__",
     "assign",
+    "check_features",
     "compare",
     "discover",
     "embed",
     "evaluate",
     "load",
     "mitigate",
+    "relevance_maps",
+    "run_all",
     "save",
     "search",
     "zero_shot",
@@ -68,6 +82,10 @@ if TYPE_CHECKING:
     from ravl_explore.errors import Cancelled, RavlError
     from ravl_explore.evaluation import Evaluation, evaluate
     from ravl_explore.mitigation import Mitigation, mitigate
+    from ravl_explore.precheck import Precheck, check_features
+    from ravl_explore.relevance import RelevanceMaps, relevance_maps
+    from ravl_explore.running import run_all
+    from ravl_explore.runs import Run, Runs
     from ravl_explore.scoring import Scores, zero_shot
     from ravl_explore.searching import Search, search
     from ravl_explore.storage import load, save

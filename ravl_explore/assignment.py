@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import SpuriousFeature
@@ -26,9 +26,11 @@ class Assignment:
     regions : the dataset's regions
     spurious : (n_regions,) bool, the region's nearest medoid is that of a chosen feature
     core : (n_regions,) bool, per image the non-spurious region most similar to the image's own class; an image whose
-        regions are all spurious has none
+        regions are all spurious, or of which no class is known, has none
     present : (n_images,) bool, the image holds a spurious region
     attribute : the class that the first feature pulls towards, or None
+    feature : (n_regions,) int64, which of the features a spurious region shows, -1 for other regions; None: not told
+    similarity : (n_regions,) float32, cosine to the nearest medoid; None: not told
     """
 
     regions: Regions
@@ -36,6 +38,8 @@ class Assignment:
     core: Bool[np.ndarray, " n_regions"]
     present: Bool[np.ndarray, " n_images"]
     attribute: str | None
+    feature: Int[np.ndarray, " n_regions"] | None = None
+    similarity: Float[np.ndarray, " n_regions"] | None = None
 
 
 def assign(
@@ -44,14 +48,17 @@ def assign(
     features: Sequence[SpuriousFeature],
     proposer: Proposer | None = None,
     *,
+    labels: Int[np.ndarray, " n_images"] | None = None,
     progress: Progress | None = None,
 ) -> Assignment:
     """Embed ``data`` with the searched ``model`` and mark the regions that belong to ``features``.
 
+    ``labels`` stand in for those of ``data``, -1 where no class is known, as captions give them.
+
     Raises
     ------
     InputError
-        When no feature is given, or they come from different clusterings.
+        When no feature is given, they come from different clusterings, or the labels are not of these images.
     ModelError
         When the model's embedding size differs from that of the features.
     """
@@ -66,20 +73,53 @@ def assign(
         raise ModelError(
             f"a model with {medoids.shape[1]} embedding dimensions", f"one with {model.dim}", "Use the searched model."
         )
-    return assign_embeddings(embed(model, data, proposer, progress=progress), features)
+    if labels is not None:
+        _check_labels(labels, len(data), len(data.class_names))  # now, not after all images are embedded
+    return assign_embeddings(embed(model, data, proposer, progress=progress), features, labels)
 
 
-def assign_embeddings(embeddings: Embeddings, features: Sequence[SpuriousFeature]) -> Assignment:
-    """The same for regions that are embedded already."""
+def assign_embeddings(
+    embeddings: Embeddings,
+    features: Sequence[SpuriousFeature],
+    labels: Int[np.ndarray, " n_images"] | None = None,
+) -> Assignment:
+    """The same for regions that are embedded already; ``labels`` are then of the images that were embedded.
+
+    Raises
+    ------
+    InputError
+        When the labels are not of these images and classes.
+    """
+    if labels is None:
+        labels = embeddings.labels
+    _check_labels(labels, len(embeddings.labels), len(embeddings.text))
     medoids = features[0].medoids
-    nearest = (embeddings.region @ medoids.T).argmax(1)
-    spurious = np.isin(nearest, [each.cluster for each in features])
-    image_index, labels = embeddings.regions.image_index, embeddings.labels
-    own = np.einsum("nd,nd->n", embeddings.region, embeddings.text[labels[image_index]])
-    core = _first_best(np.where(spurious, -np.inf, own), image_index) & ~spurious
+    to_medoids = embeddings.region @ medoids.T
+    number = np.full(len(medoids), -1)
+    for each in range(len(features)):
+        number[features[each].cluster] = each
+    feature = number[to_medoids.argmax(1)]
+    spurious = feature >= 0
+    image_index = embeddings.regions.image_index
+    label = labels[image_index]
+    own = np.einsum("nd,nd->n", embeddings.region, embeddings.text[label])  # of label -1 any, which is not used
+    possible = ~spurious & (label >= 0)
+    core = _first_best(np.where(possible, own, -np.inf), image_index) & possible
     present = np.zeros(len(labels), bool)
     present[image_index[spurious]] = True
-    return Assignment(embeddings.regions, spurious, core, present, features[0].attribute)
+    similarity = to_medoids.max(1).astype(np.float32)
+    return Assignment(embeddings.regions, spurious, core, present, features[0].attribute, feature, similarity)
+
+
+def _check_labels(labels: np.ndarray, n_images: int, n_classes: int) -> None:
+    if labels.shape != (n_images,) or labels.dtype.kind not in "iu":
+        raise InputError(
+            f"one integer label for each of {n_images} images", f"{labels.dtype} of {labels.shape}", "Give one each."
+        )
+    if n_images and not -1 <= labels.min() <= labels.max() < n_classes:
+        raise InputError(
+            f"labels from -1 (none) to {n_classes - 1}", f"{labels.min()} to {labels.max()}", "Index class_names."
+        )
 
 
 def _first_best(values: np.ndarray, image_index: Int[np.ndarray, " n_regions"]) -> np.ndarray:

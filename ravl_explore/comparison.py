@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from ravl_explore.errors import InputError
 from ravl_explore.evaluation import Evaluation
@@ -23,10 +24,20 @@ class Comparison:
     before: Evaluation
     after: Evaluation
 
+    @property
+    def fixed(self) -> Int[np.ndarray, " n_fixed"]:
+        """Images that the new model gets right and the old one did not, in the dataset's order."""
+        return np.flatnonzero(_right(self.after) & ~_right(self.before)).astype(np.int64)
+
+    @property
+    def broken(self) -> Int[np.ndarray, " n_broken"]:
+        """Images that the old model got right and the new one does not, in the dataset's order."""
+        return np.flatnonzero(_right(self.before) & ~_right(self.after)).astype(np.int64)
+
     def frame(self) -> pd.DataFrame:
         """One row a measure: level, measure, unit, before, after, difference; accuracies in percent."""
-        rows = _measures(self.before)
-        after = {(level, measure): value for level, measure, _, value in _measures(self.after)}
+        rows = measures(self.before)
+        after = {(level, measure): value for level, measure, _, value in measures(self.after)}
         table = pd.DataFrame(rows, columns=["level", "measure", "unit", "before"])
         table["after"] = [after.get((level, measure), np.nan) for level, measure, _, _ in rows]
         table["difference"] = table["after"] - table["before"]
@@ -47,6 +58,16 @@ class Comparison:
         result["difference"] = result["after"] - result["before"]
         columns = ["level", "class_name", "present", "n", "before", "after", "difference"]
         return result.loc[:, columns]
+
+    def changes(self) -> pd.DataFrame:
+        """One row a class: class_name, n images, how many of them are fixed, broken, and the difference of the two."""
+        n_classes, labels = len(self.before.class_names), self.before.labels
+        table = pd.DataFrame({"class_name": list(self.before.class_names)})
+        table["n"] = np.bincount(labels, minlength=n_classes)
+        table["fixed"] = np.bincount(labels[self.fixed], minlength=n_classes)
+        table["broken"] = np.bincount(labels[self.broken], minlength=n_classes)
+        table["difference"] = table["fixed"] - table["broken"]
+        return table
 
 
 def compare(before: Evaluation, after: Evaluation) -> Comparison:
@@ -71,7 +92,12 @@ def compare(before: Evaluation, after: Evaluation) -> Comparison:
     return Comparison(before, after)
 
 
-def _measures(evaluation: Evaluation) -> list[tuple[str, str, str, float]]:
+def _right(evaluation: Evaluation) -> np.ndarray:
+    return evaluation.predictions == evaluation.labels
+
+
+def measures(evaluation: Evaluation) -> list[tuple[str, str, str, float]]:
+    """(level, measure, unit, value) of everything that one evaluation says in one number; accuracies in percent."""
     rows = [
         ("image", "accuracy", "%", 100 * evaluation.image.overall),
         ("image", "worst group", "%", 100 * evaluation.image.worst),

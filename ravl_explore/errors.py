@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class RavlError(Exception):
     """Base of all errors raised on purpose by ravl_explore.
@@ -39,6 +41,18 @@ class DataError(RavlError):
 
 class ModelError(RavlError):
     """A model or checkpoint cannot be used, or does not fit the data."""
+
+
+class TrainingError(ModelError):
+    """Training could not go on; the model has the last good weights.
+
+    Attributes
+    ----------
+    result : what was trained so far (a :class:`~ravl_explore.mitigation.Mitigation`), or None; it does not cross
+        processes
+    """
+
+    result: Any = None
 
 
 class StorageError(RavlError, OSError):

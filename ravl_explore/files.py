@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ravl_explore.errors import StorageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FORMAT = "ravl_explore 1"
 
 
 def cache_root() -> Path:
@@ -47,3 +55,19 @@ def write_whole(path: Path, content: bytes) -> Path:
             neighbour.unlink(missing_ok=True)
         raise
     return path
+
+
+def result_bytes(
+    kind: str, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], model_says: Mapping[str, str] | None = None
+) -> bytes:
+    """A result as one safetensors file: arrays, and in the header one JSON text that says what they are.
+
+    Parameters
+    ----------
+    kind : "discovery", "embeddings", "mitigation", ...
+    model_says : what else stands in the header, so that the arrays open as a checkpoint
+    """
+    from safetensors.numpy import save
+
+    header = {**(model_says or {}), "format": FORMAT, "kind": kind, "meta": json.dumps(meta)}
+    return save(dict(arrays), header)

@@ -3,7 +3,8 @@
 A file holds arrays, and one JSON text in its metadata that says what they are. A :class:`Discovery` is stored as its
 scores, clustering and settings; on loading, the ranking is computed again from those, so it needs no model. A
 :class:`Mitigation` is stored as the new model's weights under open_clip's own key names, so
-``models.Checkpoint(path)`` opens it too.
+``models.Checkpoint(path)`` opens it. One without training steps is stored as what it does to embeddings: a few numbers,
+that ``load(path, model=...)`` puts on the searched model again.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_bytes
 
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.discovery import Discovery, discover
 from ravl_explore.embedding import Embeddings, Unreadable
 from ravl_explore.errors import RavlError, StorageError
-from ravl_explore.files import write_whole
+from ravl_explore.files import FORMAT, result_bytes, write_whole
 from ravl_explore.mitigation import Mitigation
+from ravl_explore.models.base import VisionLanguageModel
+from ravl_explore.objectives.training_free import Steered
 from ravl_explore.regions.base import Regions
 from ravl_explore.scoring import Scores
 
-FORMAT = "ravl_explore 1"
 Arrays = dict[str, np.ndarray]
 
 
@@ -39,25 +40,31 @@ def save(noun: Discovery | Embeddings | Mitigation, path: str | Path) -> Path:
     StorageError
         When the noun cannot be saved, the folder is not there, or the disk is full; the old file is untouched.
     """
+    if isinstance(noun, Mitigation):
+        return write_whole(Path(path), noun.to_bytes())
     for kind, (cls, pack, _) in _KINDS.items():
         if isinstance(noun, cls):
             arrays, meta = pack(noun)
             arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-            model_says = getattr(noun.model, "metadata", {}) if isinstance(noun, Mitigation) else {}
-            content = to_bytes(arrays, {**model_says, "format": FORMAT, "kind": kind, "meta": json.dumps(meta)})
-            return write_whole(Path(path), content)
+            return write_whole(Path(path), result_bytes(kind, arrays, meta))
     raise StorageError(
         "a Discovery, Embeddings or Mitigation", type(noun).__name__, "Save tables with frame().to_csv() instead."
     )
 
 
-def load(path: str | Path) -> Any:
-    """Read what :func:`save` wrote: a Discovery or Embeddings.
+def load(path: str | Path, *, model: VisionLanguageModel | None = None) -> Any:
+    """Read what :func:`save` wrote: a Discovery, Embeddings, or the steered model of a mitigation without training.
+
+    Parameters
+    ----------
+    model : for a steered model alone, the one that was searched: the file holds what is done to its embeddings
 
     Raises
     ------
     StorageError
         When the file is not there, cut short, not one of ours, or from a newer version.
+    ModelError
+        When ``model`` is not the one that the file steers.
     """
     path = Path(path)
     if not path.is_file():
@@ -66,23 +73,28 @@ def load(path: str | Path) -> Any:
         with safe_open(str(path), framework="numpy") as file:
             header = file.metadata() or {}
             kind = header.get("kind")
-            if header.get("format") != FORMAT or kind not in _KINDS:
+            if header.get("format") != FORMAT or kind not in (*_KINDS, *_MODELS):
                 newer = str(header.get("format")).startswith(FORMAT.split()[0]) and header["format"] != FORMAT
                 raise StorageError(
                     f"a file written by rx.save ({FORMAT})",
                     f"{str(path)!r} with format {header.get('format')!r}",
                     "Update ravl_explore." if newer else "Open checkpoints with models.Checkpoint(path).",
                 )
-            unpack = _KINDS[kind][2]
-            if unpack is None:
+            if kind == "mitigation":
                 raise StorageError(
                     "a Discovery or Embeddings", f"a {kind}", "Open its model with models.Checkpoint(path)."
                 )
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return unpack(arrays, json.loads(header["meta"]))
+            meta = json.loads(header["meta"])
+            if kind in _KINDS:
+                return _KINDS[kind][2](arrays, meta)
     except StorageError:
         raise
     except (SafetensorError, RavlError, OSError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise StorageError("a complete result file", f"{str(path)!r} ({error})", "Save it again.") from error
+    try:
+        return _steered(arrays, meta, model)
+    except (KeyError, TypeError, IndexError, ValueError) as error:
         raise StorageError("a complete result file", f"{str(path)!r} ({error})", "Save it again.") from error
 
 
@@ -150,21 +162,18 @@ def _unpack_discovery(a: Arrays, meta: dict[str, Any]) -> Discovery:
     return discover(scores, clustering, min_influence=meta["min_influence"], rule=meta["rule"])
 
 
-def _pack_mitigation(m: Mitigation) -> tuple[Arrays, dict[str, Any]]:
-    state: dict[str, Any] = getattr(m.model, "state_dict")  # noqa: B009  every open_clip model here has it
-    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in state.items()}
-    meta = {
-        "objective": m.objective.name,
-        "settings": vars(m.settings),
-        "features": [each.cluster for each in m.features],
-        "complete": m.complete,
-        "history": m.history.frame().to_dict(orient="list"),
-    }
-    return arrays, meta
+def _steered(a: Arrays, meta: dict[str, Any], model: VisionLanguageModel | None) -> Steered:
+    if model is None:
+        raise StorageError(
+            "the searched model beside a file that steers it", "none", "Call rx.load(path, model=...) with that model."
+        )
+    steered = Steered.from_arrays(model, a, meta)
+    steered.name = meta["model_name"]
+    return steered
 
 
-_KINDS: dict[str, tuple[type, Callable[[Any], tuple[Arrays, dict[str, Any]]], Callable[..., Any] | None]] = {
+_KINDS: dict[str, tuple[type, Callable[[Any], tuple[Arrays, dict[str, Any]]], Callable[..., Any]]] = {
     "discovery": (Discovery, _pack_discovery, _unpack_discovery),
     "embeddings": (Embeddings, _pack_embeddings, _unpack_embeddings),
-    "mitigation": (Mitigation, _pack_mitigation, None),
 }
+_MODELS = ("mitigation", "steering")  # what is written by Mitigation itself

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from ravl_explore.assignment import Assignment
+from ravl_explore.data.base import ArrayDataset
 from ravl_explore.data.demo import CAPTIONS, CLASS_NAMES, SIDE, TEMPLATES, Demo, compose
 from ravl_explore.embedding import embed
 from ravl_explore.evaluation import validator
@@ -332,9 +333,9 @@ def build_splits(raw: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Spl
     return splits
 
 
-def fine_tune(model: ClipModel, settings: TrainingSettings) -> ClipModel:
-    """Teach the shortcut: standard fine-tuning on the correlated split, text tower frozen."""
-    train_data = Demo("train")
+def fine_tune(model: ClipModel, settings: TrainingSettings, train_data: ArrayDataset | None = None) -> ClipModel:
+    """Teach the shortcut: standard fine-tuning on the demo's correlated split, or another; text tower frozen."""
+    train_data = Demo("train") if train_data is None else train_data
     nothing = np.zeros(4 * len(train_data), bool)
     assert train_data.regions is not None
     assignment = Assignment(train_data.regions, nothing, nothing, np.zeros(len(train_data), bool), None)

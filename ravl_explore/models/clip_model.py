@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 from ravl_explore.errors import ModelError
 from ravl_explore.fingerprints import digest
 from ravl_explore.models.region_encoders import region_encoder
+from ravl_explore.models.tracing import Relevance, trace
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -161,12 +162,26 @@ class ClipModel:
     def encode(
         self, pixels: Float[Tensor, "b 3 s s"], boxes: Float[Tensor, "n 5"] | None
     ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
-        pixels = pixels.to(self.device)
-        x = (pixels - self._mean.to(pixels)) / self._std.to(pixels)
         if boxes is not None:
             boxes = boxes.to(self.device, torch.float32) if len(boxes) else None
-        image, region = self._encoder(x, boxes)
+        image, region = self._encoder(self._normalised(pixels), boxes)
         return normalize(image.float(), dim=-1), normalize(region.float(), dim=-1)
+
+    def trace(self, pixels: Float[Tensor, "b 3 s s"]) -> tuple[Float[Tensor, "b dim"], Relevance]:
+        """(the image embeddings of :meth:`encode`, their relevance), see :mod:`ravl_explore.models.tracing`.
+
+        Raises
+        ------
+        ModelError
+            When relevance is not known for the image tower.
+        """
+        with torch.enable_grad():
+            image, relevance = trace(self.visual, self._normalised(pixels), self.region_method)
+            return normalize(image.float(), dim=-1), relevance
+
+    def _normalised(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"]:
+        pixels = pixels.to(self.device)
+        return (pixels - self._mean.to(pixels)) / self._std.to(pixels)
 
 
 def _structure(clip: nn.Module) -> list[Any]:

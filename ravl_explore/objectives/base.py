@@ -1,9 +1,10 @@
 """What fine-tuning minimises: the batch an objective sees, and what it must offer.
 
-To add an objective, write one file with a frozen dataclass that has a ``name``, ``uses_regions``, ``class_text``,
-``sample_weights``, ``begin``, ``edit`` and ``__call__`` (subclass :class:`ImageObjective` to change just one), and add
-it to ``__all__`` of :mod:`ravl_explore.objectives`. ``__call__`` returns named values, the one called ``loss`` is
-minimised; the trainer records them all and plots those that are tensors.
+To add an objective, write one file with a frozen dataclass that has a ``name``, ``uses_regions``, ``uses_relevance``,
+``usual_learning_rate``, ``class_text``, ``sample_weights``, ``begin``, ``edit`` and ``__call__`` (subclass
+:class:`ImageObjective` to change just one), and add it to ``__all__`` of :mod:`ravl_explore.objectives`. ``__call__``
+returns named values, the one called ``loss`` is minimised; the trainer records them all and plots those that are
+tensors.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from ravl_explore.errors import InputError
 ClassText = Literal["prompts", "names"]
 EqualCaptions = Literal["negatives", "positives"]
 Values = Mapping[str, Tensor | float]
+LEARNING_RATE = 5e-4  # measured on the demo
+Relevance = Callable[[Tensor, bool], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,13 @@ class Batch:
     captions : (b, dim) unit-norm caption embeddings, frozen
     classes : (n_classes, dim) unit-norm class embeddings, frozen
     temperature : what similarities are divided by
+    promote, suppress : (b, s, s) bool concept masks: where the model shall look and where not; None unless the
+        objective uses relevance. A pixel may be in neither
+    relevance : ``relevance(target, create_graph)`` -> (b, h, w) >= 0, how much each cell of the model's own grid adds
+        to ``target`` (b,), a scalar per image that was computed from the step's image embeddings; None unless the
+        objective uses relevance
+    feature, similarity : (n,) int64 which of the chosen features a spurious region shows, -1 for other regions; (n,)
+        float32 cosine to the nearest medoid. None where the assignment does not say
     """
 
     pixels: Float[Tensor, "b 3 s s"]
@@ -48,6 +58,11 @@ class Batch:
     captions: Float[Tensor, "b dim"]
     classes: Float[Tensor, "n_classes dim"]
     temperature: float
+    promote: Bool[Tensor, "b s s"] | None = None
+    suppress: Bool[Tensor, "b s s"] | None = None
+    relevance: Relevance | None = None
+    feature: Int[Tensor, " n"] | None = None
+    similarity: Float[Tensor, " n"] | None = None
 
     @property
     def image_of_region(self) -> Int[Tensor, " n"]:
@@ -97,6 +112,16 @@ class Objective(Protocol):
         ...
 
     @property
+    def uses_relevance(self) -> bool:
+        """Whether ``batch`` must hold relevance maps and concept masks in every step."""
+        ...
+
+    @property
+    def usual_learning_rate(self) -> float:
+        """What to train with unless the user says otherwise."""
+        ...
+
+    @property
     def class_text(self) -> ClassText:
         """How ``batch.classes`` are made: names filled into the dataset's prompts, or bare."""
         ...
@@ -126,6 +151,8 @@ class ImageObjective:
     """The plain CLIP loss on whole images, every image once an epoch; other objectives change one part of it."""
 
     uses_regions: bool = False
+    uses_relevance: bool = False
+    usual_learning_rate: float = LEARNING_RATE
     class_text: ClassText = "prompts"
     equal_captions: EqualCaptions = "negatives"
 
@@ -159,6 +186,8 @@ class Run(ImageObjective):
     def __init__(self, objective: Objective) -> None:
         self.objective, self.name = objective, objective.name
         self.uses_regions: bool = objective.uses_regions
+        self.uses_relevance: bool = objective.uses_relevance
+        self.usual_learning_rate: float = objective.usual_learning_rate
         self.class_text: ClassText = objective.class_text
         self.equal_captions: EqualCaptions = getattr(objective, "equal_captions", "negatives")
 

@@ -2,83 +2,162 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from ravl_explore.errors import InputError
-from ravl_explore.objectives.base import Batch, EqualCaptions, ImageObjective, check_choice
+from ravl_explore.objectives.base import (
+    Batch,
+    ClassText,
+    EqualCaptions,
+    ImageObjective,
+    Objective,
+    Run,
+    Start,
+    Values,
+    check_choice,
+)
+from ravl_explore.objectives.blending import Blend
+from ravl_explore.objectives.donors import Clusters, Donors, From, crops, gathered
+from ravl_explore.objectives.editing import Mode, edited
+from ravl_explore.objectives.groups import balanced
+from ravl_explore.objectives.region_aware import RegionAware
+from ravl_explore.objectives.standard import Standard
+from ravl_explore.objectives.training_free import TrainingFree
 
 
 @dataclass(frozen=True)
 class CounterfactualRegions(ImageObjective):
-    """CLIP's loss on images whose discovered feature is taken away or put in, each with ``probability``.
+    """Another objective's loss on images whose discovered feature is taken away or put in, each with ``probability``.
 
-    An image with spurious regions has each of them overwritten by a clean, non-core region of another image of the
-    batch. An image without gets a spurious region of another image pasted over one of its non-core regions. So the
-    feature stops telling the class, while garments, animals or lungs stay as they were. Not from a paper.
+    An image with the feature has each of its regions overwritten by a clean, non-core region of another image of the
+    batch. An image without gets a crop with the feature, from anywhere in the fine-tuning data, pasted over one of its
+    non-core regions. So the feature stops telling the class, while garments, animals or lungs stay as they were. What
+    a region shows after that is told to the loss. Not from a paper.
 
     Parameters
     ----------
-    probability : of an image being edited
-    equal_captions : of other images of the batch, ``"negatives"`` as in CLIP, or ``"positives"``
+    probability : of an image being edited, for each feature; 0.5 with ``"swap"`` makes both cases equally common in
+        every class
+    loss : scores the edited images; any objective that takes steps, such as ``RegionAware()``. None is CLIP's loss
+    mode : ``"swap"`` takes the feature away where it is and puts it in where it is not; ``"erase"`` only the first,
+        ``"paste"`` only the second. A model that never sees the feature again keeps its shortcut: after one epoch on
+        the ViT demo (4,000 garments beyond the demo's, one seed) the worst group is 58 % with swap, and, at probability
+        1, 19 % with paste and 8 % with erase
+    blend : how a crop's edges meet the picture: ``"none"``, as cut; ``"feather"``, a ramp within the box;
+        ``"poisson"``, the crop's gradients on the surrounding's color, which loses features that are nothing but color
+    donors : which crops of the feature are pasted: ``"any"``, or the ``"typical"`` quarter most similar to its medoid
+    clusters : several chosen clusters are ``"together"`` one feature, as where one shortcut was cut into several; or
+        ``"apart"``, put in and taken away independently of each other
+    upsample : whether groups (class, feature present) are drawn equally often before they are edited
+    equal_captions : for CLIP's loss alone: of other images of the batch, ``"negatives"``, or ``"positives"``. Another
+        ``loss`` has its own
+
+    Editing in feature space is not offered: an objective sees pixels before the model does, and embeddings after it.
     """
 
     probability: float = 0.5
+    loss: Objective | None = None
+    mode: Mode = "swap"
+    blend: Blend = "none"
+    donors: From = "any"
+    clusters: Clusters = "together"
+    upsample: bool = False
     equal_captions: EqualCaptions = "negatives"
 
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1:
             raise InputError("probability from 0 to 1", f"{self.probability}", "0.5 makes both cases equally common.")
+        check_choice("mode", self.mode, ("swap", "erase", "paste"))
+        check_choice("blend", self.blend, ("none", "feather", "poisson"))
+        check_choice("donors", self.donors, ("any", "typical"))
+        check_choice("clusters", self.clusters, ("together", "apart"))
         check_choice("equal_captions", self.equal_captions, ("negatives", "positives"))
+        if isinstance(self.loss, TrainingFree):
+            raise InputError("a loss to train with", f"{self.loss}, which needs no training", "Try RegionAware().")
+        if self.loss is not None and self.equal_captions != "negatives":
+            raise InputError("equal_captions of the loss itself", "it beside a loss", f"Give it to {self.loss}.")
 
     @classmethod
-    def menu(cls) -> dict[str, tuple[()]]:
+    def menu(cls) -> dict[str, tuple]:
         """Menu label -> constructor arguments."""
-        return {"Counterfactual regions": ()}
+        return {"Counterfactual regions": (), "Counterfactual regions + RaVL": (0.5, RegionAware())}
 
     @property
     def name(self) -> str:
-        return "Counterfactual regions"
+        return "Counterfactual regions" + ("" if self.loss is None else f" + {self.loss.name.split(',')[0]}")
+
+    @property
+    def scored_by(self) -> Objective:
+        """The loss, CLIP's where none was given."""
+        return Standard(self.equal_captions) if self.loss is None else self.loss
+
+    @property
+    def uses_regions(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.scored_by.uses_regions
+
+    @property
+    def uses_relevance(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.scored_by.uses_relevance
+
+    @property
+    def usual_learning_rate(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.scored_by.usual_learning_rate
+
+    @property
+    def class_text(self) -> ClassText:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.scored_by.class_text
+
+    def sample_weights(self, labels: np.ndarray, present: np.ndarray) -> np.ndarray | None:
+        return balanced(labels, present) if self.upsample else self.scored_by.sample_weights(labels, present)
+
+    def begin(self, start: Start) -> CounterfactualRun:
+        return CounterfactualRun(self, gathered(start, self.donors, self.clusters), self.scored_by.begin(start))
 
     def edit(self, batch: Batch, generator: torch.Generator) -> Batch:
-        image = batch.image_of_region
-        spurious, plain = batch.spurious, ~batch.spurious & ~batch.core
-        donors = {True: torch.nonzero(plain)[:, 0], False: torch.nonzero(spurious)[:, 0]}
-        chosen = torch.rand(len(batch.pixels), generator=generator) < self.probability
-        pixels = batch.pixels.clone()
-        for place in torch.nonzero(chosen)[:, 0].tolist():
-            own = image == place
-            holds = bool((own & spurious).any())
-            targets = torch.nonzero(own & (spurious if holds else plain))[:, 0]
-            pool = donors[holds][image[donors[holds]] != place]
-            if len(targets) == 0 or len(pool) == 0:
-                continue
-            if not holds:
-                targets = targets[_draw(len(targets), 1, generator)]
-            for target, donor in zip(targets, pool[_draw(len(pool), len(targets), generator)], strict=True):
-                _paste(pixels, batch.pixels, batch.boxes[target], batch.boxes[donor])
-        return replace(batch, pixels=pixels)
+        """With the batch's own regions as donors; a run has those of the whole data."""
+        return self.scored_by.edit(
+            self.swapped(batch, crops([batch], self.donors, self.clusters), generator), generator
+        )
+
+    def swapped(self, batch: Batch, donors: Donors, generator: torch.Generator) -> Batch:
+        """The batch with the feature put in and taken away."""
+        return edited(batch, donors, generator, self.probability, self.mode, self.blend, self.clusters)
+
+    def __call__(self, image: Tensor, region: Tensor, batch: Batch) -> Values:
+        return self.scored_by(image, region, batch)
 
 
-def _draw(n: int, size: int, generator: torch.Generator) -> Tensor:
-    return torch.randint(n, (size,), generator=generator)
+class CounterfactualRun(Run):
+    """Counterfactual regions with the donors of one run, and that run's loss.
 
+    Parameters
+    ----------
+    objective : its settings
+    donors : crops of every feature
+    loss : of this run
+    """
 
-def _paste(into: Tensor, source: Tensor, target: Tensor, donor: Tensor) -> None:
-    """Overwrite the target box with the donor box's original pixels, resized to fit."""
-    x1, y1, x2, y2 = _whole_pixels(target, into.shape[-1])
-    u1, v1, u2, v2 = _whole_pixels(donor, source.shape[-1])
-    crop = source[int(donor[0]), :, v1:v2, u1:u2]
-    if crop.shape[1:] != (y2 - y1, x2 - x1):
-        crop = interpolate(crop[None], (y2 - y1, x2 - x1), mode="bilinear", antialias=True, align_corners=False)[0]
-    into[int(target[0]), :, y1:y2, x1:x2] = crop
+    def __init__(self, objective: CounterfactualRegions, donors: Donors, loss: Objective) -> None:
+        super().__init__(objective)
+        self.settings, self.donors, self.loss = objective, donors, loss
 
+    def edit(self, batch: Batch, generator: torch.Generator) -> Batch:
+        return self.loss.edit(self.settings.swapped(batch, self.donors, generator), generator)
 
-def _whole_pixels(box: Tensor, size: int) -> tuple[int, int, int, int]:
-    """The box rounded to whole pixels, inside the image and at least one pixel wide and high."""
-    x1, y1, x2, y2 = (round(float(value)) for value in box[1:])
-    x1, y1 = min(max(x1, 0), size - 1), min(max(y1, 0), size - 1)
-    return x1, y1, max(min(x2, size), x1 + 1), max(min(y2, size), y1 + 1)
+    def __call__(self, image: Tensor, region: Tensor, batch: Batch) -> Values:
+        return self.loss(image, region, batch)
+
+    def state(self) -> dict[str, Tensor]:
+        """Of the loss; the donors are gathered anew by ``begin``."""
+        state = getattr(self.loss, "state", None)
+        return {} if state is None else state()
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        restore = getattr(self.loss, "restore", None)
+        if restore is not None:
+            restore(state)

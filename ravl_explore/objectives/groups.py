@@ -35,3 +35,17 @@ def group_name(group: int, class_names: Sequence[str]) -> str:
     ('dog, with', 'dog, without')
     """
     return f"{class_names[group // 2]}, {'with' if group % 2 else 'without'}"
+
+
+def empty_groups(
+    labels: Int[np.ndarray, " n_images"], present: Bool[np.ndarray, " n_images"], class_names: Sequence[str]
+) -> tuple[str, ...]:
+    """Names of the groups that no image is in; images without a class (label -1) are in none.
+
+    Examples
+    --------
+    >>> empty_groups(np.array([0, 0, 1, -1]), np.array([True, False, True, False]), ["cat", "dog"])
+    ('dog, without',)
+    """
+    there = set((labels * 2 + present)[labels >= 0].tolist())
+    return tuple(group_name(group, class_names) for group in range(2 * len(class_names)) if group not in there)

@@ -89,7 +89,8 @@ class RegionAware(ImageObjective):
             return batch
         keep = torch.ones(len(batch.spurious), dtype=torch.bool)
         keep[spurious[torch.randperm(len(spurious), generator=generator)[self.max_spurious :]]] = False
-        return replace(batch, boxes=batch.boxes[keep], spurious=batch.spurious[keep], core=batch.core[keep])
+        of_regions = {name: getattr(batch, name) for name in ("boxes", "spurious", "core", "feature", "similarity")}
+        return replace(batch, **{name: value[keep] for name, value in of_regions.items() if value is not None})
 
     def __call__(self, image: Tensor, region: Tensor, batch: Batch) -> Values:
         contrastive = self.contrastive(image, batch)

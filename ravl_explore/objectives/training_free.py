@@ -7,10 +7,11 @@ embedding through it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from torch.nn.functional import normalize
 
 from ravl_explore.errors import InputError, ModelError
 from ravl_explore.fingerprints import digest
-from ravl_explore.objectives.base import ImageObjective, Objective, Start, check_choice
+from ravl_explore.objectives.base import ImageObjective, Objective, Relevance, Start, check_choice
 from ravl_explore.objectives.prototypes import prototypes, seen
 
 Axis = Literal["images", "regions"]
@@ -146,8 +147,9 @@ def _axis(start: Start, of: Axis) -> Float[Tensor, " dim"]:
 class Steered:
     """A VisionLanguageModel whose embeddings of images and regions pass through a Steering.
 
-    It has no weights beside those of ``model``, and its ``state_dict`` cannot be saved: a checkpoint would lose the
-    steering without a word.
+    It has no weights beside those of ``model``, so its ``state_dict`` cannot be saved: a checkpoint would lose the
+    steering without a word. ``rx.save`` of its mitigation keeps the steering, and ``rx.load(path, model=model)`` puts
+    it on the model again.
 
     Parameters
     ----------
@@ -178,8 +180,24 @@ class Steered:
         raise ModelError(
             "a model whose weights are all of it",
             f"{self.name!r}, which steers the embeddings of another",
-            "Save the other model, and mitigate() it again after loading: it takes no training.",
+            "Save the mitigation with rx.save, and open it with rx.load(path, model=...).",
         )
+
+    def steering_arrays(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """(arrays, plain values) that say how it steers, and which model; ModelError when it does not steer."""
+        if self.steering is None:
+            raise ModelError("a model that steers", f"{self.name!r}, which does not yet", "Take its step first.")
+        values = {"shifts": self.steering.shifts, "fingerprint": self._model.fingerprint()}
+        return {"axis": self.steering.axis.detach().cpu().numpy()}, values
+
+    @classmethod
+    def from_arrays(cls, model: Any, arrays: Mapping[str, np.ndarray], values: Mapping[str, Any]) -> Steered:
+        """What :meth:`steering_arrays` gave, on a copy of the model it was of; ModelError when that is another one."""
+        if model.fingerprint() != values["fingerprint"]:
+            raise ModelError("the model that was steered", f"{model.name!r}, another one", "Give the searched model.")
+        shifts = values["shifts"]
+        axis = torch.from_numpy(np.array(arrays["axis"]))
+        return cls(model.copy(), Steering(axis, None if shifts is None else (shifts[0], shifts[1])))
 
     def fingerprint(self) -> str:
         """Of the model and the steering."""
@@ -196,6 +214,14 @@ class Steered:
     ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
         image, region = self._model.encode(pixels, boxes)
         return (image, region) if self.steering is None else (self.steering(image), self.steering(region))
+
+    def trace(self, pixels: Float[Tensor, "b 3 s s"]) -> tuple[Float[Tensor, "b dim"], Relevance]:
+        """Steered image embeddings and their relevance, as :meth:`ravl_explore.models.clip_model.ClipModel.trace`."""
+        trace = getattr(self._model, "trace", None)
+        if trace is None:
+            raise ModelError("a model with trace()", type(self._model).__name__, "Take an open_clip model.")
+        image, relevance = trace(pixels)
+        return image if self.steering is None else self.steering(image), relevance
 
     def copy(self) -> Steered:
         """A model with its own image tower and the same steering."""

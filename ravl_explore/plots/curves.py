@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 MOST_POINTS = 1000  # a line of 700 pixels shows no more
 TOTAL = "loss"
 LEGEND_WIDTH = 170  # pixels; fixed, so that the panels keep their width while entries come
-PREVIOUS_DASH = ("dash", "dot")
+LONGEST_ENTRY, LONGEST_TITLE = 17, 21  # letters that fit there
+PREVIOUS_DASH = ("dash", "dot", "dashdot", "longdash")  # 4 dashes and 6 colours: no two of 12 runs look alike
 ACCURACY_NAMES = {"accuracy": "accuracy", "worst_group": "worst group"}
 ACCURACY_COLORS = {"accuracy": palette.STRONG[1], "worst_group": palette.STRONG[0]}
 TOTAL_COLOR = palette.STRONG[1]
@@ -37,7 +39,8 @@ def curves(
     Parameters
     ----------
     history : the run to show; may be empty
-    previous : earlier runs, with or without a name, as faint lines of their total loss and accuracies
+    previous : earlier runs, with or without a name, as faint lines of their total loss and accuracies: each of one
+        colour and dash, in a legend of their own where each can be switched off
     n_steps : where the step axis ends; the run's own planned length unless given
     title : what the run is called, above the legend
     """
@@ -54,7 +57,7 @@ def curves(
     for rank, name in enumerate(measures):
         figure.add_trace(_accuracy_line(records, name, rank), row=2, col=1)
     for age, (name, run) in enumerate(named):
-        for row, line in _faint_lines(run.records, palette.plain(name, 18), PREVIOUS_DASH[age % 2], f"previous {age}"):
+        for row, line in _faint_lines(run.records, legend_entry(name), age):
             figure.add_trace(line, row=row, col=1)
     longest = max([n_steps, *(run.records[-1].step for _, run in named if run.records)])
     figure.update_layout(
@@ -66,8 +69,9 @@ def curves(
             "bordercolor": palette.BEFORE,
             "font": {"color": palette.INK["light"]},
         },
-        legend=_legend(1.0) | {"title": {"text": palette.plain(title)}},
-        legend2=_legend(0.45),
+        legend=_legend(1.0) | {"title": {"text": legend_entry(title, LONGEST_TITLE)}},
+        legend2=_legend(0.47),
+        legend3=_legend(0.35),
     )
     figure.update_xaxes(range=[0, longest * 1.01])
     figure.update_xaxes(unifiedhovertitle={"text": "step %{x:.0f}"})
@@ -131,24 +135,37 @@ def _accuracy_line(records: Sequence[StepRecord], name: str, rank: int) -> go.Sc
     )
 
 
-def _faint_lines(records: Sequence[StepRecord], title: str, dash: str, group: str) -> list[tuple[int, go.Scatter]]:
-    """The earlier run's total loss (panel 1) and accuracies (panel 2), under one legend entry."""
+def _faint_lines(records: Sequence[StepRecord], title: str, age: int) -> list[tuple[int, go.Scatter]]:
+    """The earlier run's total loss (panel 1) and accuracies (panel 2, the worst group thicker), as one legend entry."""
+    color = palette.STRONG[age % len(palette.STRONG)]
+    dash = PREVIOUS_DASH[age % len(PREVIOUS_DASH)]
     measures = [name for name in ACCURACY_NAMES if any(name in record.validation for record in records)]
-    found = [(1, TOTAL_COLOR, _term_line(records, TOTAL, 0))]
-    found += [(2, ACCURACY_COLORS[name], _accuracy_line(records, name, 0)) for name in measures]
-    for row, color, line in found:
+    found = [(1, 1.4, _term_line(records, TOTAL, 0))]
+    found += [(2, 0.8 if name == "accuracy" else 1.8, _accuracy_line(records, name, 0)) for name in measures]
+    for row, width, line in found:
         line.update(
             name=title,
             mode="lines",
-            line={"color": color, "width": 1.2, "dash": dash},
+            line={"color": color, "width": width, "dash": dash},
             opacity=0.6,
-            legendgroup=group,
-            legend="legend",
+            legendgroup=f"previous {age}",
+            legend="legend3",
             showlegend=row == 1,
             hoverinfo="skip",
             hovertemplate=None,
         )
     return [(row, line) for row, _, line in found]
+
+
+def legend_entry(name: str, longest: int = LONGEST_ENTRY) -> str:
+    """A run's name as short as the legend needs it; a seed or a number at its end stays.
+
+    >>> legend_entry("RaVL, region-aware loss, seed 12")
+    'RaVL, re…, seed 12'
+    """
+    ending = re.search(r"(,? seed \d+)?( \(\d+\))?$", name)
+    tail = ending.group() if ending else ""
+    return palette.plain(name[: len(name) - len(tail)], longest - len(tail) + 1) + tail
 
 
 def _thinned(x: list[int], y: list[float]) -> tuple[np.ndarray, np.ndarray]:

@@ -45,7 +45,7 @@ class DiscoverySource:
         order = np.argsort(-np.maximum(scores.image[image], scores.region[region]))[:MOST_SCORES]
         return {
             "image": image,
-            "name": self._name_of(image),
+            "name": image_name(self._data, image),
             "label": names[label],
             "prediction": names[prediction],
             "correct": label == prediction,
@@ -60,17 +60,18 @@ class DiscoverySource:
             ],
         }
 
-    def _name_of(self, image: int) -> str:
-        """The file with its folder, where there is one; the whole path is too long for a line."""
-        where = self._data.where(image) if hasattr(self._data, "where") else ""  # type: ignore[attr-defined]
-        parts = PurePath(where).parts
-        return str(PurePath(*parts[-2:])) if len(parts) > 1 else f"{self._data.name}, {where or f'image {image}'}"
-
     def _image_of(self, region: int) -> int:
         return int(self._embeddings.regions.image_index[region])
 
     def _pixels(self, region: int) -> np.ndarray:
         return self._data.image(self._image_of(region))
+
+
+def image_name(data: ImageTextDataset, image: int) -> str:
+    """An image's file with its folder, where there is one; the whole path is too long for a line."""
+    where = data.where(image) if hasattr(data, "where") else ""  # type: ignore[attr-defined]
+    parts = PurePath(where).parts
+    return str(PurePath(*parts[-2:])) if len(parts) > 1 else f"{data.name}, {where or f'image {image}'}"
 
 
 def png(image: Image.Image, size: int) -> bytes:

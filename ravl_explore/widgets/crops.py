@@ -62,7 +62,8 @@ class CropSource(Protocol):
             ``image`` (int, the image's index), ``name`` (str, such as its file name), ``label`` (str, the truth),
             ``prediction`` (str, of the whole image), ``correct`` (bool), ``cluster`` (int or None) and ``scores``:
             a list of ``{"class_name": str, "image": float, "region": float}``, best first, scores 0 to 1; the
-            gallery shows the first five.
+            gallery shows the first five. Optionally ``caption`` (str), a line under the thumbnail, and ``whole``
+            (True), which says that the ids are those of whole images: then there is no box and no cluster.
         """
         ...
 
@@ -292,7 +293,7 @@ class CropGallery(anywidget.AnyWidget):
         with self._source_lock:
             try:
                 facts = _checked_facts(source.describe(region), region)
-                item |= {name: facts[name] for name in ("name", "label", "prediction", "correct", "cluster")}
+                item |= {name: facts[name] for name in facts if name not in ("image", "scores")}
                 image, item["type"] = _checked_image(source.crop(region, size), "crop")
             except Exception as error:  # shown in the crop's place and above the page; the others still show
                 return item | {"error": _told(error)}
@@ -373,7 +374,9 @@ def _checked_facts(facts: Mapping[str, Any], region: int) -> dict[str, Any]:
     missing = [name for name in _FACTS if name not in facts]
     if missing:
         raise InputError(f"{', '.join(_FACTS)} about region {region}", f"no {', '.join(missing)}", "Mend the source.")
-    return {
+    optional = {"caption": str(facts["caption"])} if "caption" in facts else {}
+    optional |= {"whole": True} if facts.get("whole") else {}
+    return optional | {
         "image": int(facts["image"]),
         "name": str(facts["name"]),
         "label": str(facts["label"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import ipywidgets
 import plotly.graph_objects as go
@@ -11,11 +12,11 @@ from ravl_explore.plots.curves import curves
 from ravl_explore.training import History, StepRecord
 from ravl_explore.widgets.figure import LOOKING, LiveFigure
 
-KEPT_RUNS = 2
+KEPT_RUNS = 8  # as many as the legend has room for
 
 
 class Curves(ipywidgets.VBox):
-    """The curves of one run at a time, over faint ones of the two runs before.
+    """The curves of one run, over faint ones of the eight runs before; each of those can be switched off in the legend.
 
     Every method may be called from any thread. ``append`` only stores the record; a timer draws what has come, at most
     5 times a second, so the picture is at most 0.2 s behind, plus drawing.
@@ -51,12 +52,14 @@ class Curves(ipywidgets.VBox):
             return History(tuple(self._records))
 
     def start(self, n_steps: int, title: str = "") -> None:
-        """Begin a run of ``n_steps``; the one before, if it has any step, stays as a faint line."""
+        """Begin a run of ``n_steps``; the one before, if it has any step, stays as a faint line.
+
+        A ``title`` that a kept run has already gets a number.
+        """
         with self._guard:
-            if self._records:
-                self._previous.append((self._title or "earlier run", History(tuple(self._records))))
-                del self._previous[:-KEPT_RUNS]
-            self._records, self._title, self._n_steps = [], title, n_steps
+            self._keep()
+            taken = {name for name, _ in self._previous}
+            self._records, self._title, self._n_steps = [], _free(title, taken), n_steps
         self.figure.draw(self._figure, reset=("zoom", "legend"))
 
     def append(self, record: StepRecord) -> None:
@@ -77,6 +80,17 @@ class Curves(ipywidgets.VBox):
             self._records = list(history.records)
         self.finish()
 
+    def show_all(self, runs: Sequence[tuple[str, History]]) -> None:
+        """Show finished runs over each other instead of what was there: the last in full, up to eight others faint."""
+        with self._guard:
+            self._records, self._previous, self._title, self._n_steps = [], [], "", 1
+            for name, history in runs:
+                self._keep()
+                self._title = _free(name, {each for each, _ in self._previous})
+                self._records = list(history.records)
+                self._n_steps = self._records[-1].n_steps if self._records else 1
+        self.finish()
+
     def clear(self) -> None:
         """Forget every run."""
         with self._guard:
@@ -89,8 +103,23 @@ class Curves(ipywidgets.VBox):
             self.figure.close()
         super().close()
 
+    def _keep(self) -> None:
+        """The present run becomes the latest of the earlier ones."""
+        if self._records:
+            self._previous.append((self._title or "earlier run", History(tuple(self._records))))
+            del self._previous[:-KEPT_RUNS]
+
     def _figure(self) -> go.Figure:
         with self._guard:
             history, previous = History(tuple(self._records)), tuple(self._previous)
             n_steps, title = self._n_steps, self._title
         return curves(history, previous, n_steps=n_steps, title=title)
+
+
+def _free(title: str, taken: set[str]) -> str:
+    """The title, with the first number from 2 that makes it new."""
+    number, free = 1, title
+    while free and free in taken:
+        number += 1
+        free = f"{title} ({number})"
+    return free

@@ -22,9 +22,9 @@ from ravl_explore.mitigation import Mitigation
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer
+from ravl_explore.runs import Runs
 from ravl_explore.searching import Search, search
 from ravl_explore.widgets.cluster_table import COULD_BE_CHANCE, ClusterTable
-from ravl_explore.widgets.comparison import ComparisonWidget
 from ravl_explore.widgets.crops import CropGallery
 from ravl_explore.widgets.details import SearchDetails
 from ravl_explore.widgets.discovery import DiscoveryWidget
@@ -32,8 +32,9 @@ from ravl_explore.widgets.job import Job, ProgressLine, wait_for_jobs
 from ravl_explore.widgets.keys import KeyGuard
 from ravl_explore.widgets.menus import Choice, PartMenu, choices
 from ravl_explore.widgets.message import Message
-from ravl_explore.widgets.mitigation import MitigationPanel
+from ravl_explore.widgets.mitigation import Finished, MitigationPanel
 from ravl_explore.widgets.notes import Notes
+from ravl_explore.widgets.outcome import Outcome
 from ravl_explore.widgets.region_map import RegionMap
 from ravl_explore.widgets.skipped import Skipped
 
@@ -52,7 +53,7 @@ class Explorer(widgets.VBox):
 
     Attributes
     ----------
-    discovery, mitigation, comparison : the latest results, for the notebook's next cell; None before
+    discovery, mitigation, comparison, runs : the results, for the notebook's next cell; None before
 
     Examples
     --------
@@ -70,7 +71,7 @@ class Explorer(widgets.VBox):
         self._job: Job | None = None
         # anywidget gives each of its widgets two seconds to begin. On a busy machine, those that are made after a
         # figure wait longer than that for its bundle of 5 MB, and stay blank; so the small ones are made first.
-        self.comparison_widget, keys = ComparisonWidget(), KeyGuard()
+        self.outcome, keys = Outcome(), KeyGuard()
 
         self.model = PartMenu("Model", choices(model_sources), model)
         self.data = PartMenu("Images", choices(data_sources), data)
@@ -88,7 +89,7 @@ class Explorer(widgets.VBox):
 
         self._findings = _section("1 · Which regions mislead the model?", self.findings)
         self._mitigation = _section("2 · Remove the shortcut", self.panel)
-        self._outcome = _section("3 · Before and after", self.comparison_widget)
+        self._outcome = _section("3 · What came of it", self.outcome)
         for each in (self._findings, self._mitigation, self._outcome):
             each.layout.display = "none"
         for menu in (self.model, self.data, self.proposer, self.clusterer):
@@ -141,6 +142,11 @@ class Explorer(widgets.VBox):
     def comparison(self) -> Comparison | None:
         """Before and after of the latest mitigation."""
         return self.panel.comparison
+
+    @property
+    def runs(self) -> Runs | None:
+        """Every mitigation so far with its numbers, or None: ``explorer.runs.summary()``."""
+        return self.outcome.runs.runs
 
     def run(self) -> Job:
         """Embed, cluster and discover in a thread, with what the menus say; the result comes to ``discovery``."""
@@ -216,10 +222,10 @@ class Explorer(widgets.VBox):
         if change["new"] is not None:
             self.panel.choose(change["new"])
 
-    def _on_mitigated(self, mitigation: Mitigation, comparison: Comparison | None) -> None:
-        if comparison is not None:
-            self.comparison_widget.show(comparison, _how(mitigation))
-        self._outcome.layout.display = "none" if comparison is None else "flex"
+    def _on_mitigated(self, finished: Finished) -> None:
+        if finished.comparison is not None:
+            self.outcome.add(finished)
+            self._outcome.layout.display = "flex"
 
 
 class _Sized:
@@ -265,13 +271,6 @@ def _summary(found: Search) -> str:
         f"{len(discovery.features)} of {len(discovery.clusters)} clusters are suspect{doubt}. "
         f"The first, cluster {best.cluster}, pulls towards {best.attribute}. "
         "Look at its crops: does it belong to the class?"
-    )
-
-
-def _how(mitigation: Mitigation) -> str:
-    records = mitigation.history.records
-    return (
-        f"{mitigation.objective.name}, {len(records)} of {records[-1].n_steps} steps, seed {mitigation.settings.seed}. "
     )
 
 

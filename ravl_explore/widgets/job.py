@@ -126,7 +126,8 @@ class ProgressLine(widgets.HBox):
         self.layout.visibility = "visible"
 
         def end(job: Job) -> None:
-            self.layout.visibility = "hidden"
+            if job is self._job:  # else the line shows a later one
+                self.layout.visibility = "hidden"
             on_end(job)
 
         self._job = Job(work, self._show, end)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ipywidgets as widgets
 
 from ravl_explore import data as data_sources
 from ravl_explore import objectives
-from ravl_explore.assignment import assign_embeddings
+from ravl_explore.assignment import Assignment, assign_embeddings
+from ravl_explore.captions import label as label_by_captions
 from ravl_explore.comparison import Comparison, compare
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import Discovery, SpuriousFeature
@@ -21,14 +23,17 @@ from ravl_explore.evaluation import evaluate, evaluate_scores
 from ravl_explore.mitigation import Mitigation, MitigationRun, mitigate
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.base import Objective
+from ravl_explore.precheck import check_features
 from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer
 from ravl_explore.scoring import zero_shot
-from ravl_explore.training import TrainingSettings
+from ravl_explore.training import StepRecord, TrainingSettings
 from ravl_explore.widgets.curves import Curves
 from ravl_explore.widgets.job import Job, ProgressLine
 from ravl_explore.widgets.menus import PartMenu, choices
 from ravl_explore.widgets.message import Message
+from ravl_explore.widgets.mitigation_details import MitigationDetails
+from ravl_explore.widgets.notes import Notes
 
 logger = logging.getLogger(__name__)
 
@@ -42,32 +47,51 @@ SAME_IMAGES = "Too optimistic: these are images that were searched or trained on
 ADVICE = "Look at the crops first: suppressing what truly defines a class makes the model worse."
 
 
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """What a training left.
+
+    Attributes
+    ----------
+    mitigation : the new model
+    comparison : before and after on ``test_data``; None when training was cancelled
+    model : that it started from
+    test_data : what both were compared on
+    assignment : of ``test_data``, None with ``comparison``
+    """
+
+    mitigation: Mitigation
+    comparison: Comparison | None
+    model: VisionLanguageModel
+    test_data: ImageTextDataset
+    assignment: Assignment | None
+
+
 class MitigationPanel(widgets.VBox):
     """A form, buttons and live curves around :func:`ravl_explore.mitigate`.
 
     Parameters
     ----------
-    on_result : called from the worker with (mitigation, comparison or None) when training has ended or was stopped
+    on_result : called from the worker when training has ended or was stopped
     train_data, test_data : first choices of the two menus, beside what ``ravl_explore.data`` offers
 
     Attributes
     ----------
-    mitigation : the last result, or None
-    comparison : before and after on the test data, or None
+    finished : the last result, or None
     """
 
     def __init__(
         self,
-        on_result: Callable[[Mitigation, Comparison | None], None] | None = None,
+        on_result: Callable[[Finished], None] | None = None,
         train_data: ImageTextDataset | None = None,
         test_data: ImageTextDataset | None = None,
     ) -> None:
-        self._on_result = on_result or (lambda *_: None)
+        self._on_result = on_result or (lambda _: None)
         self._context: tuple[VisionLanguageModel, ImageTextDataset, Proposer, Discovery] | None = None
         # what was embedded stays with its embeddings, so that no other object can get its id
         self._embedded: dict[tuple[int, ...], tuple[Embeddings, VisionLanguageModel, ImageTextDataset, Proposer]] = {}
-        self.mitigation: Mitigation | None = None
-        self.comparison: Comparison | None = None
+        self.finished: Finished | None = None
+        self._checking: Job | None = None
         self._resume, self._stop = threading.Event(), threading.Event()
         self._running, self._refreshing = False, threading.RLock()
 
@@ -83,7 +107,7 @@ class MitigationPanel(widgets.VBox):
         self.objective = PartMenu("Objective", choices(objectives))
         self.train_data = PartMenu("Fine-tune on", choices(data_sources), train_data, preferred=TRAIN)
         self.test_data = PartMenu("Compare on", choices(data_sources), test_data, preferred=TEST)
-        self.note = Message()
+        self.note, self.doubts, self.details = Message(), Notes(), MitigationDetails()
         self.epochs = widgets.BoundedIntText(defaults.epochs, 1, 1000, description="Epochs", layout=FIELD, style=LABEL)
         self.learning_rate = widgets.FloatText(
             defaults.learning_rate, description="Learning rate", layout=FIELD, style=LABEL, step=None
@@ -100,11 +124,11 @@ class MitigationPanel(widgets.VBox):
         buttons = widgets.HBox([self.start_button, self.pause_button, self.stop_button])
         self._form = [
             self.features, self.objective, self.train_data, self.test_data, self.epochs,
-            self.learning_rate, self.batch_size, self.seed,
+            self.learning_rate, self.batch_size, self.seed, self.details,
         ]  # fmt: skip
         form = widgets.VBox(
             [
-                self.features, self.confirmed, self.objective, self.train_data, self.test_data, self.note,
+                self.features, self.doubts, self.confirmed, self.objective, self.train_data, self.test_data, self.note,
                 self.epochs, self.learning_rate, self.batch_size, self.seed,
             ],
             layout=widgets.Layout(flex="0 0 360px", min_width="300px", padding="0 16px 0 0"),
@@ -112,10 +136,15 @@ class MitigationPanel(widgets.VBox):
         right = widgets.VBox(
             [buttons, self.message, self.progress, self.curves], layout=widgets.Layout(flex="1 1 480px", min_width="0")
         )
-        super().__init__([widgets.HBox([form, right], layout=widgets.Layout(flex_flow="row wrap", width="100%"))])
+        both = widgets.HBox([form, right], layout=widgets.Layout(flex_flow="row wrap", width="100%"))
+        super().__init__([both, self.details])
         self.features.observe(lambda _: self.confirmed.set_trait("value", False), "value")
+        for look in (self._doubt, self._offer_masks):
+            self.features.observe(lambda _, look=look: look(), "value")
         for each in (self.confirmed, self.features):
             each.observe(lambda _: self._refresh(), "value")
+        self.train_data.observe(lambda _: self._on_train_data(), "changes")
+        self.objective.observe(lambda _: self._on_objective(), "changes")
         for each in (self.train_data, self.test_data):
             each.observe(lambda _: self._say_whose(), "changes")
         self.message.say(NO_FEATURE)
@@ -128,23 +157,80 @@ class MitigationPanel(widgets.VBox):
 
         Images of the user's own are offered for fine-tuning and comparing too, since the demo's classes will not fit.
         """
-        self._context = (model, data, proposer, discovery)
+        self._context, self.features.options, self.confirmed.value = None, (), False  # the old numbers mean nothing now
         found = discovery.scores.embeddings
         self._embedded = {(id(model), id(data), id(proposer)): (found, model, data, proposer)}  # need no second pass
         if not isinstance(data, data_sources.Demo):
             for menu, start in ((self.train_data, TRAIN), (self.test_data, TEST)):
                 menu.offer(data, SEARCHED, pick=menu.menu.value in (start, SEARCHED))
+        self._context = (model, data, proposer, discovery)
         self.features.options = [(_feature_label(each), each.cluster) for each in discovery.features]
         self.features.value = tuple(each.cluster for each in discovery.features[:1])
-        self.confirmed.value = False
+        self.details.captions.offer(self.train_data.make)
+        self._offer_masks()
         self.message.say(ADVICE if discovery.features else f"Nothing to suppress: {discovery.why_none()}.")
         self._refresh()
 
     def choose(self, cluster: int) -> None:
-        """Preselect one cluster, as when its row is picked; a pruned one cannot be suppressed."""
-        if self.running or cluster not in [value for _, value in self.features.options]:
+        """Preselect one cluster, as when its row is picked; a pruned one cannot be suppressed.
+
+        Where several are chosen, they stay: whoever looks at one more does not choose it.
+        """
+        if self.running or len(self.features.value) > 1:
+            return
+        if cluster not in [value for _, value in self.features.options]:
             return
         self.features.value = (cluster,)
+
+    def _on_objective(self) -> None:
+        """Set the objective's usual learning rate, and unfold the masks where it uses them, to be looked at before."""
+        objective: Objective = self.objective.make()
+        self.learning_rate.value = objective.usual_learning_rate
+        if objective.uses_relevance:
+            self.details.open_masks()
+
+    def _offer_masks(self) -> None:
+        """Show masks of the images to fine-tune on, once they are asked for."""
+        if self._context is None:
+            return
+        model, _, proposer, discovery = self._context
+        features = tuple(discovery.feature(cluster) for cluster in self.features.value)
+
+        def shown(progress: Progress) -> Assignment:
+            marking = _named(progress, "Marking the feature in the training images")
+            return assign_embeddings(self._embed(model, self.train_data.make(), proposer, marking), features)
+
+        self.details.concepts.offer(self.train_data.make, shown if features else None)
+
+    def _on_train_data(self) -> None:
+        self.details.captions.offer(self.train_data.make)
+        self._offer_masks()
+
+    def _doubt(self) -> None:
+        """Say what speaks against the chosen clusters, by the images that were searched; found in a thread."""
+        self.doubts.show(())
+        self._checking = None
+        if self._context is None or not self.features.value:
+            return
+        discovery = self._context[3]
+        chosen = tuple(discovery.feature(cluster) for cluster in self.features.value)
+
+        def end(job: Job) -> None:
+            if job is self._checking and job.error is None and not self.running:
+                self.doubts.show([f"Among the images that were searched: {each}" for each in job.result])
+
+        self._checking = Job(lambda _: check_features(discovery.scores.embeddings, chosen).warnings, on_end=end)
+        self._checking.start()
+
+    @property
+    def mitigation(self) -> Mitigation | None:
+        """The last new model with its history, or None."""
+        return None if self.finished is None else self.finished.mitigation
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """Before and after on the test data, or None."""
+        return None if self.finished is None else self.finished.comparison
 
     @property
     def running(self) -> bool:
@@ -152,7 +238,7 @@ class MitigationPanel(widgets.VBox):
         return self._running
 
     def start(self) -> Job:
-        """Train with what the form says, in a thread; the result comes to ``mitigation`` and ``comparison``."""
+        """Train with what the form says, in a thread; the result comes to ``finished``."""
         if self._context is None:
             raise InputError("a discovery", "none", NO_FEATURE)
         if self.running:
@@ -162,33 +248,45 @@ class MitigationPanel(widgets.VBox):
         if not features:
             raise InputError("at least one cluster to suppress", "none", "Pick one in the list.")
         objective: Objective = self.objective.make()
-        settings = TrainingSettings(self.epochs.value, self.learning_rate.value, self.batch_size.value, self.seed.value)
+        settings = TrainingSettings(
+            self.epochs.value, self.learning_rate.value, self.batch_size.value, self.seed.value, **self.details.settings
+        )
+        labeller, folder = self.details.labeller, self.details.run_folder
+        concepts = self.details.concepts.source if objective.uses_relevance else None
         self._stop.clear()
         self._resume.set()
         self.message.say("")
 
-        def work(progress: Progress) -> tuple[Mitigation, Comparison | None]:
+        def work(progress: Progress) -> Finished:
             train_data, test_data = self.train_data.make(), self.test_data.make()
             _check_usable(test_data, features)
             marking = _named(progress, "Marking the feature in the training images")
+            embedded = self._embed(model, train_data, proposer, marking)
+            labels = None
+            if labeller is not None:
+                labels = label_by_captions(train_data, labeller, similarity=embedded.image @ embedded.text.T).labels
+            self.doubts.show(check_features(embedded, features, labels).warnings)
             run = mitigate(
                 model,
                 train_data,
                 features,
                 proposer,
                 objective=objective,
-                epochs=settings.epochs,
-                learning_rate=settings.learning_rate,
-                batch_size=settings.batch_size,
-                seed=settings.seed,
+                settings=settings,
                 validation=data,
-                assignment=assign_embeddings(self._embed(model, train_data, proposer, marking), features),
+                assignment=assign_embeddings(embedded, features, labels),
+                concepts=concepts,
+                labels=labeller,
+                folder=folder,
                 stream=True,
+                progress=progress,
             )
-            mitigation = self._train(run, objective.name, progress)
-            return mitigation, self._before_and_after(model, test_data, features, proposer, mitigation, progress)
+            self._train(run, model, test_data, progress)
+            finished = Finished(run.result(), None, model, test_data, None)
+            self.finished = self._measured(finished, features, proposer, progress)
+            return self.finished
 
-        earlier, self._running = self.mitigation, True
+        earlier, self._running = self.finished, True
         self._refresh()
         return self.progress.run(work, lambda job: self._on_end(job, earlier), "Preparing")
 
@@ -208,14 +306,23 @@ class MitigationPanel(widgets.VBox):
         self._resume.set()
         self._refresh()
 
-    def _train(self, run: MitigationRun, title: str, progress: Progress) -> Mitigation:
+    def _train(
+        self, run: MitigationRun, model: VisionLanguageModel, test_data: ImageTextDataset, progress: Progress
+    ) -> None:
         """Iterate to the end or to Stop; whatever ends it, what at least one step has trained is the new result."""
         started = False
+
+        def begin(record: StepRecord) -> None:
+            begun = run.result()
+            self.curves.start(record.n_steps, f"{begun.objective.name}, seed {begun.settings.seed}")
+
         try:
             for record in run:
                 if not started:
-                    self.curves.start(record.n_steps, title)
                     started = True
+                    begin(record)
+                    for each in run.result().history.records[:-1]:  # of a run folder that is gone on with
+                        self.curves.append(each)
                 self.curves.append(record)
                 report(progress, record.step, record.n_steps, "Fine-tuning")
                 while not self._resume.wait(PAUSE_LOOK_SECONDS):
@@ -224,28 +331,26 @@ class MitigationPanel(widgets.VBox):
                     break
         finally:
             run.close()
-            mitigation = run.result()
-            if started:
-                self.mitigation, self.comparison = mitigation, None
+            records = run.result().history.records
+            if not started and records:  # a folder whose run had ended
+                begin(records[-1])
+                for each in records:
+                    self.curves.append(each)
+            if records:
+                self.finished = Finished(run.result(), None, model, test_data, None)
                 self.curves.finish()
-        return mitigation
 
-    def _before_and_after(
-        self,
-        model: VisionLanguageModel,
-        test_data: ImageTextDataset,
-        features: tuple[SpuriousFeature, ...],
-        proposer: Proposer,
-        mitigation: Mitigation,
-        progress: Progress,
-    ) -> Comparison:
-        old = self._embed(model, test_data, proposer, _named(progress, "Testing the old model"))
+    def _measured(
+        self, finished: Finished, features: tuple[SpuriousFeature, ...], proposer: Proposer, progress: Progress
+    ) -> Finished:
+        """With both models measured on the test data."""
+        test_data = finished.test_data
+        old = self._embed(finished.model, test_data, proposer, _named(progress, "Testing the old model"))
         assignment = assign_embeddings(old, features)
         before = evaluate_scores(zero_shot(old), test_data, assignment=assignment)
         testing = _named(progress, "Testing the new model")
-        after = evaluate(mitigation.model, test_data, proposer, assignment=assignment, progress=testing)
-        self.comparison = compare(before, after)
-        return self.comparison
+        after = evaluate(finished.mitigation.model, test_data, proposer, assignment=assignment, progress=testing)
+        return replace(finished, comparison=compare(before, after), assignment=assignment)
 
     def _embed(
         self, model: VisionLanguageModel, data: ImageTextDataset, proposer: Proposer, progress: Progress
@@ -261,7 +366,7 @@ class MitigationPanel(widgets.VBox):
         searched = self.test_data.menu.value == SEARCHED
         self.note.say(SAME_IMAGES if searched or _same_pick(self.train_data, self.test_data) else "")
 
-    def _on_end(self, job: Job, earlier: Mitigation | None) -> None:
+    def _on_end(self, job: Job, earlier: Finished | None) -> None:
         try:
             self._tell(job, earlier)
         except Exception as error:
@@ -271,10 +376,10 @@ class MitigationPanel(widgets.VBox):
             self._running = False
             self._refresh()
 
-    def _tell(self, job: Job, earlier: Mitigation | None) -> None:
-        trained = self.mitigation is not None and self.mitigation is not earlier
-        if trained and self.mitigation is not None:
-            self._on_result(self.mitigation, self.comparison)
+    def _tell(self, job: Job, earlier: Finished | None) -> None:
+        trained = self.finished is not None and self.finished is not earlier
+        if trained and self.finished is not None:
+            self._on_result(self.finished)
         if job.error is not None:
             self.message.fail(job.error)
         elif job.cancelled:
@@ -282,12 +387,7 @@ class MitigationPanel(widgets.VBox):
                 "Cancelled. " + ("What was trained so far is kept." if trained else "Nothing was trained.")
             )
         else:
-            mitigation, _ = job.result
-            steps = len(mitigation.history.records)
-            how = "Done" if mitigation.complete else "Stopped"
-            self.message.say(
-                f"{how} after {steps} step{'s' * (steps != 1)}. The new model is explorer.mitigation.model."
-            )
+            self.message.say(_ending(job.result.mitigation))
 
     def _on_start(self, _: Any) -> None:
         try:
@@ -316,6 +416,14 @@ class MitigationPanel(widgets.VBox):
         self.pause_button.icon = "play" if running and paused else "pause"
         for each in self._form:
             each.disabled = running
+
+
+def _ending(mitigation: Mitigation) -> str:
+    steps, best = len(mitigation.history.records), mitigation.history.best_step
+    line = f"{'Done' if mitigation.complete else 'Stopped'} after {steps} step{'s' * (steps != 1)}"
+    if best is not None and best != steps:
+        line += f", the weights are those of step {best}"
+    return " ".join([f"{line}. The new model is explorer.mitigation.model.", *mitigation.notes])
 
 
 def _check_usable(test_data: ImageTextDataset, features: tuple[SpuriousFeature, ...]) -> None:

@@ -238,7 +238,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
     """A notebook run by nbclient: a search, a mitigation, and a second explorer's search in the last cell."""
     named = {
         "table": "explorer.table", "map": "explorer.map.figure", "curves": "explorer.panel.curves.figure",
-        "comparison": "explorer.comparison_widget", "message": "explorer.panel.message",
+        "comparison": "explorer.outcome.measures", "message": "explorer.panel.message",
         "last table": "last.table", "last map": "last.map.figure",
     }  # fmt: skip
     ids = ", ".join(f"{name!r}: {expression}.model_id" for name, expression in named.items())

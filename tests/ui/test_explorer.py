@@ -11,6 +11,12 @@ from playwright.sync_api import Locator, Page, expect
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_explore.ipynb"
 CELL = 2  # the one with the explorer
 SECOND = 1000
+# the loss of the run before, whose name ends in its seed, and that of the present one
+BOTH_CURVES = """() => {
+  const all = [...document.querySelectorAll('.js-plotly-plot')].flatMap(p => p.data)
+  const drawn = all.filter(t => t.y && t.y.length)
+  return drawn.some(t => /seed 0$/.test(t.name)) && drawn.some(t => t.name === 'total loss')
+}"""
 
 
 @pytest.fixture
@@ -91,6 +97,33 @@ def test_from_model_to_before_and_after(opened) -> None:
     assert opened.kernel_eval("explorer.mitigation.complete") == "False"
     opened.settle(800)
     opened.screenshot("explorer-after-1280-light")
+
+    # a second objective: both are in the table, and both curves are kept
+    opened.kernel_exec("explorer.panel.objective.menu.value = 'CFT, concept-guided'")
+    expect(page.get_by_role("button", name="Show masks")).to_be_visible()
+    start.click()
+    opened.wait_for_value("explorer.panel.running", "True")
+    opened.wait_for_value("explorer.panel.curves._title.startswith('CFT')", "True", timeout=300)
+    opened.wait_for_value("len(explorer.panel.curves.history.records) >= 2", "True", timeout=300)
+    page.get_by_role("button", name=re.compile("Stop$")).click()
+    opened.wait_for_value("len(explorer.runs or ())", "2", timeout=400)
+    rows = page.locator(".ravl-runs tbody.runs tr")
+    expect(rows).to_have_count(2)
+    kept = "[name for name, _ in explorer.panel.curves._previous]"
+    assert opened.kernel_eval(kept) == "['Counterfactual regions, seed 0']"
+    page.wait_for_function(BOTH_CURVES, timeout=30 * SECOND)
+    page.get_by_role("tab", name="What changed").click()
+    expect(page.get_by_text("the new model gets")).to_be_visible(timeout=30 * SECOND)
+    opened.settle(800)
+    opened.screenshot("explorer-changed")
+    page.get_by_role("tab", name="Where the models look").click()
+    page.get_by_role("button", name=re.compile("Show$")).click()
+    expect(page.locator(".ravl-relevance figure").first).to_be_visible(timeout=60 * SECOND)
+    opened.settle(800)
+    opened.screenshot("explorer-relevance")
+    page.get_by_role("tab", name="Before and after").click()
+    rows.first.click()  # the first run again
+    expect(page.locator(".ravl-comparison")).to_contain_text("Counterfactual regions")
     opened.resize(1920, 1100)
     opened.settle(1500)
     opened.screenshot("explorer-after-1920-light")

@@ -55,6 +55,38 @@ def test_core_is_the_first_of_a_tie_and_absent_where_all_is_spurious(make_embedd
     assert found.present.tolist() == [False, True] and found.attribute == "dog"
 
 
+def test_labels_stand_in_and_an_image_without_one_has_no_core(make_embeddings: Callable[..., Any]) -> None:
+    axes = np.eye(3, dtype=np.float32)
+    other = make_embeddings(counts=(3, 3, 1), dim=3, region=axes[[0, 1, 2, 0, 1, 2, 0]], text=axes,
+                            labels=np.array([0, 0, 0]))  # fmt: skip
+    feature = SimpleNamespace(medoids=axes, cluster=2, attribute="dog")
+    assert assign_embeddings(other, [feature]).core.tolist() == [True, False, False, True, False, False, True]
+    found = assign_embeddings(other, [feature], labels=np.array([1, -1, -1]))
+    assert found.core.tolist() == [False, True, False, False, False, False, False]
+    assert found.spurious.tolist() == [False, False, True, False, False, True, False]
+    assert found.present.tolist() == [True, True, False]
+    for labels, said in (
+        (np.array([0, 1]), r"for each of 3 images, got int64 of \(2,\)"),
+        (np.array([0.0, 1, 2]), "float64"),
+        (np.array([0, 1, 3]), r"labels from -1 \(none\) to 2, got 0 to 3"),
+        (np.array([0, 1, -2]), "got -2 to 1"),
+    ):
+        with pytest.raises(InputError, match=said):
+            assign_embeddings(other, [feature], labels)
+
+
+def test_assign_takes_the_labels_of_captions(
+    model: Any, make_data: Callable[..., Any], find_features: Callable[..., Any]
+) -> None:
+    features = find_features(make_data())[:1]
+    data = make_data(6, seed=1)
+    labels = np.where(np.arange(6) % 2, data.labels, -1)
+    found = assign(model, data, features, labels=labels)
+    assert not found.core.reshape(6, 4)[::2].any() and found.core.reshape(6, 4)[1::2].any(1).all()
+    with pytest.raises(InputError, match="for each of 6 images"):
+        assign(model, data, features, labels=labels[:5])
+
+
 def test_assign_embeds_with_the_searched_model(
     model: Any, make_data: Callable[..., Any], find_features: Callable[..., Any]
 ) -> None:

@@ -8,12 +8,14 @@ import pickle
 import random
 import time
 import unicodedata
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from ravl_explore.captions import CaptionLabeller, CaptionLabels, common_synonyms
+from ravl_explore.captions import label as label_dataset
 from ravl_explore.captions.labels import STATUSES
 from ravl_explore.captions.lexicon import LongestMatch, canonical
 from ravl_explore.captions.negation import Negation
@@ -512,3 +514,25 @@ def test_negation_alone() -> None:
     assert Negation()("no cat; a dog", [(3, 6), (10, 13)]) == [True, False]
     assert Negation(cues=())("no cat; cat absent", [(3, 6), (8, 11)]) == [False, True]
     assert Negation()("no", []) == []
+
+
+def captioned(*captions: str | None) -> Any:
+    return SimpleNamespace(class_names=("cat", "dog"), captions=captions)
+
+
+def test_a_dataset_is_labelled_by_its_captions() -> None:
+    data = captioned("two cats", "a dog and a cat", None, "a dog")
+    assert label_dataset(data).labels.tolist() == [0, -1, -1, 1]
+    similar = CaptionLabeller(["cat", "dog"], ambiguity="similar")
+    assert label_dataset(data, similar, similarity=np.eye(4, 2)).labels.tolist() == [0, 1, -1, 1]
+    with pytest.raises(InputError, match="a finite similarity"):
+        label_dataset(data, similar)
+
+
+def test_a_dataset_that_captions_cannot_label() -> None:
+    with pytest.raises(DataError, match="a dataset with captions, got one without"):
+        label_dataset(SimpleNamespace(class_names=("cat", "dog"), captions=None))
+    with pytest.raises(DataError, match="captions that name a class, at least 1, got 0 of 2"):
+        label_dataset(captioned("a hen", "nothing"))
+    with pytest.raises(InputError, match="a labeller of the dataset's classes, 'cat', 'dog', got one of 'dog', 'cat'"):
+        label_dataset(captioned("a cat"), CaptionLabeller(["dog", "cat"]))

@@ -90,3 +90,25 @@ def test_what_cannot_be_compared() -> None:
     ):
         with pytest.raises(InputError, match="two evaluations of the same dataset, got 'd' and 'e'"):
             compare(one, replace(one, data_name="e", **changes))
+
+
+def test_fixed_and_broken_are_the_images_whose_answer_changed_sides() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=200)
+    old, new = rng.integers(3, size=200), rng.integers(3, size=200)
+    parts = [
+        evaluation((1, 1, 1, 1), labels=labels, predictions=each, class_names=("a", "b", "c")) for each in (old, new)
+    ]
+    comparison = compare(*parts)
+    fixed, broken = [], []
+    for i in range(200):
+        if new[i] == labels[i] and old[i] != labels[i]:
+            fixed.append(i)
+        if old[i] == labels[i] and new[i] != labels[i]:
+            broken.append(i)
+    assert comparison.fixed.tolist() == fixed and comparison.broken.tolist() == broken
+    assert fixed and broken and comparison.fixed.dtype == comparison.broken.dtype == np.int64
+    right = [(each.predictions == labels).sum() for each in parts]
+    assert right[1] - right[0] == len(fixed) - len(broken)
+    same = compare(parts[0], parts[0])
+    assert len(same.fixed) == len(same.broken) == 0

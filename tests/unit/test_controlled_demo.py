@@ -156,3 +156,12 @@ def test_both_towers_share_the_text_space() -> None:
     expected = DemoModel("clean").embed_text(texts)
     for checkpoint in ("vit-clean", "vit-spurious"):
         assert torch.equal(DemoModel(checkpoint).embed_text(texts), expected)
+
+
+def test_another_split_can_be_taught(monkeypatch: pytest.MonkeyPatch) -> None:
+    taught = []
+    monkeypatch.setattr(making, "train", lambda new, training_set, *_: taught.append((new, training_set)) or iter(()))
+    other, model = Demo("val"), DemoModel("vit-clean")
+    new = making.fine_tune(model, making.TrainingSettings(), other)
+    assert taught[0][0] is new is not model and taught[0][1].data is other
+    assert not taught[0][1].present.any() and len(taught[0][1].present) == len(other)

@@ -18,7 +18,15 @@ import ravl_explore as rx
 from ravl_explore import errors
 from ravl_explore.clustering import KMedoids
 from ravl_explore.data import ArrayDataset, Folder
-from ravl_explore.errors import DataError, InputError, MissingDependencyError, ModelError, RavlError, StorageError
+from ravl_explore.errors import (
+    DataError,
+    InputError,
+    MissingDependencyError,
+    ModelError,
+    RavlError,
+    StorageError,
+    TrainingError,
+)
 from ravl_explore.models import Checkpoint
 from ravl_explore.regions import Given, Regions
 
@@ -199,7 +207,15 @@ def test_errors_survive_pickling_and_copying(kind: type[RavlError]) -> None:
 
 
 def test_errors_are_also_what_python_programmers_catch() -> None:
-    assert set(KINDS) == {RavlError, InputError, DataError, ModelError, StorageError, MissingDependencyError}
+    assert set(KINDS) == {
+        RavlError,
+        InputError,
+        DataError,
+        ModelError,
+        StorageError,
+        MissingDependencyError,
+        TrainingError,
+    }
     assert issubclass(InputError, ValueError)
     assert issubclass(StorageError, OSError)
     assert issubclass(MissingDependencyError, ImportError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,14 @@ import torch
 
 import ravl_explore as rx
 from ravl_explore.assignment import assign
+from ravl_explore.captions import CaptionLabeller
+from ravl_explore.concepts import Discovered
 from ravl_explore.errors import Cancelled, InputError
 from ravl_explore.evaluation import evaluate
 from ravl_explore.mitigation import MitigationRun, mitigate
 from ravl_explore.objectives import CounterfactualRegions, RegionAware, Standard
 from ravl_explore.regions import Grid
-from ravl_explore.training import StepRecord
+from ravl_explore.training import StepRecord, TrainingSettings
 
 QUICK: dict[str, Any] = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "seed": 0}
 
@@ -158,6 +161,86 @@ def test_validation_without_an_annotated_feature_is_grouped_by_class(
     result = mitigate(model, data, features, objective=Standard(), validation=plain, **QUICK)
     last = result.history.records[-1].validation
     assert last["worst_group"] <= last["accuracy"]
+
+
+# --- settings, labels, concepts ---------------------------------------------------------------------------------------
+
+
+def test_keywords_go_before_settings(model: Any, data: Any, features: list[Any]) -> None:
+    settings = TrainingSettings(epochs=7, batch_size=5, schedule="constant", weight_decay=0.5)
+    run = mitigate(model, data, features, settings=settings, epochs=1, seed=3, stream=True)
+    assert run.result().settings == replace(settings, epochs=1, seed=3)
+    run.close()
+
+
+def test_labels_from_captions_take_the_place_of_the_datasets(
+    model: Any, data: Any, features: list[Any], make_data: Callable[..., Any]
+) -> None:
+    captions = [f"the image shows a {data.class_names[y]}" for y in data.labels]
+    captions[0], captions[1] = "nothing to see", "a cat and a dog"
+    wrong = make_data(20, captions=captions, labels=np.zeros(20, np.int64))
+    seen: list[Any] = []
+    objective = Watching(seen)
+    labeller = CaptionLabeller(wrong.class_names)
+    run = mitigate(model, wrong, features, objective=objective, labels=labeller, stream=True, **(QUICK | {"epochs": 1}))
+    list(run)
+    labels = torch.cat([batch.labels for batch in seen])
+    expected = data.labels.copy()
+    expected[:2] = -1
+    assert sorted(labels.tolist()) == sorted(expected.tolist())
+    core = torch.cat([batch.core.unflatten(0, (-1, 4)).any(1) for batch in seen])
+    assert not core[labels == -1].any() and core[labels >= 0].any()
+    similar = CaptionLabeller(wrong.class_names, ambiguity="similar")
+    assert mitigate(model, wrong, features, labels=similar, **(QUICK | {"epochs": 1})).complete
+
+
+def test_concepts_are_discoverys_own_unless_given(model: Any, data: Any, features: list[Any]) -> None:
+    assignment, seen = assign(model, data, features), []
+    run = mitigate(
+        model, data, features, objective=Guided(seen), assignment=assignment, stream=True, **(QUICK | {"epochs": 1})
+    )
+    list(run)
+    for batch, relevance in seen:
+        assert batch.promote.shape == batch.suppress.shape == (len(batch.labels), 64, 64)
+        has_core = torch.zeros(len(batch.labels), dtype=torch.bool)
+        has_core[batch.image_of_region[batch.core]] = True
+        assert torch.equal(batch.promote.flatten(1).any(1), has_core), "the core is promoted"
+        assert (batch.suppress | batch.promote)[has_core].all() and not (batch.suppress & batch.promote).any()
+        assert relevance.ndim == 3 and (relevance >= 0).all() and relevance.requires_grad
+    with pytest.raises(InputError, match="concepts with an objective that uses relevance"):
+        mitigate(model, data, features, objective=Standard(), concepts=Discovered(), **QUICK)
+
+
+@dataclass(frozen=True)
+class Watching(Standard):
+    """Keeps its batches."""
+
+    seen: list[Any] = field(default_factory=list)
+    equal_captions: Any = "negatives"
+    uses_regions: bool = True
+
+    def __init__(self, seen: list[Any]) -> None:
+        object.__setattr__(self, "seen", seen)
+
+    def __call__(self, image: torch.Tensor, region: torch.Tensor, batch: Any) -> Any:
+        self.seen.append(batch)
+        return {"loss": self.contrastive(image, batch)}
+
+
+@dataclass(frozen=True)
+class Guided(Watching):
+    """Keeps its batches with what relevance may be asked for."""
+
+    uses_relevance = True
+
+    def __init__(self, seen: list[Any]) -> None:
+        super().__init__(seen)
+
+    def __call__(self, image: torch.Tensor, region: torch.Tensor, batch: Any) -> Any:
+        target = (image * batch.captions).sum(1)
+        relevance = batch.relevance(target, True)
+        self.seen.append((batch, relevance))
+        return {"loss": self.contrastive(image, batch) + relevance.mean()}
 
 
 # --- what cannot be done ----------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,15 @@ import torch
 from torch import nn
 
 from ravl_explore.assignment import assign
-from ravl_explore.errors import InputError, ModelError
+from ravl_explore.errors import InputError, ModelError, TrainingError
 from ravl_explore.mitigation import prepare
 from ravl_explore.models.base import resize
+from ravl_explore.models.clip_model import ClipModel
 from ravl_explore.objectives import CounterfactualRegions, RegionAware, Standard, Upsampled
 from ravl_explore.objectives.base import ImageObjective
 from ravl_explore.training import WARMUP_STEPS, History, StepRecord, TrainingSet, TrainingSettings, train
+from ravl_explore.training.batches import nearest
+from ravl_explore.training.forward import encode
 
 SETTINGS = TrainingSettings(epochs=2, learning_rate=1e-3, batch_size=8, seed=0)
 
@@ -293,6 +296,293 @@ def test_history_is_a_table() -> None:
     assert len(History().frame()) == 0
 
 
+# --- early stopping ---------------------------------------------------------------------------------------------------
+
+
+def in_turn(values: list[float], name: str = "accuracy") -> Callable[[], dict[str, float]]:
+    """Validation that gives these values, one after the other, and the last from then on."""
+    left = list(values)
+    return lambda: {name: left.pop(0) if len(left) > 1 else left[0]}
+
+
+def test_patience_stops_and_gives_back_the_best_weights(
+    make_model: Callable[..., Any], training_set: TrainingSet
+) -> None:
+    settings = replace(SETTINGS, epochs=10, patience=3, monitor="accuracy")
+    own, best = make_model(), make_model()
+    steps = train(own, training_set, Standard(), settings, in_turn([0.2, 0.5, 0.4, 0.5, 0.3, 0.9]))
+    records = list(steps)
+    assert [r.step for r in records] == [1, 2, 3, 4, 5], "an equal value is not better"
+    assert steps.complete and steps.history.best_step == 2
+    for record in train(best, training_set, Standard(), replace(settings, patience=None)):
+        if record.step == 2:
+            break
+    assert moved(state(own), state(best)) == set()
+
+
+def test_the_last_record_comes_with_the_best_weights(make_model: Callable[..., Any], training_set: TrainingSet) -> None:
+    """Whoever leaves the loop at the last step has them, too."""
+    own, best = make_model(), make_model()
+    settings = replace(SETTINGS, epochs=1, patience=9)
+    steps = train(own, training_set, Standard(), settings, in_turn([0.5, 0.2], "worst_group"))
+    for record in steps:
+        if record.step == record.n_steps:
+            break
+    next(iter(train(best, training_set, Standard(), settings, in_turn([0.0], "worst_group"))))
+    assert steps.history.best_step == 1 and moved(state(own), state(best)) == set()
+
+
+def test_stopping_by_hand_gives_the_best_weights_too(make_model: Callable[..., Any], training_set: TrainingSet) -> None:
+    settings = replace(SETTINGS, patience=9, monitor="accuracy")
+    steps = train(make_model(), training_set, Standard(), settings, in_turn([0.1, 0.9, 0.2]))
+    for _ in range(3):
+        next(steps)
+    assert steps.history.best_step is None
+    steps.close()
+    assert steps.history.best_step == 2 and not steps.complete
+
+
+def test_without_patience_the_last_weights_stay(make_model: Callable[..., Any], training_set: TrainingSet) -> None:
+    steps = train(make_model(), training_set, Standard(), SETTINGS, in_turn([0.9, 0.1]))
+    assert len(list(steps)) == 6 and steps.history.best_step is None
+
+
+def test_patience_needs_something_to_go_by(make_model: Callable[..., Any], training_set: TrainingSet) -> None:
+    settings = replace(SETTINGS, patience=1)
+    with pytest.raises(InputError, match="validation images with patience, got none"):
+        train(make_model(), training_set, Standard(), settings)
+    with pytest.raises(InputError, match="a worst_group of the validation images to go by, got none"):
+        list(train(make_model(), training_set, Standard(), settings, in_turn([float("nan")], "worst_group")))
+
+
+# --- accumulation, chunks, precision ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PerImage(ImageObjective):
+    """A mean over images that do not see each other: then two halves are as good as the whole."""
+
+    uses_regions: bool = False
+    name = "per image"
+
+    def __call__(self, image: torch.Tensor, region: torch.Tensor, batch: Any) -> dict[str, Any]:
+        own = (image * batch.captions).sum(1)
+        if self.uses_regions:
+            own = own + region.unflatten(0, (len(image), -1))[..., 0].mean(1)
+        return {"loss": own.mean(), "images": float(len(image))}
+
+
+def gradient(model: Any, training_set: TrainingSet, objective: Any, settings: TrainingSettings) -> Any:
+    """(gradient of the first step, before it is clipped, its record)."""
+    found = {}
+
+    def kept(self: Any, *_: Any, **__: Any) -> None:
+        found.update({name: p.grad.clone() for name, p in model.visual.named_parameters()})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ravl_explore.training.trainer.MAX_GRADIENT_NORM", float("inf"))
+        patch.setattr(torch.optim.AdamW, "step", kept)
+        steps = train(model, training_set, objective, settings)
+        record = next(steps)
+        steps.close()
+    return found, record
+
+
+def close(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], share: float) -> bool:
+    scale = max(float(each.norm()) for each in one.values())
+    return all(float((one[name] - other[name]).norm()) <= share * scale for name in one)
+
+
+def test_accumulated_batches_give_the_mean_gradient(make_model: Callable[..., Any], training_set: TrainingSet) -> None:
+    whole, record = gradient(make_model(), training_set, PerImage(), TrainingSettings(batch_size=20))
+    parts, in_parts = gradient(make_model(), training_set, PerImage(), TrainingSettings(batch_size=6, accumulate=4))
+    assert close(whole, parts, 1e-5)
+    assert in_parts.n_steps == record.n_steps == 3
+    assert in_parts.terms["loss"] == pytest.approx(record.terms["loss"], rel=1e-5)
+    assert in_parts.details["images"] == pytest.approx((3 * 6 * 6 + 2 * 2) / 20), "weighted by images"
+    steps = train(make_model(), training_set, Standard(), TrainingSettings(2, 1e-3, 4, accumulate=2))
+    assert [(r.step, r.epoch) for r in steps] == [(1, 0), (2, 0), (3, 0), (4, 1), (5, 1), (6, 1)]
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 11, 1000])
+@pytest.mark.parametrize("objective", [RegionAware(), PerImage(uses_regions=True)])
+def test_regions_in_chunks_give_the_same_gradient(
+    make_model: Callable[..., Any], training_set: TrainingSet, chunk: int, objective: Any
+) -> None:
+    whole, record = gradient(make_model(), training_set, objective, TrainingSettings(batch_size=6))
+    parts, in_parts = gradient(
+        make_model(), training_set, objective, TrainingSettings(batch_size=6, region_chunk=chunk)
+    )
+    assert close(whole, parts, 1e-5)
+    assert in_parts.terms == pytest.approx(record.terms, rel=1e-4)
+
+
+def test_chunks_hold_no_more_regions_than_asked(model: Any, training_set: TrainingSet) -> None:
+    sizes: list[tuple[int, int]] = []
+
+    class Counted:
+        def encode(self, pixels: Any, boxes: Any) -> Any:
+            sizes.append((len(pixels), len(boxes)))
+            return model.encode(pixels, boxes)
+
+    batch = training_set.batch(np.arange(5), 64, training_set.data.image_sizes)
+    order = torch.tensor([7, 2, 19, 0, 4, 5, 8, 13])  # not in the images' order; images 3 has one, 4 one, 0 two, ...
+    boxes = batch.boxes[order]
+    with torch.no_grad():
+        expected = model.encode(batch.pixels, boxes)
+        for chunk, counts in ((5, [(1, 2), (2, 4), (2, 2)]), (2, [(1, 2), (1, 2), (1, 1), (1, 1), (1, 1), (1, 1)])):
+            sizes.clear()
+            found = encode(Counted(), batch.pixels, boxes, chunk)  # type: ignore[arg-type]
+            assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found, expected, strict=True))
+            assert sum(n for _, n in sizes) == 8 and all(n <= chunk for _, n in sizes), (sizes, counts)
+        assert len(encode(Counted(), batch.pixels, boxes[:0], 4)[1]) == 0  # type: ignore[arg-type]
+
+
+def test_bfloat16_on_a_cpu(make_model: Callable[..., Any], training_set: TrainingSet) -> None:
+    settings = TrainingSettings(epochs=4, learning_rate=3e-3, batch_size=20, precision="bfloat16")
+    own = make_model()
+    losses = [r.terms["clip"] for r in train(own, training_set, RegionAware(), settings)]
+    assert losses[-1] < losses[0] and np.isfinite(losses).all()
+    assert all(each.dtype == torch.float32 for each in own.visual.parameters())
+    exact = [
+        r.terms["clip"]
+        for r in train(make_model(), training_set, RegionAware(), replace(settings, precision="float32"))
+    ]
+    assert losses[0] == pytest.approx(exact[0], rel=0.02) and losses[0] != exact[0]
+
+
+def test_float16_on_a_cpu_is_refused(make_model: Callable[..., Any], training_set: TrainingSet) -> None:
+    with pytest.raises(InputError, match="precision float32 or bfloat16 on a CPU, got float16"):
+        train(make_model(), training_set, Standard(), TrainingSettings(precision="float16"))
+
+
+def test_statistics_that_moved_in_a_bad_step_move_back(
+    make_model: Callable[..., Any], training_set: TrainingSet
+) -> None:
+    own = make_model()
+    spoiled = Spy(spoil=lambda step, loss: loss * float("nan") if step == 2 else loss)
+    steps = train(own, training_set, spoiled, replace(SETTINGS, freeze_batch_norm=False))
+    next(steps)
+    after_one = state(own)
+    with pytest.raises(TrainingError, match="at step 2"):
+        next(steps)
+    assert moved(after_one, state(own)) == set()
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (TrainingSettings(schedule="constant", warmup_steps=0), [1, 1, 1, 1]),
+        (TrainingSettings(schedule="linear", warmup_steps=0), [1, 0.75, 0.5, 0.25]),
+        (TrainingSettings(schedule="cosine", warmup_steps=0), [1, 0.853553, 0.5, 0.146447]),
+        (TrainingSettings(schedule="constant", warmup_steps=4), [0.25, 0.5, 0.75, 1]),
+    ],
+)
+def test_schedules(settings: TrainingSettings, expected: list[float]) -> None:
+    assert [settings.scale(step, 4) for step in range(4)] == pytest.approx(expected, abs=1e-6)
+
+
+# --- concept masks and relevance --------------------------------------------------------------------------------------
+
+
+class Masks:
+    """The upper half is promoted; of every third image the lowest row is suppressed."""
+
+    name, notes = "halves", ()
+
+    def __len__(self) -> int:
+        return 20
+
+    def __call__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        promote, suppress = np.zeros((32, 32), bool), np.zeros((32, 32), bool)
+        promote[:16] = True
+        suppress[-1] = index % 3 == 0
+        return promote, suppress
+
+    def fingerprint(self) -> str:
+        return "halves"
+
+
+@dataclass(frozen=True)
+class Looking(Spy):
+    uses_relevance = True
+    name = "looking"
+
+
+class Traced(ClipModel):
+    """A model that can be traced: relevance is the red channel, for every target."""
+
+    def __init__(self, model: Any) -> None:
+        vars(self).update(vars(model))
+
+    def trace(self, pixels: torch.Tensor) -> Any:
+        return self.encode(pixels, None)[0], lambda target, create_graph: pixels[:, 0]
+
+
+def test_masks_and_relevance_are_in_the_batch(make_model: Callable[..., Any], training_set: TrainingSet) -> None:
+    spy = Looking()
+    list(train(Traced(make_model()), replace(training_set, concepts=Masks()), spy, replace(SETTINGS, epochs=1)))
+    for image, region, batch in spy.seen:
+        assert len(region) == 0 and image.requires_grad
+        assert batch.promote.shape == batch.suppress.shape == (len(image), 64, 64) and batch.promote.dtype == torch.bool
+        assert batch.promote[:, :32].all() and not batch.promote[:, 32:].any()
+        assert batch.suppress.sum((1, 2)).unique().tolist() in ([0, 128], [0], [128]), "two rows of 64"
+        assert torch.equal(batch.relevance(image[:, 0], False), batch.pixels[:, 0])
+
+
+def test_relevance_needs_masks_and_a_model_that_can_tell(
+    make_model: Callable[..., Any], training_set: TrainingSet
+) -> None:
+    own = make_model()
+    with pytest.raises(InputError, match="concept masks for 'looking', got none"):
+        next(train(Traced(own), training_set, Looking(), SETTINGS))
+
+    class Mute(Traced):
+        trace = None  # type: ignore[assignment]
+
+    with pytest.raises(
+        ModelError, match=r"a model that can trace what its embeddings are from, got 'random 0' \(Mute\)"
+    ):
+        next(train(Mute(own), replace(training_set, concepts=Masks()), Looking(), SETTINGS))
+
+
+def test_masks_are_resized_to_the_nearest() -> None:
+    mask = np.random.default_rng(0).random((7, 12)) < 0.5
+    found = nearest(mask, 5)
+    for row in range(5):
+        for column in range(5):
+            assert found[row, column] == mask[int((row + 0.5) * 7 / 5), int((column + 0.5) * 12 / 5)]
+    assert np.array_equal(nearest(mask[:, :7], 7), mask[:, :7])
+    assert np.array_equal(nearest(mask[:, :7], 14)[::2, ::2], mask[:, :7])
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at_once", [1, 5000, 2**22])
+def test_images_are_squashed_a_few_at_a_time(
+    training_set: TrainingSet, make_data: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """The same pixels, also of images of different sizes; no more is held than asked for."""
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 255, (h, w, 3), dtype=np.uint8) for h, w in ((90, 70), (40, 60), (40, 60), (64, 64)) * 5]
+    data = make_data(20, images=images)
+    monkeypatch.setattr("ravl_explore.training.batches.PIXELS_AT_ONCE", at_once)
+    held: list[int] = []
+
+    def spied(some: Any, size: int) -> Any:
+        held.append(sum(each.shape[0] * each.shape[1] for each in some))
+        return resize(some, size)
+
+    monkeypatch.setattr("ravl_explore.training.batches.resize", spied)
+    chosen = np.array([3, 1, 2, 0, 0, 9])
+    pixels = replace(training_set, data=data).batch(chosen, 64, data.image_sizes).pixels
+    assert torch.equal(pixels, resize([images[i] for i in chosen], 64))
+    assert max(held) <= max(at_once, 90 * 70) and sum(held) == sum(
+        images[i].shape[0] * images[i].shape[1] for i in chosen
+    )
+
+
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 
@@ -305,6 +595,17 @@ def test_history_is_a_table() -> None:
         ({"learning_rate": 0}, "learning_rate between 0 and 1"),
         ({"learning_rate": 1}, "learning_rate between 0 and 1"),
         ({"learning_rate": float("nan")}, "learning_rate between 0 and 1"),
+        ({"seed": -1}, "seed a whole number from 0 up"),
+        ({"schedule": "step"}, "schedule cosine or linear or constant, got 'step'"),
+        ({"warmup_steps": -1}, "warmup_steps a whole number from 0 up"),
+        ({"weight_decay": 1}, "weight_decay from 0 to below 1"),
+        ({"accumulate": 0}, "accumulate a whole number from 1 up"),
+        ({"precision": "half"}, "precision float32 or bfloat16 or float16, got 'half'"),
+        ({"region_chunk": 0}, "region_chunk a whole number from 1 up"),
+        ({"region_chunk": 8, "freeze_batch_norm": False}, "freeze_batch_norm=True with region_chunk"),
+        ({"patience": 0}, "patience a whole number from 1 up"),
+        ({"patience": float("inf")}, "patience a whole number"),
+        ({"monitor": "loss"}, "monitor worst_group or accuracy, got 'loss'"),
     ],
 )
 def test_settings_out_of_range(changes: dict[str, Any], told: str) -> None:

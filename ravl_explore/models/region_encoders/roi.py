@@ -7,8 +7,11 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 from open_clip.modified_resnet import ModifiedResNet
 from torch import Tensor, channels_last
+from torch.nn.functional import conv2d
 
-from ravl_explore.models.region_encoders.base import cut, input_side, whole_boxes
+from ravl_explore.models.region_encoders.attention_pool import attention_pool
+from ravl_explore.models.region_encoders.base import input_side, whole_boxes
+from ravl_explore.models.region_encoders.separable import separable_cut
 
 
 class Roi:
@@ -37,14 +40,43 @@ class Roi:
         visual = self._visual
         x = visual.stem(pixels.contiguous(memory_format=channels_last))
         features = visual.layer3(visual.layer2(visual.layer1(x)))
-        scale = features.shape[-1] / pixels.shape[-1]
-        whole = features
-        if features.shape[-1] != self._cells:  # at the tower's own size RoIAlign would return the map as it is
-            whole = cut(features, whole_boxes(pixels), self._cells, scale)
-        image = self._head(whole)
-        if boxes is None:
-            return image, image.new_zeros(0, image.shape[1])
-        return image, self._head(cut(features, boxes, self._cells, scale))
+        head = _Head(visual, features, self._cells, features.shape[-1] / pixels.shape[-1])
+        same = features.shape[-1] == self._cells  # then RoIAlign would return the map as it is
+        image = head(None if same else whole_boxes(pixels))
+        return image, image.new_zeros(0, image.shape[1]) if boxes is None else head(boxes)
 
-    def _head(self, cells: Tensor) -> Tensor:
-        return self._visual.attnpool(self._visual.layer4(cells))
+
+class _Head:
+    """Layer 4 and the attention pool on boxes of a map.
+
+    Layer 4 begins with a convolution of single cells, which RoIAlign, an average of cells, can as well come after. So
+    where BatchNorm is frozen (then it scales and adds, no more) that convolution runs once on the map and not on every
+    box, and the short cut's cells are cut at the size that it pools them to.
+    """
+
+    def __init__(self, visual: Any, features: Float[Tensor, "b c h w"], cells: int, scale: float) -> None:
+        self._visual, self._features, self._cells, self._scale = visual, features, cells, scale
+        first = visual.layer4[0]
+        self._frozen = not first.bn1.training
+        if self._frozen:
+            factor = first.bn1.weight / (first.bn1.running_var + first.bn1.eps).sqrt()
+            self._constant = (first.bn1.bias - first.bn1.running_mean * factor)[:, None, None]
+            self._narrow = conv2d(features, first.conv1.weight * factor[:, None, None, None])
+
+    def __call__(self, boxes: Float[Tensor, "n 5"] | None) -> Float[Tensor, "n dim"]:
+        """Embeddings of boxes, or of whole maps."""
+        layer4 = self._visual.layer4
+        if not self._frozen:
+            return self._pool(layer4(self._cut(self._features, boxes)))
+        first = layer4[0]
+        x = first.act1(self._cut(self._narrow, boxes) + self._constant)
+        x = first.bn3(first.conv3(first.avgpool(first.act2(first.bn2(first.conv2(x))))))
+        short = first.avgpool(self._features) if boxes is None else self._cut(self._features, boxes, 2)
+        x = first.act3(x + first.downsample[1:](short))
+        return self._pool(layer4[1:](x))
+
+    def _cut(self, maps: Tensor, boxes: Tensor | None, pool: int = 1) -> Tensor:
+        return maps if boxes is None else separable_cut(maps, boxes, self._cells, self._scale, pool)
+
+    def _pool(self, x: Tensor) -> Tensor:
+        return attention_pool(self._visual.attnpool, x)

@@ -76,6 +76,20 @@ class Vit:
         )
         return self._join(block, queries, _joined(attended))
 
+    def weigh(
+        self, block: nn.Module, x: Float[Tensor, "b n width"]
+    ) -> tuple[Float[Tensor, "b n width"], Float[Tensor, "b heads n n"]]:
+        """A block as it is, with its attention written out: (tokens, attention probabilities that they came from).
+
+        The probabilities are at least float32, and take part in the gradient even where no weight of the tower does.
+        """
+        q, k, v = self._split(block, x)
+        scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+        weights = scores.softmax(-1, dtype=None if scores.dtype == torch.float64 else torch.float32)
+        if torch.is_grad_enabled() and not weights.requires_grad:
+            weights.requires_grad_()
+        return self._join(block, x, _joined(weights.to(v.dtype) @ v)), weights
+
 
 class OpenClipVit(Vit):
     """open_clip's own VisionTransformer."""

@@ -64,7 +64,7 @@ function sharpen(image) {
 const clusterText = (item) => (item.cluster === null ? "no cluster" : `cluster ${item.cluster}`);
 const describe = (item) => item.error
   ? `cannot be shown: ${item.error}`
-  : `label ${item.label}, predicted ${item.prediction}${item.correct ? "" : " (wrong)"}, ${clusterText(item)}`;
+  : `label ${item.label}, predicted ${item.prediction}${item.correct ? "" : " (wrong)"}${item.whole ? "" : `, ${clusterText(item)}`}`;
 
 function scoreCell(score, level) {
   if (score === null) return h("td", {}, "–");
@@ -92,8 +92,8 @@ function factList(detail) {
   const facts = [
     ["Label", [detail.label]],
     ["Predicted", [detail.prediction, h("span", { class: detail.correct ? "rx-right" : "rx-wrong" }, sign)]],
-    ["Cluster", [detail.cluster === null ? "none" : String(detail.cluster)]],
-    ["Image", [`${detail.image}, region ${detail.region}`]],
+    ...(detail.whole ? [] : [["Cluster", [detail.cluster === null ? "none" : String(detail.cluster)]]]),
+    ["Image", [detail.whole ? String(detail.image) : `${detail.image}, region ${detail.region}`]],
   ];
   return h("dl", { class: "rx-facts" }, ...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, ...value)]));
 }
@@ -273,7 +273,7 @@ function render({ model, el }) {
   }
 
   function drawTile(item, index, buffers) {
-    const label = `crop ${start + index + 1} of ${model.get("total")}: ${describe(item)}`;
+    const label = `${item.whole ? "image" : "crop"} ${start + index + 1} of ${model.get("total")}: ${describe(item)}`;
     const tile = h("div", { class: "rx-crop", role: "option", tabindex: "-1", "aria-label": label, title: label });
     if (item.error) {
       tile.classList.add("rx-broken");
@@ -284,6 +284,7 @@ function render({ model, el }) {
     image.src = blobUrl(buffers[item.buffer], item.type, pageUrls);
     tile.append(image);
     if (!item.correct) tile.append(h("span", { class: "rx-cross", "aria-hidden": "true" }, "✕"));
+    if (item.caption) tile.append(h("span", { class: "rx-tile-caption", "aria-hidden": "true" }, item.caption));
     return tile;
   }
 
@@ -325,7 +326,7 @@ function render({ model, el }) {
       const box = h("div", { class: "rx-box" });
       Object.assign(box.style, { left: `${x1}%`, top: `${y1}%`, width: `${x2 - x1}%`, height: `${y2 - y1}%` });
       const frame = h("div", { class: "rx-frame" });
-      const image = h("img", { alt: `The whole image ${name}; the box marks the crop`, load: fit, error: fail });
+      const image = h("img", { alt: content.whole ? name : `The whole image ${name}; the box marks the crop`, load: fit, error: fail });
       function fit() {
         const ratio = image.naturalWidth / image.naturalHeight;
         frame.style.width = `min(100%, ${IMAGE_HEIGHT * ratio}px)`;
@@ -336,7 +337,7 @@ function render({ model, el }) {
         frame.replaceChildren(h("div", { class: "rx-errors" }, "⚠ The browser cannot read this image."));
       }
       image.src = blobUrl(buffers[0], content.type, detailUrls);
-      frame.append(image, box);
+      frame.append(image, content.whole ? "" : box);
       detail.append(h("div", { class: "rx-stage" }, frame));
     }
     if (content.errors?.length) {

@@ -12,7 +12,15 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ravl_explore import objectives
-from ravl_explore.objectives import Batch, CounterfactualRegions, RegionAware, SpuriousAware, VlErm, VlGdro
+from ravl_explore.objectives import (
+    Batch,
+    ConceptGuided,
+    CounterfactualRegions,
+    RegionAware,
+    SpuriousAware,
+    VlErm,
+    VlGdro,
+)
 from ravl_explore.objectives.base import ImageObjective, Start
 from ravl_explore.objectives.training_free import TrainingFree
 
@@ -22,6 +30,7 @@ OFFERED: list[type] = [
     if isinstance(getattr(objectives, name), type) and issubclass(getattr(objectives, name), ImageObjective)
 ]
 TRAINED = [kind for kind in OFFERED if not issubclass(kind, TrainingFree)]
+WITH_CAPTIONS = [kind for kind in TRAINED if "equal_captions" in {each.name for each in fields(kind)}]
 
 
 def spelled(objective: Any) -> str:
@@ -35,8 +44,16 @@ def spelled(objective: Any) -> str:
 VARIANTS: dict[str, Any] = {kind.__name__: kind() for kind in TRAINED} | {
     spelled(each): each
     for each in [
-        *(kind(equal_captions="positives") for kind in TRAINED),
+        *(kind(equal_captions="positives") for kind in WITH_CAPTIONS),
         CounterfactualRegions(1.0),
+        ConceptGuided(target="label"),
+        ConceptGuided(score="logit"),
+        ConceptGuided(class_loss="prediction"),
+        ConceptGuided(average="pixels"),
+        ConceptGuided(second_order=False),
+        CounterfactualRegions(loss=RegionAware()),
+        CounterfactualRegions(mode="erase", blend="feather"),
+        CounterfactualRegions(mode="paste", blend="poisson", donors="typical", upsample=True),
         RegionAware(reduction="sum"),
         RegionAware(duplicates="samples"),
         RegionAware(max_spurious=1),
@@ -52,7 +69,7 @@ VARIANTS: dict[str, Any] = {kind.__name__: kind() for kind in TRAINED} | {
 
 
 def random_batch(seed: int = 0, n_images: int = 5, n_classes: int = 3, dim: int = 6, **changes: Any) -> Batch:
-    """Four 8 x 8 quadrants an image of 16 pixels; some spurious, one of the others core."""
+    """Four 8 x 8 quadrants an image of 16 pixels; some spurious, one of the others core; the first is promoted."""
     generator = torch.Generator().manual_seed(seed)
     boxes = torch.tensor(
         [[i, x, y, x + 8, y + 8] for i in range(n_images) for y in (0, 8) for x in (0, 8)], dtype=torch.float32
@@ -62,7 +79,19 @@ def random_batch(seed: int = 0, n_images: int = 5, n_classes: int = 3, dim: int 
     for i in range(n_images):
         clean = torch.nonzero((boxes[:, 0] == i) & ~spurious)[:, 0]
         core[clean[:1]] = True
+    patterns = torch.randn(n_images, 4, 4, generator=torch.Generator().manual_seed(seed + 500))
+    promote = torch.zeros(n_images, 16, 16, dtype=torch.bool)
+    promote[:, :8, :8] = True
+
+    def relevance(target: Tensor, create_graph: bool) -> Tensor:
+        """A made-up map that depends on the image's own target, at any scale of it."""
+        where = patterns.to(target)
+        return 1.5 + torch.sin(target[:, None, None] * (1 + 0.1 * where) + where)
+
     arguments: dict[str, Any] = {
+        "promote": promote,
+        "suppress": ~promote,
+        "relevance": relevance,
         "pixels": torch.rand(n_images, 3, 16, 16, generator=generator),
         "boxes": boxes,
         "spurious": spurious,
@@ -71,8 +100,19 @@ def random_batch(seed: int = 0, n_images: int = 5, n_classes: int = 3, dim: int 
         "captions": normalize(torch.randn(n_images, dim, generator=generator), dim=1),
         "classes": normalize(torch.randn(n_classes, dim, generator=generator), dim=1),
         "temperature": 0.07,
+        "similarity": torch.rand(len(boxes), generator=generator),
     }
     return Batch(**(arguments | changes))
+
+
+def only(batch: Batch, images: np.ndarray, keep: Tensor) -> Batch:
+    """The batch's images with these places, in rising order, and the regions to keep."""
+    boxes = batch.boxes[keep].clone()
+    boxes[:, 0] = torch.searchsorted(torch.from_numpy(images), boxes[:, 0].long()).float()
+    flags = {name: getattr(batch, name) for name in ("spurious", "core", "feature", "similarity")}
+    flags = {name: None if value is None else value[keep] for name, value in flags.items()}
+    rows = {name: getattr(batch, name)[images] for name in ("pixels", "labels", "captions")}
+    return replace(batch, boxes=boxes, **flags, **rows)
 
 
 def embedded(batch: Batch, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -97,6 +137,9 @@ def _edges() -> Iterator[tuple[str, Batch]]:
     yield "an image without a class", replace(batch, labels=torch.tensor([0, -1, 2, 0, 1]))
     yield "no image has a class", replace(batch, labels=torch.full((5,), -1))
     yield "no region at all", replace(batch, boxes=batch.boxes[:0], spurious=none[:0], core=none[:0])
+    nowhere = torch.zeros_like(batch.promote)
+    yield "nothing promoted", replace(batch, promote=nowhere)
+    yield "nothing suppressed", replace(batch, suppress=nowhere)
     yield "equal captions", replace(batch, captions=batch.captions[[0, 0, 0, 3, 3]])
     yield "one image", random_batch(n_images=1)
     yield "a sharp temperature", replace(batch, temperature=0.001)
@@ -109,9 +152,13 @@ def start_of(batch: Batch, class_names: tuple[str, ...] = ("cat", "dog", "hen"))
     """A dataset that is one batch, seen by a model with random embeddings."""
 
     def look(images: np.ndarray, regions: bool) -> Iterator[tuple[Tensor, Tensor, Batch]]:
-        assert sorted(images) == list(range(len(batch.labels)))
+        assert len(set(images)) == len(images) and set(images) <= set(range(len(batch.labels)))
         image, region = embedded(batch, 7)
-        yield image, region if regions else region[:0], batch
+        if len(images) == len(batch.labels):
+            yield image, region if regions else region[:0], batch
+        elif len(images):
+            keep = torch.isin(batch.image_of_region, torch.from_numpy(images))
+            yield image[images], region[keep] if regions else region[:0], only(batch, images, keep)
 
     def prompts(names: Any) -> Tensor:
         rows = [torch.randn(batch.captions.shape[1], generator=torch.Generator().manual_seed(len(n))) for n in names]

@@ -58,7 +58,7 @@ def test_equal_captions_may_share_the_target(seed: int) -> None:
             total += (math.log(sum(math.exp(s[i][k]) for k in range(5))) - s[i][j]) / len(groups[i])
             total += (math.log(sum(math.exp(s[k][i]) for k in range(5))) - s[j][i]) / len(groups[i])
     assert float(clip_loss(image, batch.captions, 0.07, "positives")) == pytest.approx(total / 10, rel=1e-4)
-    for objective in (Standard("positives"), Upsampled("positives"), CounterfactualRegions(0.5, "positives")):
+    for objective in (Standard("positives"), Upsampled("positives"), CounterfactualRegions(equal_captions="positives")):
         assert float(objective(image, image, batch)["loss"]) == pytest.approx(total / 10, rel=1e-4)
 
 

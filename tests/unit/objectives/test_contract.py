@@ -12,11 +12,21 @@ from torch import Tensor
 
 from ravl_explore.errors import InputError
 from ravl_explore.objectives import RegionAware, VlErm, VlGdro
-from tests.unit.objectives.cases import EDGES, OFFERED, TRAINED, VARIANTS, embedded, in_double, random_batch, start_of
+from tests.unit.objectives.cases import (
+    EDGES,
+    OFFERED,
+    VARIANTS,
+    WITH_CAPTIONS,
+    embedded,
+    in_double,
+    random_batch,
+    start_of,
+)
 
 ITS_TERMS = {
     "CounterfactualRegions": ["loss"],
     "RegionAware": ["loss", "clip", "L_R", "L_A"],
+    "ConceptGuided": ["loss", "L_concept", "L_non", "L_cls"],
     "SpuriousAware": ["loss", "clip", "L_vc", "L_vs"],
     "VlGdro": ["loss", "clip", "L_GDRO"],
     "VlErm": ["loss", "clip", "L_ERM"],
@@ -28,6 +38,11 @@ each_variant = pytest.mark.parametrize("objective", VARIANTS.values(), ids=VARIA
 each_edge = pytest.mark.parametrize("batch", EDGES.values(), ids=EDGES)
 
 
+def its_terms(objective: Any) -> list[str]:
+    """Those of its kind; of its loss, where it has one of its own."""
+    return ITS_TERMS[type(getattr(objective, "loss", None) or objective).__name__]
+
+
 def terms_of(values: Any) -> dict[str, Tensor]:
     return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
@@ -37,7 +52,9 @@ def test_the_menu_is_in_order_and_names_what_it_makes() -> None:
     labels = [label for kind in OFFERED for label in kind.menu()]
     assert labels == [
         "Counterfactual regions",
+        "Counterfactual regions + RaVL",
         "RaVL, region-aware",
+        "CFT, concept-guided",
         "Spurious-Aware, image losses",
         "VL-GDRO, worst groups",
         "VL-ERM, class labels",
@@ -63,7 +80,7 @@ def test_finite_at_every_edge(objective: Any, batch: Any) -> None:
     image, region = (rows.requires_grad_() for rows in embedded(seen))
     values = run(image, region if run.uses_regions else region[:0], seen)
     terms = terms_of(values)
-    assert list(terms) == ITS_TERMS[type(objective).__name__]
+    assert list(terms) == its_terms(objective)
     assert all(value.ndim == 0 and value.isfinite() and value.dtype == torch.float32 for value in terms.values())
     assert all(type(values[name]) is float and np.isfinite(values[name]) for name in values.keys() - terms.keys())
     terms["loss"].backward()
@@ -83,13 +100,13 @@ def test_without_begin_it_takes_one_step(objective: Any) -> None:
     batch = random_batch()
     image, region = embedded(batch)
     values = objective(image, region, batch)
-    assert list(terms_of(values)) == ITS_TERMS[type(objective).__name__] and values["loss"].isfinite()
+    assert list(terms_of(values)) == its_terms(objective) and values["loss"].isfinite()
 
 
 @each_variant
 def test_a_run_is_as_its_objective(objective: Any) -> None:
     run = objective.begin(start_of(random_batch()))
-    for name in ("name", "uses_regions", "class_text", "equal_captions"):
+    for name in ("name", "uses_regions", "uses_relevance", "class_text", "equal_captions"):
         assert getattr(run, name) == getattr(objective, name)
     labels, present = np.array([0, 0, 1, 1, 1]), np.array([1, 0, 0, 0, 1], bool)
     weights, again = objective.sample_weights(labels, present), run.sample_weights(labels, present)
@@ -150,7 +167,7 @@ def test_autocast_would_else_round() -> None:
     assert (rounded - image @ batch.captions.T / 0.01).abs().max() > 0.05
 
 
-@pytest.mark.parametrize("kind", TRAINED)
+@pytest.mark.parametrize("kind", WITH_CAPTIONS)
 def test_an_unknown_option_is_refused(kind: type) -> None:
     with pytest.raises(InputError, match="equal_captions negatives or positives, got 'half'"):
         kind(equal_captions="half")

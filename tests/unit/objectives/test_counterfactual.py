@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from ravl_explore.errors import InputError
-from ravl_explore.objectives import Batch, CounterfactualRegions
-from tests.unit.objectives.cases import random_batch
+from ravl_explore.objectives import (
+    Batch,
+    CounterfactualRegions,
+    Projection,
+    RegionAware,
+    SpuriousAware,
+    Standard,
+    VlErm,
+    VlGdro,
+)
+from ravl_explore.objectives.donors import MOST_DONORS, crops, gathered
+from ravl_explore.objectives.editing import clean_regions, shared
+from tests.unit.objectives.cases import embedded, random_batch, start_of
 
 
 def quadrants(spurious: list[int], core: list[int], n_images: int = 2) -> Batch:
@@ -36,8 +49,8 @@ def shown(batch: Batch) -> list[int]:
     return result
 
 
-def edited(batch: Batch, probability: float = 1.0, seed: int = 0) -> Batch:
-    return CounterfactualRegions(probability).edit(batch, torch.Generator().manual_seed(seed))
+def edited(batch: Batch, probability: float = 1.0, seed: int = 0, **options: Any) -> Batch:
+    return CounterfactualRegions(probability, **options).edit(batch, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -47,6 +60,8 @@ def test_a_spurious_region_is_erased_by_a_clean_one_of_another_image(seed: int) 
     assert found[4] == 4, "the core of image 1 stays"
     pasted = [place for place in (5, 6, 7) if found[place] != place]
     assert len(pasted) == 1 and found[pasted[0]] == 3, "image 1 gets the feature once, over a non-core region"
+    after = edited(quadrants(spurious=[3], core=[0, 4]), seed=seed)
+    assert torch.nonzero(after.spurious)[:, 0].tolist() == pasted, "the flags say what is shown now"
 
 
 def test_every_spurious_region_of_an_image_is_erased() -> None:
@@ -67,7 +82,7 @@ def test_core_regions_and_the_original_never_change(seed: int) -> None:
     after = edited(batch, seed=seed)
     assert torch.equal(batch.pixels, before) and not torch.equal(after.pixels, before)
     assert [shown(after)[place] for place in (0, 4, 8, 12)] == [0, 4, 8, 12]
-    for name in ("boxes", "spurious", "core", "labels", "captions"):
+    for name in ("boxes", "core", "labels", "captions"):
         assert getattr(after, name) is getattr(batch, name)
     for place, value in enumerate(shown(after)):  # nothing is pasted from the same image, and from no core
         if value != place:
@@ -143,3 +158,189 @@ def test_tiny_boxes_at_the_border_take_one_pixel() -> None:
     after = edited(replace(random_batch(n_images=2), pixels=pixels, boxes=boxes, **flags)).pixels
     assert torch.nonzero(after[0, 0]).tolist() == [[7, 7]]
     assert torch.nonzero(after[1, 0] == 0).tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_modes_do_one_half_each(seed: int) -> None:
+    batch = quadrants(spurious=[3], core=[0, 4])
+    erased, put = (shown(edited(batch, seed=seed, mode=mode)) for mode in ("erase", "paste"))
+    assert erased[3] in (5, 6, 7) and erased[4:] == [4, 5, 6, 7], "the feature goes, and comes nowhere"
+    assert put[:4] == [0, 1, 2, 3] and sorted(put[5:]).count(3) == 1, "the feature stays, and comes"
+    assert not edited(batch, seed=seed, mode="erase").spurious.any()
+    assert int(edited(batch, seed=seed, mode="paste").spurious.sum()) == 2
+
+
+def two_features(seed: int = 0, probability: float = 1.0, **options: Any) -> tuple[list[int], list[int]]:
+    """Images 0 (feature 0 in region 3), 1 (feature 1 in region 7) and 2 (neither); (what regions show, features)."""
+    batch = quadrants(spurious=[3, 7], core=[0, 4, 8], n_images=3)
+    feature = torch.full((12,), -1)
+    feature[3], feature[7] = 0, 1
+    after = edited(replace(batch, feature=feature), probability, seed, clusters="apart", **options)
+    assert after.feature is not None and torch.equal(after.feature >= 0, after.spurious)
+    return shown(after), after.feature.tolist()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_features_are_put_in_and_taken_away_independently(seed: int) -> None:
+    found, feature = two_features(seed)
+    for image, has in enumerate(([1], [0], [0, 1])):  # each image gets what it had not and loses what it had
+        own = range(4 * image, 4 * image + 4)
+        assert sorted(feature[r] for r in own if feature[r] >= 0) == has
+        assert all(found[r] == (3, 7)[feature[r]] for r in own if feature[r] >= 0)
+    halves = [two_features(s, 0.5)[1] for s in range(40)]
+    both = sum({0, 1} <= set(each[:4]) for each in halves)
+    assert 3 <= both <= 18, "image 0 shows both features in a quarter of all draws"
+
+
+def test_clusters_together_are_one_feature() -> None:
+    batch = quadrants(spurious=[3, 7], core=[0, 4, 8], n_images=3)
+    for feature in (None, torch.where(batch.spurious, torch.arange(12) // 4, -1)):
+        after = edited(replace(batch, feature=feature))
+        assert after.feature is None and after.spurious.tolist().count(True) == 1, "only image 2 had none"
+        assert after.spurious[8:].any()
+    with pytest.raises(InputError, match="regions with the number of their feature"):
+        edited(batch, clusters="apart")
+
+
+def test_typical_donors_are_the_quarter_most_similar() -> None:
+    spurious = list(range(1, 9))
+    batch = quadrants(spurious=spurious, core=[0, 12], n_images=4)
+    batch = replace(batch, similarity=torch.linspace(0, 1, 16))
+    finds = {tuple(shown(edited(batch, seed=seed, donors="typical"))[12:]) for seed in range(40)}
+    assert {value for found in finds for value in found} - {12, 13, 14, 15} == {7, 8}
+    finds = {tuple(shown(edited(batch, seed=seed))[12:]) for seed in range(80)}
+    assert {value for found in finds for value in found} - {12, 13, 14, 15} == set(spurious)
+    with pytest.raises(InputError, match="regions with their similarity to the feature"):
+        edited(replace(batch, similarity=None), donors="typical")
+
+
+def test_a_run_has_donors_from_all_data() -> None:
+    batch = quadrants(spurious=[3, 11], core=[0, 4, 8, 12], n_images=4)
+    run = CounterfactualRegions(1.0).begin(start_of(batch))
+    assert [round(float(crop[0, 0, 0]) * 100) - 1 for crop in run.donors[0]] == [3, 11]
+    lonely = quadrants(spurious=[], core=[0, 4])  # a batch without the feature still gets it
+    found = shown(run.edit(lonely, torch.Generator().manual_seed(0)))
+    assert sum(value in (3, 11) for value in found) == 2
+    assert torch.equal(edited(lonely).pixels, lonely.pixels), "on its own the objective has the batch alone"
+
+
+def test_a_run_without_the_feature_changes_nothing() -> None:
+    batch = quadrants(spurious=[], core=[0, 4])
+    run = CounterfactualRegions(1.0).begin(start_of(batch))
+    assert run.donors == {} and torch.equal(run.edit(batch, torch.Generator().manual_seed(0)).pixels, batch.pixels)
+
+
+def test_donors_are_limited_evenly_and_own_their_pixels() -> None:
+    batches = [quadrants(spurious=[3], core=[0], n_images=1) for _ in range(2 * MOST_DONORS)]
+    for number, batch in enumerate(batches):
+        batch.pixels.fill_(number / 1000)
+    donors = crops(batches, "any", "together")[0]
+    assert [round(float(crop[0, 0, 0]) * 1000) for crop in donors] == list(range(0, 2 * MOST_DONORS, 2))
+    assert all(crop.untyped_storage().nbytes() == 3 * 2 * 2 * 4 for crop in donors), "a crop, not the batch it is of"
+
+
+def test_donors_come_from_images_with_the_feature_only() -> None:
+    batch = quadrants(spurious=[3, 11], core=[0, 4, 8, 12], n_images=4)
+    start, asked = start_of(batch), []
+
+    def embedded_images(images: np.ndarray, regions: bool) -> Any:
+        asked.append((images.tolist(), regions))
+        return start.embedded(images, regions)
+
+    gathered(replace(start, embedded=embedded_images), "any", "together")
+    assert asked == [([0, 2], False)]
+
+
+def test_overlapping_boxes() -> None:
+    """Nothing that shares much with the core or the feature is taken or painted over; what is covered is flagged."""
+    boxes = torch.tensor(
+        [
+            [0, 0, 0, 4, 4],  # core
+            [0, 1, 1, 5, 5],  # shares 9/16 with it
+            [0, 4, 4, 8, 8],  # free
+            [0, 4, 4, 8, 7],  # free, and shares all of itself with the one before
+            [0, 0, 0, 8, 8],  # holds the core
+            [1, 0, 0, 4, 4],  # core
+            [1, 4, 4, 8, 8],  # the feature
+        ],
+        dtype=torch.float32,
+    )
+    core, spurious = torch.zeros(7, dtype=torch.bool), torch.zeros(7, dtype=torch.bool)
+    core[[0, 5]], spurious[6] = True, True
+    batch = replace(random_batch(n_images=2), boxes=boxes, core=core, spurious=spurious)
+    batch = replace(batch, pixels=torch.stack([torch.zeros(3, 16, 16), torch.ones(3, 16, 16)]))
+    assert clean_regions(batch).tolist() == [False, False, True, True, False, False, False]
+    for seed in range(6):
+        after = edited(batch, seed=seed, mode="paste")
+        assert after.spurious.tolist() == [False, False, True, True, False, False, True]
+        assert (after.pixels[0, :, :4] == 0).all() and (after.pixels[0] == 1).any()
+
+
+def test_shared_is_what_counting_pixels_says() -> None:
+    generator = torch.Generator().manual_seed(0)
+    corner, side = (torch.randint(low, 9, (12, 2), generator=generator).float() for low in (0, 1))
+    boxes = torch.cat([torch.zeros(12, 1), corner, corner + side], 1)
+    canvas = torch.zeros(12, 20, 20)
+    for i, (_, x1, y1, x2, y2) in enumerate(boxes.int().tolist()):
+        canvas[i, y1:y2, x1:x2] = 1
+    common, area = torch.einsum("ihw,jhw->ij", canvas, canvas), canvas.sum((1, 2))
+    assert torch.allclose(shared(boxes, boxes, of_first=True), common / area[:, None])
+    assert torch.allclose(shared(boxes, boxes), common / torch.minimum(area[:, None], area[None]))
+
+
+def test_concept_masks_follow_the_pixels() -> None:
+    batch = quadrants(spurious=[3], core=[0, 4])
+    everywhere = torch.ones(2, 4, 4, dtype=torch.bool)
+    batch = replace(batch, promote=everywhere, suppress=~everywhere)
+    after = edited(batch)
+    changed = (after.pixels != batch.pixels).any(1)
+    assert after.promote is not None and after.suppress is not None
+    assert torch.equal(after.promote, ~changed), "what was pasted is no concept to look at"
+    assert not after.suppress[0].any() and torch.equal(after.suppress[1], changed[1]), "and the feature is suppressed"
+    assert everywhere.all() and not batch.suppress.any(), "the batch that came in keeps its masks"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("loss", [RegionAware(), RegionAware(max_spurious=1), VlErm(), VlGdro(), SpuriousAware()])
+def test_any_loss_scores_the_edited_images(loss: Any) -> None:
+    batch = random_batch(n_images=6)
+    objective = CounterfactualRegions(1.0, loss)
+    for name in ("uses_regions", "uses_relevance", "class_text"):
+        assert getattr(objective, name) == getattr(loss, name)
+    run = objective.begin(start_of(batch))
+    seen = run.edit(batch, torch.Generator().manual_seed(0))
+    by_hand = CounterfactualRegions(1.0).begin(start_of(batch))
+    generator = torch.Generator().manual_seed(0)
+    other = loss.begin(start_of(batch))
+    same = other.edit(by_hand.edit(batch, generator), generator)
+    assert torch.equal(seen.pixels, same.pixels) and torch.equal(seen.spurious, same.spurious)
+    image, region = embedded(seen)
+    found, expected = run(image, region, seen), other(image, region, same)
+    assert {name: float(value) for name, value in found.items()} == {n: float(v) for n, v in expected.items()}
+
+
+def test_a_run_stores_what_its_loss_keeps() -> None:
+    batch = random_batch(n_images=6)
+    one, two = (CounterfactualRegions(loss=VlGdro(rate=1.0)).begin(start_of(batch)) for _ in range(2))
+    one(*embedded(batch), batch)
+    state = one.state()
+    assert list(state) == ["log_q"] and CounterfactualRegions().begin(start_of(batch)).state() == {}
+    two.restore(state)
+    assert torch.equal(two.state()["log_q"], state["log_q"])
+
+
+def test_names_weights_and_what_does_not_fit() -> None:
+    assert CounterfactualRegions().name == "Counterfactual regions" == CounterfactualRegions(mode="erase").name
+    assert CounterfactualRegions(loss=RegionAware()).name == "Counterfactual regions + RaVL"
+    assert CounterfactualRegions(loss=Standard()).scored_by == CounterfactualRegions().scored_by
+    labels, present = np.array([0, 0, 0]), np.array([True, True, False])
+    assert CounterfactualRegions().sample_weights(labels, present) is None
+    for upsampled in (CounterfactualRegions(upsample=True), CounterfactualRegions(loss=VlErm())):
+        weights = upsampled.sample_weights(labels, present)
+        assert weights is not None and weights.tolist() == [0.25, 0.25, 0.5]
+    with pytest.raises(InputError, match="a loss to train with"):
+        CounterfactualRegions(loss=Projection())
+    with pytest.raises(InputError, match="equal_captions of the loss itself"):
+        CounterfactualRegions(loss=Standard(), equal_captions="positives")
+    for name in ("mode", "blend", "donors", "clusters"):
+        with pytest.raises(InputError, match=f"{name} .* got 'both'"):
+            CounterfactualRegions(**{name: "both"})

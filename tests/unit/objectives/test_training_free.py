@@ -14,8 +14,9 @@ from torch.nn.functional import normalize
 import ravl_explore as rx
 from ravl_explore.assignment import Assignment, assign
 from ravl_explore.embedding import embed
-from ravl_explore.errors import InputError, ModelError
+from ravl_explore.errors import InputError, ModelError, StorageError
 from ravl_explore.mitigation import MitigationRun, mitigate, prepare
+from ravl_explore.models.checkpoint import Checkpoint
 from ravl_explore.objectives import Projection, Shift, Standard
 from ravl_explore.objectives.training_free import Steered, Steering
 from ravl_explore.plots.curves import curves
@@ -162,12 +163,36 @@ def test_a_steered_model_may_be_copied_and_trained(model: Any, data: Any, featur
     assert not np.allclose(embed(other, data).image, embed(steered, data).image, atol=1e-6)
 
 
-def test_a_steered_model_says_that_it_cannot_be_saved(
+@pytest.mark.parametrize("objective", KINDS)
+def test_it_is_saved_as_what_it_does_to_embeddings(
+    model: Any, make_model: Any, data: Any, features: list[Any], assignment: Any, tmp_path: Any, objective: Any
+) -> None:
+    result = mitigate(model, data, features, objective=objective, assignment=assignment, **QUICK)
+    path = rx.save(result, tmp_path / "steered")
+    opened = rx.load(path, model=model)
+    assert isinstance(opened, Steered) and opened.name == result.model.name
+    assert opened.fingerprint() == result.model.fingerprint()  # type: ignore[attr-defined]
+    assert np.array_equal(embed(opened, data).region, embed(result.model, data).region)
+    assert path.stat().st_size < 10_000
+    with pytest.raises(StorageError, match="the searched model beside a file that steers it, got none"):
+        rx.load(path)
+    with pytest.raises(ModelError, match="the model that was steered, got 'random 1', another one"):
+        rx.load(path, model=make_model(1))
+    with pytest.raises(ModelError):
+        Checkpoint(path)
+
+
+def test_its_weights_alone_are_not_given(model: Any) -> None:
+    with pytest.raises(ModelError, match="a model whose weights are all of it"):
+        _ = Steered(model).state_dict
+
+
+def test_it_is_not_saved_before_it_steers(
     model: Any, data: Any, features: list[Any], assignment: Any, tmp_path: Any
 ) -> None:
-    result = mitigate(model, data, features, objective=Projection(), assignment=assignment, **QUICK)
-    with pytest.raises(ModelError, match="a model whose weights are all of it"):
-        rx.save(result, tmp_path / "steered")
+    run = mitigate(model, data, features, objective=Shift(), assignment=assignment, stream=True, **QUICK)
+    with pytest.raises(ModelError, match="a model that steers"):
+        rx.save(run.result(), tmp_path / "steered")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from ravl_explore.plots.curves import curves
+from ravl_explore.plots.curves import curves, legend_entry
 from ravl_explore.training import History, StepRecord
 
 
@@ -59,8 +59,15 @@ def test_earlier_runs_are_faint_and_one_legend_entry_each() -> None:
     faint = [trace for trace in figure.data if trace.opacity == 0.6]
     assert [trace.name for trace in faint if trace.showlegend] == ["&lt;b&gt;ERM&lt;/b&gt;", "run 2"]
     assert len({trace.legendgroup for trace in faint}) == 2
-    assert len({trace.line.dash for trace in faint}) == 2
+    assert len({trace.line.dash for trace in faint}) == len({trace.line.color for trace in faint}) == 2
+    assert {trace.legend for trace in faint} == {"legend3"}
     assert figure.layout.xaxis.range[1] >= 8
+
+
+def test_long_names_keep_their_seed() -> None:
+    assert legend_entry("Spurious-Aware, image losses, seed 12 (3)") == "Spur…, seed 12 (3)"
+    assert legend_entry("<b>, seed 1") == "&lt;b&gt;, seed 1"
+    assert legend_entry("ERM") == "ERM" and legend_entry("") == ""
 
 
 def test_long_runs_are_thinned_with_both_ends_kept() -> None:

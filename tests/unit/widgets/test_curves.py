@@ -125,15 +125,51 @@ def test_steps_may_come_from_another_thread_while_the_browser_talks(view: Curves
     assert len(lines(view)["total loss"]) == 200
 
 
-def test_the_last_two_runs_stay_as_faint_lines(view: Curves) -> None:
+def faint(view: Curves) -> list[str]:
+    """Names of the earlier runs, as their legend shows them."""
+    return [trace.name for trace in view.figure.data if trace.opacity == 0.6 and trace.showlegend]
+
+
+def train(view: Curves, title: str, n: int = 2) -> None:
+    view.start(n, title)
+    for i in range(1, n + 1):
+        view.append(step(i, n))
+
+
+def test_earlier_runs_stay_as_faint_lines(view: Curves) -> None:
     for title in ("one", "two", "three", "four"):
-        view.start(10, title)
-        for i in range(1, 11):
-            view.append(step(i, 10))
+        train(view, title, 10)
         view.finish()
-    names = [trace.name for trace in view.figure.data if trace.opacity == 0.6 and trace.showlegend]
-    assert names == ["two", "three"]
+    assert faint(view) == ["one", "two", "three"]
     assert view.figure.layout.legend.title.text == "four"
+    of_two = [trace for trace in view.figure.data if trace.name == "two"]
+    assert len(of_two) == 3 and len({trace.legendgroup for trace in of_two}) == 1, "loss and accuracies, one switch"
+
+
+def test_the_last_eight_of_many_stay(view: Curves) -> None:
+    for number in range(11):
+        train(view, f"run {number}")
+    view.finish()
+    assert faint(view) == [f"run {number}" for number in range(2, 10)]
+    looks = {(trace.line.color, trace.line.dash) for trace in view.figure.data if trace.opacity == 0.6}
+    assert len(looks) == 8, "no two look alike"
+
+
+def test_runs_of_one_name_are_told_apart(view: Curves) -> None:
+    for title in ("RaVL, region-aware", "RaVL, region-aware", "RaVL, region-aware", "ERM, seed 1"):
+        train(view, title)
+    view.finish()
+    assert faint(view) == ["RaVL, region-aware", "RaVL, region-… (2)", "RaVL, region-… (3)"]
+    assert view.figure.layout.legend.title.text == "ERM, seed 1"
+
+
+def test_many_runs_over_each_other(view: Curves) -> None:
+    train(view, "forgotten")
+    view.show_all([(name, History(tuple(step(i, 3) for i in range(1, 4)))) for name in ("a", "b", "b")])
+    assert faint(view) == ["a", "b"] and view.figure.layout.legend.title.text == "b (2)"
+    assert len(view.history.records) == 3
+    view.show_all([])
+    assert faint(view) == [] and lines(view) == {}
 
 
 def test_a_run_without_a_step_is_not_kept(view: Curves) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ import pytest
 import ravl_explore as rx
 from ravl_explore.assignment import assign
 from ravl_explore.errors import InputError
-from ravl_explore.objectives import CounterfactualRegions
+from ravl_explore.objectives import Standard
+from ravl_explore.precheck import Precheck
 from ravl_explore.regions import Grid, Regions
+from ravl_explore.running import every_objective
 from ravl_explore.widgets import mitigation as panel_module
 from ravl_explore.widgets.mitigation import ADVICE, NO_FEATURE, MitigationPanel
 
@@ -44,8 +47,8 @@ class Heard:
 
     results: list[tuple[Any, Any]] = field(default_factory=list)
 
-    def __call__(self, mitigation: Any, comparison: Any) -> None:
-        self.results.append((mitigation, comparison))
+    def __call__(self, finished: Any) -> None:
+        self.results.append((finished.mitigation, finished.comparison))
 
 
 @pytest.fixture
@@ -197,6 +200,42 @@ class TestTraining:
         assert heard.results == [(panel.mitigation, panel.comparison)] and panel.mitigation.complete
         assert panel.message.text.startswith("Done after 9 steps.")
 
+    @pytest.mark.parametrize("label", list(every_objective()))
+    def test_every_objective_of_the_menu(self, panel: MitigationPanel, heard: Heard, label: str) -> None:
+        panel.objective.menu.value = label
+        objective = panel.objective.make()
+        assert panel.learning_rate.value == objective.usual_learning_rate
+        assert (panel.details.selected_index == 0) == objective.uses_relevance, "masks are shown before they are used"
+        panel.epochs.value = 1
+        start(panel)
+        assert panel.message.text.startswith("Done after"), panel.message.text
+        assert panel.mitigation is not None and panel.mitigation.objective == objective
+        assert len(heard.results) == 1 and panel.comparison is not None
+
+    def test_what_the_details_say_is_used(self, panel: MitigationPanel, tmp_path: Path) -> None:
+        panel.details.patience.value = 1
+        start(panel)
+        assert "worst_group of the validation images" in panel.message.text, "they are too few in a group"
+        panel.details.patience.value, panel.details.folder.value = 0, str(tmp_path / "run")
+        start(panel)
+        assert panel.mitigation is not None, panel.message.text
+        assert (tmp_path / "run" / "model.safetensors").is_file()
+        n = len(panel.mitigation.history.records)
+        panel.curves.clear()
+        start(panel)  # the same run is there already: nothing is trained again, and its curves are shown
+        assert len(panel.curves.history.records) == n and panel.comparison is not None
+
+    def test_a_wrong_cluster_is_warned_of_before_training(
+        self, panel: MitigationPanel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        warned = Precheck(("It may be <b>what those classes</b> look like.",), pd.DataFrame({"n": [1]}), pd.DataFrame())
+        monkeypatch.setattr(panel_module, "check_features", lambda *_: warned)
+        panel.features.value = ()
+        assert panel.doubts.notes == ()
+        panel.features.value = (panel.features.options[0][1],)
+        until(lambda: panel.doubts.notes == (f"Among the images that were searched: {warned.warnings[0]}",))
+        assert "<b>" not in panel.doubts.value
+
     def test_the_curves_hold_every_step(self, panel: MitigationPanel) -> None:
         start(panel)
         assert panel.mitigation is not None
@@ -327,7 +366,7 @@ class TestWhatGoesWrong:
             raise RuntimeError("no <b>gradient</b>")
 
         with monkeypatch.context() as patched:
-            patched.setattr(CounterfactualRegions, "__call__", broken)
+            patched.setattr(Standard, "__call__", broken)
             start(panel)
         assert "Unexpected RuntimeError: no <b>gradient</b>" in panel.message.text
         assert "<b>" not in panel.message.value
@@ -338,14 +377,14 @@ class TestWhatGoesWrong:
     def test_an_objective_that_fails_later_leaves_what_was_trained(
         self, panel: MitigationPanel, earlier: tuple[Any, Any], heard: Heard, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        original, calls = CounterfactualRegions.__call__, []
+        original, calls = Standard.__call__, []
 
         def late(self: Any, *arguments: Any) -> Any:
             calls.append(1)
             terms = original(self, *arguments)
             return terms if len(calls) < 3 else {"loss": terms["loss"] * float("nan")}
 
-        monkeypatch.setattr(CounterfactualRegions, "__call__", late)
+        monkeypatch.setattr(Standard, "__call__", late)
         start(panel)
         assert "Expected a finite loss, got nan at step 3" in panel.message.text and usable(panel)
         assert panel.mitigation is not earlier[0] and len(panel.mitigation.history.records) == 2

@@ -1,0 +1,166 @@
+"""Masks from one COCO JSON file: polygons and run lengths, compressed or not, decoded when asked for."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from ravl_explore.concepts.base import Mask
+from ravl_explore.errors import DataError, MissingDependencyError
+
+Segment = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class CocoSegments:
+    """What a file says of each image that it names.
+
+    Attributes
+    ----------
+    keys : path of each image, without the ending
+    sizes : (height, width) of each
+    segments : the annotations of each
+    categories : id -> name
+    path : of the file, for messages
+    """
+
+    keys: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...]
+    segments: tuple[tuple[Segment, ...], ...]
+    categories: Mapping[int, str]
+    path: Path
+
+    def mask(self, row: int, wanted: str | None = None) -> Mask:
+        """The union of an image's segments; of one category's alone where its name is given, in lower case.
+
+        Raises
+        ------
+        DataError
+            For a segment that is no polygon and no run lengths of the image's size.
+        """
+        height, width = self.sizes[row]
+        whole = np.zeros((height, width), bool)
+        for segment in self.segments[row]:
+            if wanted is None or self.categories.get(segment.get("category_id", -1), "").casefold() == wanted:
+                whole |= self._decode(segment, height, width)
+        return whole
+
+    def _decode(self, segment: Segment, height: int, width: int) -> Mask:
+        found = segment.get("segmentation")
+        try:
+            if isinstance(found, Mapping):
+                if list(found["size"]) != [height, width]:
+                    raise ValueError(f"size {found['size']}")
+                return from_runs(found["counts"], height, width)
+            drawn = import_pycocotools().frPyObjects(_checked_polygons(found), height, width)
+            return np.any([from_runs(each["counts"], height, width) for each in drawn], axis=0)
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            raise DataError(
+                f"polygons, or run lengths of {height} x {width} pixels",
+                f"annotation {segment.get('id', '')!r} of {str(self.path)!r} ({error})",
+                "Mend the annotation, or leave it out.",
+            ) from error
+
+
+def from_runs(counts: Sequence[int] | str | bytes, height: int, width: int) -> Mask:
+    """Runs of 0 and of 1 in turn, column after column, 0 first; as numbers, or as COCO packs them into text.
+
+    >>> from_runs([1, 2, 1], 2, 2).tolist()
+    [[False, True], [True, False]]
+    """
+    runs = np.asarray(unpack(counts) if isinstance(counts, str | bytes) else counts, np.int64)
+    if runs.ndim != 1 or (runs < 0).any() or runs.sum() != height * width:
+        raise ValueError(f"runs over {runs.sum()} pixels")
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
+
+
+def unpack(text: str | bytes) -> list[int]:
+    """The runs in a text: five bits a letter from "0" on, lowest first, the sixth says that more follow, and the fifth
+    of the last is the sign; from the fourth run on each is told as the difference to the last but one.
+
+    >>> unpack("05f0")
+    [0, 5, 22]
+    """
+    letters = text.encode("ascii", "replace") if isinstance(text, str) else text
+    runs: list[int] = []
+    value = shift = 0
+    for letter in letters:
+        bits = letter - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"the letter {chr(letter)!r} in packed runs")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        runs.append(value + runs[-2] if len(runs) > 2 else value)
+        value = shift = 0
+    if shift:
+        raise ValueError("packed runs that end too early")
+    return runs
+
+
+def read_coco(path: Path) -> CocoSegments:
+    """Read the file, and decode nothing yet.
+
+    Raises
+    ------
+    DataError
+        For a file that cannot be read or is no COCO annotation.
+    MissingDependencyError
+        For polygons without pycocotools.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        images = {int(each["id"]): each for each in content["images"]}
+        by_image: dict[int, list[Segment]] = defaultdict(list)
+        for each in content["annotations"]:
+            if each.get("segmentation"):
+                by_image[int(each["image_id"])].append(each)
+        categories = {int(each["id"]): str(each["name"]) for each in content.get("categories", [])}
+        keys = tuple(_key(str(each["file_name"])) for each in images.values())
+        sizes = tuple((int(each["height"]), int(each["width"])) for each in images.values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        said = f"no {error}" if isinstance(error, KeyError) else str(error)[:200]
+        raise DataError(
+            "a COCO file with images (id, file_name, height, width) and annotations (image_id, segmentation)",
+            f"{str(path)!r} ({said})",
+            "Check the file, or give a folder of PNG or NPZ files.",
+        ) from error
+    if any(not 0 < side <= 2**16 for size in sizes for side in size):
+        raise DataError("images of at least one pixel", f"others in {str(path)!r}", "Mend height and width.")
+    if any(isinstance(each["segmentation"], list) for some in by_image.values() for each in some):
+        import_pycocotools()  # told now, not at the first polygon
+    return CocoSegments(keys, sizes, tuple(tuple(by_image[image]) for image in images), categories, path)
+
+
+def import_pycocotools() -> Any:
+    """``pycocotools.mask``."""
+    try:
+        from pycocotools import mask
+    except ImportError as error:
+        raise MissingDependencyError(
+            "pycocotools, for COCO polygons", "an environment without", 'Run: pip install "ravl-explore[concepts]".'
+        ) from error
+    return mask
+
+
+def _key(file_name: str) -> str:
+    return PurePosixPath(file_name.replace("\\", "/")).with_suffix("").as_posix()
+
+
+def _checked_polygons(found: Any) -> list[list[float]]:
+    if not isinstance(found, list) or not found:
+        raise ValueError(f"{type(found).__name__} as segmentation")
+    for polygon in found:
+        points = np.asarray(polygon, np.float64)
+        if points.ndim != 1 or len(points) < 6 or len(points) % 2 or not np.isfinite(points).all():
+            raise ValueError("a polygon that is not x, y, x, y, x, y ...")
+    return found

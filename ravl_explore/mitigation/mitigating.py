@@ -1,0 +1,269 @@
+"""mitigate(): from features to a new model, or to a run that makes it step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+from jaxtyping import Int
+
+from ravl_explore.assignment import Assignment, assign
+from ravl_explore.captions import CaptionLabeller, label
+from ravl_explore.concepts.base import ConceptMasks, ConceptSource, read_all
+from ravl_explore.concepts.discovered import Discovered
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.relabelled import Relabelled
+from ravl_explore.discovery import SpuriousFeature
+from ravl_explore.embedding import embed
+from ravl_explore.errors import InputError
+from ravl_explore.evaluation import validator
+from ravl_explore.mitigation.identity import depends, made_with
+from ravl_explore.mitigation.preparing import prepare
+from ravl_explore.mitigation.result import Mitigation, MitigationRun
+from ravl_explore.models.base import VisionLanguageModel
+from ravl_explore.objectives.base import Objective
+from ravl_explore.objectives.groups import empty_groups as groups_without_images
+from ravl_explore.objectives.region_aware import RegionAware
+from ravl_explore.objectives.training_free import Steered, TrainingFree
+from ravl_explore.progress import Progress
+from ravl_explore.regions.base import Proposer
+from ravl_explore.training import RunFolder, TrainingSettings, steer, train
+
+EmptyGroups = Literal["go on", "stop"]
+
+
+@overload
+def mitigate(
+    model: VisionLanguageModel,
+    data: ImageTextDataset,
+    features: Sequence[SpuriousFeature],
+    proposer: Proposer | None = None,
+    *,
+    objective: Objective | None = None,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    settings: TrainingSettings | None = None,
+    validation: ImageTextDataset | None = None,
+    assignment: Assignment | None = None,
+    concepts: ConceptSource | None = None,
+    labels: CaptionLabeller | None = None,
+    empty_groups: EmptyGroups = "go on",
+    folder: str | Path | None = None,
+    stream: Literal[False] = False,
+    progress: Progress | None = None,
+) -> Mitigation: ...
+
+
+@overload
+def mitigate(
+    model: VisionLanguageModel,
+    data: ImageTextDataset,
+    features: Sequence[SpuriousFeature],
+    proposer: Proposer | None = None,
+    *,
+    objective: Objective | None = None,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    settings: TrainingSettings | None = None,
+    validation: ImageTextDataset | None = None,
+    assignment: Assignment | None = None,
+    concepts: ConceptSource | None = None,
+    labels: CaptionLabeller | None = None,
+    empty_groups: EmptyGroups = "go on",
+    folder: str | Path | None = None,
+    stream: Literal[True],
+    progress: Progress | None = None,
+) -> MitigationRun: ...
+
+
+def mitigate(
+    model: VisionLanguageModel,
+    data: ImageTextDataset,
+    features: Sequence[SpuriousFeature],
+    proposer: Proposer | None = None,
+    *,
+    objective: Objective | None = None,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    settings: TrainingSettings | None = None,
+    validation: ImageTextDataset | None = None,
+    assignment: Assignment | None = None,
+    concepts: ConceptSource | None = None,
+    labels: CaptionLabeller | None = None,
+    empty_groups: EmptyGroups = "go on",
+    folder: str | Path | None = None,
+    stream: bool = False,
+    progress: Progress | None = None,
+) -> Mitigation | MitigationRun:
+    """Fine-tune a copy of ``model`` on ``data``; its text tower stays frozen, its BatchNorm statistics too.
+
+    Which training regions are spurious is decided once, by the searched model and the discovered medoids, then kept.
+
+    Parameters
+    ----------
+    model : the model that was searched; it is not changed
+    data : images with captions, for fine-tuning
+    features : what to suppress, from ``discovery.features``; look at their crops first, a wrong one hurts
+    proposer : regions of the training images; ``Grid(2, 2)`` unless given; use the one of discovery
+    objective : :class:`~ravl_explore.objectives.RegionAware` unless given
+    epochs, learning_rate, batch_size, seed : those of ``settings`` unless given; without either, the learning rate is
+        the objective's usual one
+    settings : all that can be set of the trainer (schedule, precision, accumulation, early stopping ...)
+    validation : measured while training; its groups are the annotated feature's
+    assignment : of ``data``, when it was made before
+    concepts : where masks of where to look are from, for an objective that uses relevance;
+        :class:`~ravl_explore.concepts.Discovered` unless given
+    labels : takes the classes from the captions instead of from ``data.labels``; images whose caption gives none stay
+        in for what needs no class
+    empty_groups : whether to ``"go on"``, with a note, or ``"stop"`` with an InputError when a class has no image with
+        the features or none without
+    folder : of this run, made if it is not there. The settings, checkpoints and in the end the model are kept in it;
+        the same call again goes on where it was, also after a kill
+    stream : True gives a :class:`MitigationRun` to iterate over
+    progress : told images (while assigning), then steps
+
+    Raises
+    ------
+    InputError, ModelError
+        For no feature, or settings out of range.
+    TrainingError
+        For a loss that is not finite; its ``result`` holds what was trained before.
+    StorageError
+        When ``folder`` holds another run, is in use or cannot be written. A disk that fills up later does not end the
+        training; ``notes`` of the result say so.
+
+    Examples
+    --------
+    Everything beside the four common settings goes through ``settings``::
+
+        mitigate(model, data, features, epochs=5, settings=TrainingSettings(precision="bfloat16", patience=4),
+                 validation=val, folder="runs/ravl-0")
+    """
+    objective = objective or RegionAware()
+    if settings is None and learning_rate is None:
+        learning_rate = objective.usual_learning_rate
+    settings = _settings(settings, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, seed=seed)
+    _check(objective, features, concepts, empty_groups)
+    classes = data.labels if labels is None else _classes(model, data, labels, proposer, progress)
+    if assignment is None:
+        own = None if labels is None else classes
+        assignment = assign(model, data, features, proposer, labels=own, progress=progress)
+    elif len(assignment.present) != len(data):
+        raise InputError(
+            f"an assignment of these {len(data)} images", f"one of {len(assignment.present)}", "Assign this dataset."
+        )
+    notes = _notes(classes, assignment, data.class_names, empty_groups)
+    masks = None
+    if objective.uses_relevance:
+        labelled: Any = data if labels is None else Relabelled(data, classes)
+        masks = _masks(concepts, labelled, assignment, progress)
+    training_set = prepare(model, data, assignment, class_text=objective.class_text, labels=classes, concepts=masks)
+    kept = None
+    if folder is not None:
+        identity = depends(model, training_set, features, objective, settings, validation)
+        kept = RunFolder(folder, identity, made_with(model))
+    try:
+        run = _run(model, training_set, tuple(features), objective, settings, validation, notes, kept)
+    except BaseException:
+        if kept is not None:
+            kept.close()
+        raise
+    if stream:
+        return run
+    try:
+        for record in run:
+            if progress is not None:
+                progress(record.step, record.n_steps, "Fine-tuning")
+    finally:
+        run.close()  # when cancelled or interrupted: what was trained goes to the folder
+    return run.result()
+
+
+def _run(
+    model: VisionLanguageModel,
+    training_set: Any,
+    features: tuple[SpuriousFeature, ...],
+    objective: Objective,
+    settings: TrainingSettings,
+    validation: ImageTextDataset | None,
+    notes: tuple[str, ...],
+    folder: RunFolder | None,
+) -> MitigationRun:
+    new = Steered(model.copy()) if isinstance(objective, TrainingFree) else model.copy()
+    new.name = f"{model.name}, {objective.name}"
+    validate = None if validation is None else validator(new, validation, validation.feature_present)
+    if isinstance(objective, TrainingFree) and isinstance(new, Steered):
+        steps = steer(new, training_set, objective, settings, validate, folder)
+    else:
+        steps = train(new, training_set, objective, settings, validate, folder=folder)
+    return MitigationRun(new, steps, objective, settings, features, notes, folder, training_set.concepts)
+
+
+def _settings(settings: TrainingSettings | None, **given: Any) -> TrainingSettings:
+    return replace(settings or TrainingSettings(), **{name: each for name, each in given.items() if each is not None})
+
+
+def _check(
+    objective: Objective, features: Sequence[SpuriousFeature], concepts: ConceptSource | None, empty_groups: str
+) -> None:
+    """Raise at once what would else be raised after the images were embedded."""
+    if not features:
+        raise InputError(
+            "at least one feature to suppress", "none", "Choose a cluster in the table, or pass discovery.features[:1]."
+        )
+    if empty_groups not in ("go on", "stop"):
+        raise InputError("empty_groups 'go on' or 'stop'", repr(empty_groups), "Pick one of those.")
+    if concepts is not None and not objective.uses_relevance:
+        raise InputError(
+            "concepts with an objective that uses relevance",
+            f"{concepts!r} with {objective.name!r}",
+            "Leave concepts out, or choose a concept-guided objective.",
+        )
+
+
+def _classes(
+    model: VisionLanguageModel,
+    data: ImageTextDataset,
+    labeller: CaptionLabeller,
+    proposer: Proposer | None,
+    progress: Progress | None,
+) -> Int[np.ndarray, " n_images"]:
+    """The classes that captions name; only where the labeller asks for it are images embedded for that."""
+    similarity = None
+    if labeller.ambiguity == "similar":
+        embeddings = embed(model, data, proposer, progress=progress)
+        similarity = embeddings.image @ embeddings.text.T
+    return label(data, labeller, similarity=similarity).labels
+
+
+def _notes(
+    labels: np.ndarray, assignment: Assignment, class_names: Sequence[str], empty_groups: str
+) -> tuple[str, ...]:
+    """What is to be said of groups that no image is in."""
+    empty = groups_without_images(labels, assignment.present, class_names)
+    if not empty:
+        return ()
+    named = ", ".join(f"{name!r}" for name in empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
+    if empty_groups == "stop":
+        raise InputError(
+            "images of every class with the features and without",
+            f"none of {named}",
+            "Add such images, choose other clusters, or pass empty_groups='go on'.",
+        )
+    return (f"No image is in these groups, so nothing can be learned from them: {named}.",)
+
+
+def _masks(
+    source: ConceptSource | None, data: ImageTextDataset, assignment: Assignment, progress: Progress | None
+) -> ConceptMasks:
+    """Opened and each read once, so that a broken one is told before training."""
+    return read_all((source or Discovered()).open(data, assignment), progress)

@@ -1,0 +1,120 @@
+"""Mitigation, a model that was fine-tuned with all that says how; MitigationRun, the training of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ravl_explore.concepts.base import ConceptMasks
+from ravl_explore.discovery import SpuriousFeature
+from ravl_explore.errors import TrainingError
+from ravl_explore.files import result_bytes
+from ravl_explore.models.base import VisionLanguageModel
+from ravl_explore.objectives.base import Objective
+from ravl_explore.objectives.training_free import Steered
+from ravl_explore.training import History, RunFolder, StepRecord, Steps, TrainingSettings
+
+MODEL_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Mitigation:
+    """A model that was fine-tuned, and all that says how.
+
+    Attributes
+    ----------
+    model : the new model; the old one is unchanged
+    history : one record per step
+    objective, settings : what was minimised, and how
+    features : what was to be suppressed
+    complete : False when it was stopped before its end; stopping early by ``settings.patience`` is an end
+    notes : what the user should know, as sentences: groups without an image, checkpoints that could not be written
+    """
+
+    model: VisionLanguageModel
+    history: History
+    objective: Objective
+    settings: TrainingSettings
+    features: tuple[SpuriousFeature, ...]
+    complete: bool
+    notes: tuple[str, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """As the file that :func:`ravl_explore.save` writes; of a steered model only the steering, it has no weights.
+
+        Raises
+        ------
+        ModelError
+            When the model was steered and training had not begun.
+        """
+        meta = {
+            "objective": self.objective.name,
+            "objective_options": repr(self.objective),
+            "settings": vars(self.settings),
+            "features": [each.cluster for each in self.features],
+            "complete": self.complete,
+            "best_step": self.history.best_step,
+            "notes": list(self.notes),
+            "history": self.history.frame().to_dict(orient="list"),
+        }
+        if isinstance(self.model, Steered):
+            arrays, steering = self.model.steering_arrays()
+            return result_bytes("steering", arrays, meta | {"model_name": self.model.name, **steering})
+        state: dict[str, Any] = getattr(self.model, "state_dict")  # noqa: B009  every open_clip model here has it
+        arrays = {name: np.asarray(tensor.detach().cpu().numpy(), order="C") for name, tensor in state.items()}
+        return result_bytes("mitigation", arrays, meta, getattr(self.model, "metadata", {}))
+
+
+class MitigationRun:
+    """Training as an iterator of StepRecords; stop iterating to pause, call :meth:`close` to stop for good.
+
+    With a run folder the file ``model.safetensors`` is written there when training ends, however it ends.
+    """
+
+    def __init__(
+        self,
+        model: VisionLanguageModel,
+        steps: Steps,
+        objective: Objective,
+        settings: TrainingSettings,
+        features: tuple[SpuriousFeature, ...],
+        notes: tuple[str, ...] = (),
+        folder: RunFolder | None = None,
+        concepts: ConceptMasks | None = None,
+    ) -> None:
+        self._model, self._steps = model, steps
+        self._objective, self._settings, self._features = objective, settings, features
+        self._notes, self._folder, self._concepts = notes, folder, concepts
+        steps.on_end = self._keep
+
+    def __iter__(self) -> Iterator[StepRecord]:
+        """The steps that are still to be taken; a TrainingError carries the result so far."""
+        try:
+            yield from iter(lambda: next(self._steps, None), None)
+        except TrainingError as error:
+            error.result = self.result()
+            raise
+
+    def close(self) -> None:
+        """End training here."""
+        self._steps.close()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know so far, as sentences."""
+        masks = () if self._concepts is None else self._concepts.notes
+        return (*self._notes, *masks, *(() if self._folder is None else self._folder.notes))
+
+    def result(self) -> Mitigation:
+        """What has been trained so far; the model is this run's own and changes if you iterate on."""
+        steps = self._steps
+        return Mitigation(
+            self._model, steps.history, self._objective, self._settings, self._features, steps.complete, self.notes
+        )
+
+    def _keep(self) -> None:
+        if self._folder is not None:
+            self._folder.keep(MODEL_FILE, self.result().to_bytes())

@@ -1,0 +1,198 @@
+"""relevance_maps(): where in its images a model sees a class, and how well that agrees with concept masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+
+from ravl_explore.concepts.base import ConceptMasks
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.errors import InputError, ModelError
+from ravl_explore.metrics import Alignment, alignment
+from ravl_explore.metrics.alignment import minmax
+from ravl_explore.models.base import TEMPERATURE, VisionLanguageModel, class_embeddings, resize
+from ravl_explore.objectives.base import check_choice
+from ravl_explore.objectives.concept_guided import Score, explained
+from ravl_explore.progress import Progress, report
+
+BATCH = 32  # images traced at once: every block's attention is kept for its gradient
+
+
+@dataclass(frozen=True, eq=False)
+class RelevanceMaps:
+    """A map for each of some images, on the model's own grid.
+
+    Attributes
+    ----------
+    maps : (n, h, w) float32, min-max normalised per image to 0..1; a constant map is 0
+    images : (n,) int64 indices into the dataset; an image may come several times, with different boxes
+    boxes : (n, 4) float32, x1, y1, x2, y2 in pixels of the stored image, where crops were looked at; else None
+    shown : (n,) int64, the class that each map explains
+    scores : (n, n_classes) float32 zero-shot scores of what was looked at
+    labels : (n,) int64 of the images
+    class_names, model_name, data_name : what they say
+    """
+
+    maps: Float[np.ndarray, "n h w"]
+    images: Int[np.ndarray, " n"]
+    boxes: Float[np.ndarray, "n 4"] | None
+    shown: Int[np.ndarray, " n"]
+    scores: Float[np.ndarray, "n n_classes"]
+    labels: Int[np.ndarray, " n"]
+    class_names: tuple[str, ...]
+    model_name: str
+    data_name: str
+
+    @property
+    def predictions(self) -> Int[np.ndarray, " n"]:
+        """(n,) the class with the highest score."""
+        return self.scores.argmax(1)
+
+    def align(self, concepts: ConceptMasks) -> Alignment:
+        """Agreement with masks of the same dataset, read off at the centre of each cell.
+
+        Raises
+        ------
+        InputError
+            When there are no masks of some of the images.
+        """
+        if len(self.images) and int(self.images.max()) >= len(concepts):
+            raise InputError(
+                f"masks of image {int(self.images.max())}", f"{len(concepts)} masks", "Open them for this dataset."
+            )
+        promote, suppress = (np.zeros(self.maps.shape, bool) for _ in range(2))
+        for row, image in enumerate(self.images.tolist()):
+            promote[row], suppress[row] = (self._on_grid(mask, row) for mask in concepts(image))
+        return alignment(self.maps, promote, suppress)
+
+    def _on_grid(self, mask: Bool[np.ndarray, "height width"], row: int) -> Bool[np.ndarray, "h w"]:
+        height, width = mask.shape
+        x1, y1, x2, y2 = (0, 0, width, height) if self.boxes is None else inner(self.boxes[row], width, height)
+        h, w = self.maps.shape[1:]
+        rows = y1 + ((np.arange(h) + 0.5) * (y2 - y1) / h).astype(int)
+        columns = x1 + ((np.arange(w) + 0.5) * (x2 - x1) / w).astype(int)
+        return mask[rows[:, None], columns]
+
+
+def relevance_maps(
+    model: VisionLanguageModel,
+    data: ImageTextDataset,
+    images: Sequence[int] | np.ndarray,
+    classes: str | int = "label",
+    boxes: np.ndarray | None = None,
+    *,
+    score: Score = "contrast",
+    progress: Progress | None = None,
+) -> RelevanceMaps:
+    """Trace the score of one class per image back to the cells of the image (see :mod:`ravl_explore.models.tracing`).
+
+    Parameters
+    ----------
+    images : indices into ``data``
+    classes : which class: each image's ``"label"``, the model's ``"prediction"`` for it, a class by its name, or by its
+        number where it is called like one of the former
+    boxes : (n, 4), one an image, in pixels of the stored image: looks at this crop as if it were an image of its own
+    score : of that class: how far its logit (cosine of image and class prompts over the temperature, 0.07) lies above
+        the mean of all classes' logits (``"contrast"``), or the ``"logit"`` itself, of which a large part says nothing
+        about the class; see :class:`ravl_explore.objectives.ConceptGuided`, which explains the same two
+    progress : told the images done; may raise Cancelled
+
+    Raises
+    ------
+    InputError
+        For an image, class or box that is not there.
+    ModelError
+        For a model whose relevance is not known.
+
+    Examples
+    --------
+    >>> from ravl_explore import data, models
+    >>> found = relevance_maps(models.Demo("vit-spurious"), data.Demo("val"), [0, 1], "prediction")
+    >>> found.maps.shape, float(found.maps.max())
+    ((2, 8, 8), 1.0)
+    """
+    trace = getattr(model, "trace", None)
+    if trace is None:
+        raise ModelError(
+            "a model with trace()", type(model).__name__, "Write it as ClipModel has it, or take an open_clip model."
+        )
+    images = np.asarray(images, np.int64).reshape(-1)
+    outside = images[(images < 0) | (images >= len(data))]
+    if len(outside):
+        raise InputError(f"images from 0 to {len(data) - 1}", f"{int(outside[0])}", "Pick one of these.")
+    check_choice("score", score, ("logit", "contrast"))
+    chosen = _chosen(classes, data.class_names)
+    if boxes is not None:
+        boxes = np.asarray(boxes, np.float32)
+        if boxes.shape != (len(images), 4):
+            raise InputError(f"boxes of shape ({len(images)}, 4)", f"{boxes.shape}", "Give one box an image.")
+    embedded = class_embeddings(model, data.class_names, data.templates)
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    model.visual.eval()
+    for start in range(0, len(images), BATCH):
+        report(progress, start, len(images), "Tracing relevance")
+        rows = range(start, min(start + BATCH, len(images)))
+        pixels = [_looked_at(data.image(int(images[row])), None if boxes is None else boxes[row]) for row in rows]
+        with torch.inference_mode(False), torch.enable_grad():
+            image, relevance = trace(resize(pixels, model.image_size))
+            logits = image @ embedded.to(image).T / TEMPERATURE
+            if isinstance(chosen, int):
+                shown = torch.full((len(logits),), chosen, device=logits.device)
+            elif chosen == "label":
+                shown = torch.from_numpy(data.labels[images[rows.start : rows.stop]]).to(logits.device)
+            else:
+                shown = logits.argmax(1)
+            found = relevance(explained(logits, shown, score), False).detach()
+        scores = logits.detach().softmax(1)
+        parts.append((found.float().cpu().numpy(), shown.cpu().numpy(), scores.float().cpu().numpy()))
+    report(progress, len(images), len(images), "Tracing relevance")
+    empty = (np.zeros((0, 1, 1), np.float32), np.zeros(0, np.int64), np.zeros((0, len(data.class_names)), np.float32))
+    maps, shown, scores = (np.concatenate(each) for each in zip(*(parts or [empty]), strict=True))
+    return RelevanceMaps(
+        maps=minmax(maps),
+        images=images,
+        boxes=boxes,
+        shown=shown,
+        scores=scores,
+        labels=data.labels[images],
+        class_names=data.class_names,
+        model_name=model.name,
+        data_name=data.name,
+    )
+
+
+def _chosen(classes: str | int, names: tuple[str, ...]) -> str | int:
+    """``"label"``, ``"prediction"`` or the number of a class."""
+    if isinstance(classes, str):
+        if classes in ("label", "prediction"):
+            return classes
+        if classes in names:
+            return names.index(classes)
+    elif 0 <= int(classes) < len(names):
+        return int(classes)
+    raise InputError(f"label, prediction, or one of the classes {names}", repr(classes), "Name one of these.")
+
+
+def inner(box: np.ndarray, width: int, height: int) -> tuple[int, int, int, int]:
+    """The whole pixels that a box covers, at least one, within the image."""
+    x1, y1 = min(max(0, int(box[0])), width - 1), min(max(0, int(box[1])), height - 1)
+    x2, y2 = min(width, int(np.ceil(box[2]))), min(height, int(np.ceil(box[3])))
+    return x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)
+
+
+def _looked_at(pixels: np.ndarray, box: np.ndarray | None) -> np.ndarray:
+    if box is None:
+        return pixels
+    size = np.array([pixels.shape[1], pixels.shape[0]])
+    if not ((box[:2] < box[2:]).all() and (box[:2] < size).all() and (box[2:] > 0).all()):
+        raise InputError(
+            "a box x1, y1, x2, y2 within its image",
+            f"{box.tolist()} in an image of {size.tolist()} pixels",
+            "Give corners in pixels of the stored image.",
+        )
+    x1, y1, x2, y2 = inner(box, *size.tolist())
+    return np.ascontiguousarray(pixels[y1:y2, x1:x2])

@@ -1,0 +1,342 @@
+"""run_all(): mitigate with every objective and every seed, on the same regions; what is finished is not done again."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeVar, overload
+
+from ravl_explore import __version__
+from ravl_explore import objectives as folder_of_objectives
+from ravl_explore.assignment import Assignment, assign_embeddings
+from ravl_explore.comparison import compare
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.discovery import SpuriousFeature
+from ravl_explore.embedding import Embeddings, embed
+from ravl_explore.errors import InputError, StorageError
+from ravl_explore.evaluation import Evaluation, evaluate, evaluate_scores
+from ravl_explore.fingerprints import digest
+from ravl_explore.mitigation import mitigate
+from ravl_explore.models.base import VisionLanguageModel
+from ravl_explore.objectives.base import Objective
+from ravl_explore.objectives.training_free import TrainingFree
+from ravl_explore.progress import Progress, report
+from ravl_explore.regions.base import Proposer
+from ravl_explore.runs import (
+    Content,
+    Run,
+    Runs,
+    pack_evaluation,
+    pack_run,
+    read_content,
+    unpack_evaluation,
+    unpack_run,
+    write_content,
+)
+from ravl_explore.scoring import zero_shot
+
+SEEDS = (0, 1, 2)
+SET_HERE = ("objective", "seed", "assignment", "stream", "folder")  # mitigate's own keywords that differ by run
+KEY_SHOWN = 8  # digits of a run's key in its file's name
+
+Made = TypeVar("Made")
+Objectives = Mapping[str, Objective] | Sequence[Objective]
+
+
+def every_objective() -> dict[str, Objective]:
+    """What the explorer's menu of objectives offers, each with its defaults, by menu label.
+
+    Examples
+    --------
+    >>> every_objective()["Standard fine-tuning"]
+    Standard(equal_captions='negatives')
+    """
+    parts = [getattr(folder_of_objectives, name) for name in folder_of_objectives.__all__]
+    return {
+        label: part(*arguments) for part in parts if hasattr(part, "menu") for label, arguments in part.menu().items()
+    }
+
+
+@overload
+def run_all(
+    model: VisionLanguageModel,
+    train_data: ImageTextDataset,
+    features: Sequence[SpuriousFeature],
+    test_data: ImageTextDataset,
+    *,
+    objectives: Objectives | None = None,
+    seeds: Sequence[int] = SEEDS,
+    proposer: Proposer | None = None,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+    stream: Literal[False] = False,
+    **training: Any,
+) -> Runs: ...
+
+
+@overload
+def run_all(
+    model: VisionLanguageModel,
+    train_data: ImageTextDataset,
+    features: Sequence[SpuriousFeature],
+    test_data: ImageTextDataset,
+    *,
+    objectives: Objectives | None = None,
+    seeds: Sequence[int] = SEEDS,
+    proposer: Proposer | None = None,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+    stream: Literal[True],
+    **training: Any,
+) -> Iterator[Runs]: ...
+
+
+def run_all(
+    model: VisionLanguageModel,
+    train_data: ImageTextDataset,
+    features: Sequence[SpuriousFeature],
+    test_data: ImageTextDataset,
+    *,
+    objectives: Objectives | None = None,
+    seeds: Sequence[int] = SEEDS,
+    proposer: Proposer | None = None,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+    stream: bool = False,
+    **training: Any,
+) -> Runs | Iterator[Runs]:
+    """Mitigate once for each objective and seed, seed by seed, and evaluate each new model on ``test_data``.
+
+    Which regions are spurious is decided once, by ``model``, for all runs. Objectives that take no training step are
+    run once, since a seed changes nothing.
+
+    Parameters
+    ----------
+    model : the model that was searched; it is not changed
+    train_data, test_data : images to fine-tune on, and to measure on
+    features : what to suppress, from ``discovery.features``
+    objectives : a list, or names of your own -> objectives; all that the explorer's menu offers unless given
+    proposer : regions of both datasets; those that a dataset has, or ``Grid(2, 2)``, unless given
+    folder : where each finished run is written at once, as one JSON file; a run that is there already is read instead.
+        It is known again by its objective with all options, its seed, the training keywords, the weights of ``model``,
+        the two datasets, the features and this package's version
+    progress : told how far the present run is; may raise Cancelled, the folder then keeps the finished runs
+    stream : True gives an iterator of :class:`Runs`, one run longer each time
+    **training : keywords of :func:`ravl_explore.mitigate` for every run, such as ``epochs`` or ``validation``
+
+    Raises
+    ------
+    InputError
+        For no objective or seed, one that comes twice, a keyword that is set here, or no feature.
+    StorageError
+        When the folder cannot be made, or a file in it is cut short.
+
+    Examples
+    --------
+    >>> runs = run_all(model, train, discovery.features[:1], test, folder="runs")  # doctest: +SKIP
+    >>> runs.summary()  # doctest: +SKIP
+    """
+    seeds = [int(seed) for seed in seeds]
+    objectives = every_objective() if objectives is None else objectives
+    named = list(objectives.items()) if isinstance(objectives, Mapping) else [(each.name, each) for each in objectives]
+    _check(named, seeds, features, training)
+    grid = _Grid(model, train_data, tuple(features), test_data, proposer, training, progress)
+    if folder is not None:
+        folder = Path(folder).expanduser()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError("a folder for the runs", f"{str(folder)!r} ({error})", "Choose another.") from error
+    made = _make(grid, list(_plan(named, seeds)), folder)
+    if stream:
+        return made
+    *_, runs = made
+    return runs
+
+
+def _check(
+    named: Sequence[tuple[str, Objective]],
+    seeds: Sequence[int],
+    features: Sequence[SpuriousFeature],
+    training: Mapping[str, Any],
+) -> None:
+    if not named:
+        raise InputError("at least one objective", "none", "Leave objectives out to run all.")
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise InputError("at least one seed, each once", f"{tuple(seeds)}", "Try seeds=(0, 1, 2).")
+    spelled = [(name, repr(each)) for name, each in named]
+    if len(set(spelled)) < len(spelled):
+        raise InputError("each objective once", "one of them twice", "Give more seeds to repeat it.")
+    if not features:
+        raise InputError("at least one feature to suppress", "none", "Choose a cluster in the table.")
+    unfit = [name for name in SET_HERE if name in training]
+    if unfit:
+        raise InputError("keywords of mitigate() that all runs share", ", ".join(unfit), "See run_all's own.")
+
+
+def _plan(named: Sequence[tuple[str, Objective]], seeds: Sequence[int]) -> Iterator[tuple[str, Objective, int]]:
+    for seed in seeds:
+        for name, objective in named:
+            if seed == seeds[0] or not isinstance(objective, TrainingFree):
+                yield name, objective, seed
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """What all runs share, each part made when it is first needed: a finished grid is read without embedding."""
+
+    model: VisionLanguageModel
+    train_data: ImageTextDataset
+    features: tuple[SpuriousFeature, ...]
+    test_data: ImageTextDataset
+    proposer: Proposer | None
+    training: Mapping[str, Any]
+    progress: Progress | None
+
+    @cached_property
+    def train_assignment(self) -> Assignment:
+        return assign_embeddings(self._embedded(self.train_data, "training"), self.features)
+
+    @cached_property
+    def test_embeddings(self) -> Embeddings:
+        return self._embedded(self.test_data, "test")
+
+    @cached_property
+    def test_assignment(self) -> Assignment:
+        return assign_embeddings(self.test_embeddings, self.features)
+
+    @cached_property
+    def key(self) -> str:
+        """One name for all that the runs have in common."""
+        return digest(
+            [
+                __version__,
+                self.model.fingerprint(),
+                *_data_parts(self.train_data),
+                *_data_parts(self.test_data),
+                _spelled(self.proposer),
+                [each.cluster for each in self.features],
+                self.features[0].medoids,
+            ]
+        )
+
+    def key_of(self, objective: Objective, seed: int) -> str:
+        """One name for all that a run depends on."""
+        keywords = self._keywords(objective)
+        training = {name: _spelled(value) for name, value in keywords.items()}
+        source = keywords.get("concepts")
+        if source is not None and not source.uses_regions:  # of files or another model, which may change
+            training["concepts"] += source.open(self.train_data).fingerprint()
+        return digest([self.key, _spelled(objective), seed, training])
+
+    def _keywords(self, objective: Objective) -> dict[str, Any]:
+        """Those of mitigate() that concern the objective."""
+        return {k: v for k, v in self.training.items() if k != "concepts" or objective.uses_relevance}
+
+    def before(self) -> Evaluation:
+        """The model as it is."""
+        return evaluate_scores(zero_shot(self.test_embeddings), self.test_data, assignment=self.test_assignment)
+
+    def run(self, name: str, objective: Objective, seed: int, before: Evaluation, stage: str) -> Run:
+        """Train and measure."""
+        own_classes = self.training.get("labels") is not None  # of captions: mitigate() then marks the regions itself
+        assignment = None if own_classes else self.train_assignment
+        test_assignment = self.test_assignment
+        progress = _prefixed(self.progress, stage)
+        started = time.monotonic()
+        mitigation = mitigate(
+            self.model,
+            self.train_data,
+            self.features,
+            self.proposer,
+            objective=objective,
+            seed=seed,
+            assignment=assignment,
+            progress=progress,
+            **self._keywords(objective),
+        )
+        seconds = time.monotonic() - started
+        after = evaluate(mitigation.model, self.test_data, self.proposer, assignment=test_assignment, progress=progress)
+        return Run.of(mitigation, compare(before, after), name=name, seconds=seconds)
+
+    def _embedded(self, data: ImageTextDataset, which: str) -> Embeddings:
+        return embed(self.model, data, self.proposer, progress=_prefixed(self.progress, f"Marking {which} regions"))
+
+
+def _make(grid: _Grid, plan: list[tuple[str, Objective, int]], folder: Path | None) -> Iterator[Runs]:
+    before = None if folder is None else _read(folder, grid.key, unpack_evaluation)
+    if before is None:
+        before = grid.before()
+        if folder is not None:
+            _write(folder, "before", grid.key, pack_evaluation(before))
+    runs: list[Run] = []
+    for at, (name, objective, seed) in enumerate(plan, start=1):
+        stage = f"Run {at} of {len(plan)}, {name}, seed {seed}"
+        report(grid.progress, 0, 0, stage)
+        key = "" if folder is None else grid.key_of(objective, seed)
+        run = None if folder is None else _read(folder, key, lambda content: unpack_run(content, before))
+        if run is None:
+            run = grid.run(name, objective, seed, before, stage)
+            if folder is not None:
+                _write(folder, f"{_slug(name)}-{seed}", key, pack_run(run))
+        runs.append(replace(run, objective=name))
+        yield Runs(before, tuple(runs))
+
+
+def _read(folder: Path, key: str, unpack: Callable[[Content], Made]) -> Made | None:
+    """What the folder has of that key, whatever its file is called."""
+    for path in sorted(folder.glob(f"*-{key[:KEY_SHOWN]}.json")):
+        found = read_content(path, lambda content: unpack(content["content"]) if content["key"] == key else None)
+        if found is not None:
+            return found
+    return None
+
+
+def _write(folder: Path, stem: str, key: str, content: Content) -> None:
+    write_content(folder / f"{stem}-{key[:KEY_SHOWN]}.json", {"key": key, "content": content})
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "run"
+
+
+def _data_parts(data: ImageTextDataset) -> list[Any]:
+    """All that a dataset says, as parts of a digest: its fingerprint is of the pixels alone."""
+    regions = data.regions
+    optional = (
+        data.captions, data.feature_present, data.region_labels,
+        None if regions is None else regions.boxes, None if regions is None else regions.image_index,
+    )  # fmt: skip
+    return [data.fingerprint(), data.labels, data.class_names, data.templates, *optional]
+
+
+def _spelled(value: Any) -> str:
+    """A value as text that is the same in the next session.
+
+    Raises
+    ------
+    InputError
+        When nothing of it says what it is.
+    """
+    if hasattr(value, "labels") and hasattr(value, "fingerprint"):
+        return digest(_data_parts(value))
+    if hasattr(value, "fingerprint") and not is_dataclass(value):
+        return str(value.fingerprint())
+    text = repr(value)
+    if re.search(r" at 0x[0-9a-f]+", text):
+        raise InputError(
+            "arguments that can be told apart in the next session",
+            text,
+            "Give it a fingerprint() or a __repr__ that says all of it, or leave folder out.",
+        )
+    return text
+
+
+def _prefixed(progress: Progress | None, stage: str) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda done, total, inner: progress(done, total, f"{stage}: {inner}")

@@ -1,0 +1,105 @@
+"""TrainingSet: a dataset made ready for fine-tuning, and the batches cut from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ravl_explore.concepts.base import ConceptMasks
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.embedding import batch_boxes, region_rows
+from ravl_explore.models.base import resize
+from ravl_explore.objectives.base import Batch
+from ravl_explore.regions.base import Regions
+
+PIXELS_AT_ONCE = 2**22  # stored pixels that are held in full while they are squashed: 12 MB, and 50 MB as floats
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """A dataset made ready for fine-tuning: what its regions show was decided before.
+
+    Attributes
+    ----------
+    data, regions : images and their boxes
+    spurious, core : (n_regions,) bool
+    present : (n_images,) bool
+    labels : (n_images,) int64, -1 for images whose caption names no class
+    captions : (n_unique, dim) embeddings of the distinct captions; caption_index : (n_images,) which one an image has
+    classes : (n_classes, dim)
+    temperature : what similarities are divided by
+    concepts : where to look in each image, for objectives that use relevance
+    feature, similarity : (n_regions,) of the assignment, None where it does not say
+    """
+
+    data: ImageTextDataset
+    regions: Regions
+    spurious: Bool[np.ndarray, " n_regions"]
+    core: Bool[np.ndarray, " n_regions"]
+    present: Bool[np.ndarray, " n_images"]
+    labels: Int[np.ndarray, " n_images"]
+    captions: Float[Tensor, "n_unique dim"]
+    caption_index: Int[np.ndarray, " n_images"]
+    classes: Float[Tensor, "n_classes dim"]
+    temperature: float
+    concepts: ConceptMasks | None = None
+    feature: Int[np.ndarray, " n_regions"] | None = None
+    similarity: Float[np.ndarray, " n_regions"] | None = None
+
+    def batch(self, images: Int[np.ndarray, " b"], size: int, image_sizes: np.ndarray) -> Batch:
+        """The step's images, squashed to the model's input ``size``, with their regions and, if any, concept masks."""
+        rows = np.concatenate(region_rows(self.regions, images))
+        batch = Batch(
+            pixels=self._pixels(images, size, image_sizes),
+            boxes=batch_boxes(self.regions, image_sizes, images, size),
+            spurious=torch.from_numpy(self.spurious[rows]),
+            core=torch.from_numpy(self.core[rows]),
+            labels=torch.from_numpy(self.labels[images]),
+            captions=self.captions[self.caption_index[images]],
+            classes=self.classes,
+            temperature=self.temperature,
+            feature=None if self.feature is None else torch.from_numpy(self.feature[rows]),
+            similarity=None if self.similarity is None else torch.from_numpy(self.similarity[rows]),
+        )
+        if self.concepts is None:
+            return batch
+        masks = [self.concepts(int(i)) for i in images]
+        promote, suppress = (torch.from_numpy(np.stack([nearest(each[k], size) for each in masks])) for k in (0, 1))
+        return replace(batch, promote=promote, suppress=suppress)
+
+    def _pixels(self, images: np.ndarray, size: int, image_sizes: np.ndarray) -> Float[Tensor, "b 3 size size"]:
+        """A few images in full at a time, so that memory holds the squashed batch and not the stored one."""
+        pixels = torch.empty(len(images), 3, size, size)
+        start = 0
+        for group in _groups(image_sizes[images].prod(1)):
+            pixels[start : start + group] = resize([self.data.image(int(i)) for i in images[start:][:group]], size)
+            start += group
+        return pixels
+
+
+def nearest(mask: Bool[np.ndarray, "h w"], size: int) -> Bool[np.ndarray, "size size"]:
+    """A mask squashed to ``size`` x ``size``; each cell says what the mask says at the cell's centre.
+
+    Examples
+    --------
+    >>> nearest(np.array([[True, False, False]]), 2).tolist()
+    [[True, False], [True, False]]
+    """
+    rows, columns = (((np.arange(size) + 0.5) * n / size).astype(np.int64) for n in mask.shape)
+    return mask[rows[:, None], columns[None]]
+
+
+def _groups(n_pixels: Int[np.ndarray, " b"]) -> list[int]:
+    """How many images in a row are squashed together, so that each group has at most ``PIXELS_AT_ONCE`` (or one)."""
+    groups, held = [], 0
+    for n in n_pixels.tolist():
+        if groups and held + n <= PIXELS_AT_ONCE:
+            groups[-1], held = groups[-1] + 1, held + n
+        else:
+            groups.append(1)
+            held = n
+    return groups

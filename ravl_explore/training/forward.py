@@ -1,0 +1,101 @@
+"""The forward pass of a training step: image and region embeddings, in chunks if asked, and relevance where needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from ravl_explore.errors import InputError, ModelError
+from ravl_explore.models.base import VisionLanguageModel
+from ravl_explore.objectives.base import Batch, Objective, Relevance
+
+
+def forward(
+    model: VisionLanguageModel, objective: Objective, batch: Batch, chunk: int | None = None
+) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"], Batch]:
+    """(image, region, batch) as the objective wants them; the batch has ``relevance`` if it uses that.
+
+    Raises
+    ------
+    ModelError
+        When the objective uses relevance and the model cannot tell it.
+    InputError
+        When the objective uses relevance and there are no concept masks.
+    """
+    boxes = batch.boxes if objective.uses_regions else None
+    if not objective.uses_relevance:
+        return *encode(model, batch.pixels, boxes, chunk), batch
+    if batch.promote is None or batch.suppress is None:
+        raise InputError(
+            f"concept masks for {objective.name!r}",
+            "none",
+            "Give TrainingSet.concepts, or call mitigate(concepts=...).",
+        )
+    image, relevance = tracer(model)(batch.pixels)
+    region = image.new_zeros(0, image.shape[1])
+    if boxes is not None:
+        region = encode(model, batch.pixels, boxes, chunk)[1]
+    return image, region, replace(batch, relevance=relevance)
+
+
+def tracer(model: VisionLanguageModel) -> Callable[[Tensor], tuple[Tensor, Relevance]]:
+    """The model's ``trace``, which not every model has; ModelError where there is none."""
+    trace = getattr(model, "trace", None)
+    if trace is None:
+        raise ModelError(
+            "a model that can trace what its embeddings are from",
+            f"{model.name!r} ({type(model).__name__}), which has no trace()",
+            "Use a ViT or ResNet CLIP of open_clip, or an objective without relevance maps.",
+        )
+    return trace
+
+
+def encode(
+    model: VisionLanguageModel, pixels: Tensor, boxes: Tensor | None, chunk: int | None
+) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
+    """``model.encode``, at most ``chunk`` regions at once if given; only inputs and embeddings are then kept.
+
+    What a chunk computed on the way is computed again when its gradient is asked for. Images are kept together with
+    their regions, so nothing but an image of more than ``chunk`` regions passes the early layers twice.
+    """
+    if boxes is None or chunk is None:
+        return model.encode(pixels, boxes)
+    place = boxes[:, 0].long()
+    counts = torch.bincount(place, minlength=len(pixels)).tolist()
+    order = torch.argsort(place, stable=True)  # an edited batch need not have its boxes in the images' order
+    boxes = boxes[order]
+    images, regions = [], []
+    for first, last, rows, again in _pieces(counts, chunk):
+        own = boxes[rows].clone()
+        own[:, 0] -= first
+        embedded: Any = checkpoint(model.encode, pixels[first:last], own, use_reentrant=False)
+        image, region = embedded
+        images += [] if again else [image]
+        regions.append(region)
+    where = torch.empty_like(order)
+    where[order] = torch.arange(len(order), device=order.device)
+    return torch.cat(images), torch.cat(regions)[where]
+
+
+def _pieces(counts: list[int], chunk: int) -> Iterator[tuple[int, int, slice, bool]]:
+    """(first image, after the last, rows of their boxes, whether the image was in an earlier piece)."""
+    first = row = 0
+    while first < len(counts):
+        last, held = first, 0
+        while last < len(counts) and held + counts[last] + 1 <= chunk:
+            held += counts[last] + 1
+            last += 1
+        if last > first:
+            stop = row + held - (last - first)
+            yield first, last, slice(row, stop), False
+        else:  # one image with more regions than a chunk
+            last, stop = first + 1, row + counts[first]
+            for start in range(row, max(stop, row + 1), chunk):
+                yield first, last, slice(start, min(start + chunk, stop)), start > row
+        first, row = last, stop

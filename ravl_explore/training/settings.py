@@ -1,0 +1,101 @@
+"""TrainingSettings: how long, how fast, in what pieces and at what precision to fine-tune, and when to stop early."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from ravl_explore.errors import InputError
+
+WARMUP_STEPS = 20  # measured on the demo: without warm-up the first steps at 5e-4 overshoot
+WEIGHT_DECAY = 0.01
+Schedule = Literal["cosine", "linear", "constant"]
+Precision = Literal["float32", "bfloat16", "float16"]
+Monitor = Literal["worst_group", "accuracy"]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to fine-tune; every objective is trained with the same.
+
+    Parameters
+    ----------
+    epochs : passes over the images
+    learning_rate : of AdamW, at its highest
+    batch_size : images that are compared with each other
+    seed : of the images' order, the objective's draws and the tower's dropout
+    freeze_batch_norm : keep BatchNorm's running statistics as they are, and normalise by them
+    schedule : the learning rate falls to 0 as half a ``"cosine"`` or along a line (``"linear"``), or is ``"constant"``
+    warmup_steps : over which the learning rate first rises from almost 0; 0 for none
+    weight_decay : of AdamW
+    accumulate : batches whose gradients are averaged for one optimiser step. Contrastive terms still compare within
+        one batch, so this saves memory but is not the same as a larger ``batch_size``
+    precision : ``"float32"``, or forward and backward under autocast in ``"bfloat16"`` or ``"float16"`` (GPUs only,
+        with scaled gradients); weights and losses stay in float32
+    region_chunk : at most so many regions (whole images count as one each) are embedded at once, and embedded again for
+        their gradient, so that 128 images with 100 regions fit in memory; costs about a third more time. None: all at
+        once. Gradients are the same up to rounding
+    patience : stop after so many validations without a better ``monitor``, and give back the weights of the best one;
+        None takes every step and gives the last weights. Needs validation images
+    monitor : which validated value counts
+    """
+
+    epochs: int = 3
+    learning_rate: float = 5e-4
+    batch_size: int = 128
+    seed: int = 0
+    freeze_batch_norm: bool = True
+    schedule: Schedule = "cosine"
+    warmup_steps: int = WARMUP_STEPS
+    weight_decay: float = WEIGHT_DECAY
+    accumulate: int = 1
+    precision: Precision = "float32"
+    region_chunk: int | None = None
+    patience: int | None = None
+    monitor: Monitor = "worst_group"
+
+    def __post_init__(self) -> None:
+        whole = [("epochs", 1), ("batch_size", 2), ("seed", 0), ("warmup_steps", 0), ("accumulate", 1)]
+        whole += [(name, 1) for name in ("region_chunk", "patience") if getattr(self, name) is not None]
+        for name, smallest in whole:
+            value = getattr(self, name)
+            if not _is_whole(value) or value < smallest:
+                raise InputError(f"{name} a whole number from {smallest} up", f"{value}", f"Try {name}={smallest}.")
+            object.__setattr__(self, name, int(value))
+        if not 0 < self.learning_rate < 1:
+            raise InputError(
+                "learning_rate between 0 and 1", f"{self.learning_rate}", "Try 5e-4, or 5e-6 for a large model."
+            )
+        if not 0 <= self.weight_decay < 1:
+            raise InputError("weight_decay from 0 to below 1", f"{self.weight_decay}", "0.01 is usual.")
+        for name, choices in (("schedule", Schedule), ("precision", Precision), ("monitor", Monitor)):
+            if getattr(self, name) not in get_args(choices):
+                raise InputError(
+                    f"{name} {' or '.join(get_args(choices))}", repr(getattr(self, name)), "Pick one of those."
+                )
+        if self.region_chunk is not None and not self.freeze_batch_norm:
+            raise InputError(
+                "freeze_batch_norm=True with region_chunk",
+                "freeze_batch_norm=False",
+                "BatchNorm would see each chunk as a batch of its own: freeze it, or leave region_chunk out.",
+            )
+
+    def scale(self, step: int, n_steps: int) -> float:
+        """What the learning rate is multiplied by at a step, counted from 0.
+
+        Examples
+        --------
+        >>> [TrainingSettings(schedule="linear", warmup_steps=2).scale(step, 4) for step in range(4)]
+        [0.5, 0.75, 0.5, 0.25]
+        """
+        warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        if self.schedule == "cosine":
+            return warm * 0.5 * (1 + math.cos(math.pi * step / n_steps))
+        return warm * (1 - step / n_steps) if self.schedule == "linear" else warm
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer) and math.isfinite(value) and int(value) == value

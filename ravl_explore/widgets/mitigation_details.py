@@ -1,0 +1,72 @@
+"""MitigationDetails: what can be looked at and set before training, folded away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets as widgets
+
+from ravl_explore.captions import CaptionLabeller
+from ravl_explore.widgets.caption_coverage import CaptionCoverage
+from ravl_explore.widgets.concept_preview import ConceptPreview
+
+TITLES = ("Where to look", "Classes from captions", "Stopping and files")
+CONCEPTS, CAPTIONS, FILES = range(3)
+LABEL = {"description_width": "110px"}
+FIELD = widgets.Layout(width="420px", margin="2px 0")
+
+
+class MitigationDetails(widgets.Accordion):
+    """Concept masks, classes from captions, and when to stop, folded away; nothing is read before it is asked for.
+
+    Attributes
+    ----------
+    concepts, captions : the panes' widgets
+    patience : input; validations without a better worst group before training stops, 0 for never
+    folder : input; where the run is kept, empty for nowhere
+    """
+
+    def __init__(self) -> None:
+        self.concepts, self.captions = ConceptPreview(), CaptionCoverage()
+        self.patience = widgets.BoundedIntText(
+            0, 0, 1000, description="Patience", layout=widgets.Layout(width="190px"), style=LABEL,
+            tooltip="Validations without a better worst group before training stops; 0 never stops early",
+        )  # fmt: skip
+        self.folder = widgets.Text(
+            "", description="Run folder", placeholder="none: only this notebook keeps the model", layout=FIELD,
+            style=LABEL, continuous_update=False,
+            tooltip="Settings, checkpoints and the model go there; the same run started again goes on from there",
+        )  # fmt: skip
+        stop = widgets.HBox([self.patience, widgets.Label("validations without a better worst group (0: train on)")])
+        self.tabs = widgets.Tab([self.concepts, self.captions, widgets.VBox([stop, self.folder])], titles=TITLES)
+        super().__init__([self.tabs], titles=("More: concept masks, captions, early stopping",), selected_index=None)
+        self.layout.margin = "8px 0 0 0"
+
+    @property
+    def labeller(self) -> CaptionLabeller | None:
+        """Reads classes off captions, or None to take the dataset's own."""
+        return self.captions.labeller
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What differs from the trainer's defaults."""
+        return {"patience": self.patience.value} if self.patience.value else {}
+
+    @property
+    def run_folder(self) -> str | None:
+        """Where the run is kept, or None."""
+        return self.folder.value.strip() or None
+
+    def open_masks(self) -> None:
+        """Unfold the pane of concept masks."""
+        self.selected_index, self.tabs.selected_index = 0, CONCEPTS
+
+    @property
+    def disabled(self) -> bool:
+        """Whether nothing can be set."""
+        return self.patience.disabled
+
+    @disabled.setter
+    def disabled(self, disabled: bool) -> None:
+        for each in (self.patience, self.folder, self.concepts, self.captions):
+            each.disabled = disabled

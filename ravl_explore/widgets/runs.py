@@ -1,0 +1,216 @@
+"""RunsWidget: every mitigation so far in one table; mean and spread where an objective was run with several seeds."""
+
+from __future__ import annotations
+
+import math
+import threading
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import pandas as pd
+import traitlets
+
+from ravl_explore.comparison import Comparison, measures
+from ravl_explore.errors import InputError
+from ravl_explore.evaluation import Evaluation
+from ravl_explore.mitigation import Mitigation
+from ravl_explore.runs import SPREAD, Run, Runs
+
+STATIC = Path(__file__).parent / "static"
+HIGHER_IS_BETTER = ("accuracy", "worst group")
+HELP = {
+    "image accuracy": "Whole images classified rightly, in percent",
+    "image worst group": "The same in the group of class and feature where it is lowest",
+    "region accuracy": "Regions that show a class, classified alone, in percent",
+    "region worst group": "The same in the group where it is lowest",
+    "shortcut ε1": "How much more accurate the class is that the feature pulls to, with the feature than without",
+    "shortcut ε2": "How much less accurate the other class that is hit hardest is with the feature",
+    "shortcut performance gap G": "How much class accuracies differ with and without the discovered cluster",
+}
+EMPTY = "Runs are listed here as they end."
+
+
+class RunsWidget(anywidget.AnyWidget):
+    """Runs as a table that can be sorted by any column; one row can be picked, to look at its comparison.
+
+    Every method may be called from any thread.
+
+    Parameters
+    ----------
+    runs : what to show; can be changed with :meth:`show`, and grows with :meth:`add`
+
+    Attributes
+    ----------
+    selected : int or None, number of the picked run in the order in which they were made; set it, or observe it
+    """
+
+    _esm = STATIC / "runs.js"
+    _css = STATIC / "runs.css"
+    columns = traitlets.List(traitlets.Dict()).tag(sync=True)
+    before = traitlets.List(traitlets.Dict()).tag(sync=True)
+    rows = traitlets.List(traitlets.Dict()).tag(sync=True)
+    means = traitlets.List(traitlets.Dict()).tag(sync=True)
+    notes = traitlets.List(traitlets.Unicode(), default_value=[EMPTY]).tag(sync=True)
+    selected = traitlets.Int(None, allow_none=True).tag(sync=True)
+    sort = traitlets.Unicode("").tag(sync=True)
+    descending = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(self, runs: Runs | None = None) -> None:
+        super().__init__()
+        self._guard = threading.RLock()
+        self._runs: tuple[Run, ...] = ()
+        if runs is not None:
+            self.show(runs)
+
+    @property
+    def runs(self) -> Runs | None:
+        """What is listed; None as long as nothing is."""
+        with self._guard:
+            return Runs(self._runs[0].comparison.before, self._runs) if self._runs else None
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """Before and after of the picked run, or None."""
+        with self._guard:
+            picked = self.selected
+            return self._runs[picked].comparison if picked is not None and picked < len(self._runs) else None
+
+    def add(self, mitigation: Mitigation, comparison: Comparison) -> None:
+        """List one more run, and pick it."""
+        with self._guard:
+            self._fill((*self._runs, Run.of(mitigation, comparison)))
+            newest = len(self._runs) - 1
+        self.selected = newest  # without the lock: whoever observes it may ask for more
+
+    def show(self, runs: Runs) -> None:
+        """List these instead; none is picked."""
+        with self._guard:
+            self.selected = None
+            self._fill(tuple(runs))
+
+    def clear(self) -> None:
+        """Forget every run."""
+        with self._guard:
+            self.selected = None
+            self._fill(())
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the table of runs, one row each, as :meth:`Runs.frame` gives it.
+
+        Raises
+        ------
+        InputError
+            When no run is listed.
+        """
+        runs = self.runs
+        if runs is None:
+            raise InputError("at least one run to write", "none", "Mitigate first.")
+        runs.frame().to_csv(path, index=False)
+
+    def _fill(self, listed: tuple[Run, ...]) -> None:
+        self._runs = listed
+        runs = self.runs
+        if runs is None:
+            self.columns, self.before, self.rows, self.means, self.notes = [], [], [], [], [EMPTY]
+            return
+        frame, summary, names = runs.frame(), runs.summary(), runs.measures
+        best = {name: _best(frame, name) for name in names}
+        with self.hold_sync():
+            self.columns = _columns(names)
+            self.before = _befores(listed, names)
+            self.rows = [_row(at, row, names, best) for at, row in enumerate(frame.to_dict("records"))]
+            self.means = [_mean(row, names) for row in summary.to_dict("records") if row["n"] > 1]
+            self.notes = list(runs.notes)
+
+    @traitlets.validate("selected")
+    def _keep_in_list(self, proposal: Any) -> int | None:
+        value = proposal.value
+        if value is not None and not 0 <= value < len(self._runs):
+            raise traitlets.TraitError(f"selected must be a run from 0 to {len(self._runs) - 1}, or None, not {value}")
+        return value
+
+
+def _columns(names: tuple[str, ...]) -> list[dict[str, Any]]:
+    columns: list[dict[str, Any]] = [
+        {"key": "objective", "title": "Objective", "number": False, "help": "What was minimised"},
+        {"key": "seed", "title": "Seed", "number": True, "help": "None where nothing is drawn at random"},
+    ]
+    for name in names:
+        level, _, measure = name.partition(" ")
+        title = f"{level.capitalize()}s, {'worst group' if measure == 'worst group' else 'all'}"
+        if level == "shortcut":
+            title = measure.replace("performance gap ", "gap ")
+        columns.append({"key": name, "title": title, "number": True, "help": HELP.get(name, name)})
+    return [*columns, {"key": "seconds", "title": "Seconds", "number": True, "help": "How long it took"}]
+
+
+def _befores(listed: tuple[Run, ...], names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """A row for each different evaluation before; the panel makes an equal one for every run."""
+    found: dict[Any, dict[str, Any]] = {}
+    for run in listed:
+        evaluation = run.comparison.before
+        values = _values(evaluation)
+        name = f"before, {evaluation.data_name}"
+        key = tuple(
+            (each, None if math.isnan(value) else value) for each, value in values.items()
+        )  # NaN equals nothing
+        found[name, key] = {
+            "objective": name,
+            "cells": {key: _cell(values.get(key), key) for key in names},
+        }
+    return list(found.values())
+
+
+def _row(at: int, row: dict[str, Any], names: tuple[str, ...], best: dict[str, set[int]]) -> dict[str, Any]:
+    seed = None if pd.isna(row["seed"]) else int(row["seed"])
+    stopped = "" if row["complete"] else ", stopped"
+    return {
+        "index": at,
+        "objective": f"{row['objective']}{stopped}",
+        "help": f"{row['options']}\n{row['settings']}\n{row['steps']} steps, compared on {row['data']}",
+        "cells": {
+            "seed": {"text": None if seed is None else str(seed), "value": seed},
+            **{name: _cell(row[name], name) | ({"best": True} if at in best[name] else {}) for name in names},
+            "seconds": {"text": f"{row['seconds']:.0f}", "value": float(row["seconds"])},
+        },
+    }
+
+
+def _mean(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "objective": str(row["objective"]),
+        "help": f"Mean and standard deviation of {row['n']} runs, compared on {row['data']}",
+        "cells": {
+            "seed": {"text": f"n = {row['n']}", "value": int(row["n"])},
+            **{name: _cell(row[name], name, row[name + SPREAD]) for name in names},
+            "seconds": {"text": f"{row['seconds']:.0f}", "value": float(row["seconds"])},
+        },
+    }
+
+
+def _cell(value: float | None, name: str, spread: float | None = None) -> dict[str, Any]:
+    if value is None or not math.isfinite(value):
+        return {"text": None, "value": None}
+    digits = 2 if name.endswith("gap G") else 1
+    text = f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.0
+    if spread is not None and math.isfinite(spread):
+        text += f" ± {spread:.{digits}f}"
+    return {"text": text, "value": float(value)}
+
+
+def _best(frame: pd.DataFrame, name: str) -> set[int]:
+    """Runs with the best value, by dataset, as shown: the highest accuracy, or what is nearest to 0."""
+    found: set[int] = set()
+    values = [round(float(value), 2) for value in frame[name]]
+    score = values if name.endswith(HIGHER_IS_BETTER) else [-abs(value) for value in values]
+    for data in dict.fromkeys(frame["data"]):
+        here = [at for at, each in enumerate(frame["data"]) if each == data and math.isfinite(score[at])]
+        if len(here) > 1:
+            top = max(score[at] for at in here)
+            found |= {at for at in here if score[at] == top}
+    return found
+
+
+def _values(evaluation: Evaluation) -> dict[str, float]:
+    return {f"{level} {measure}": value for level, measure, _, value in measures(evaluation)}
