@@ -154,6 +154,7 @@ class ChangesGallery(widgets.VBox):
             else:
                 images = images[labels == self.of_class.value]
             self.gallery.show(images, TITLES[which])
+            self.gallery.layout.display = None if len(images) else "none"  # the counts say that there is nothing
 
 
 class _Empty:

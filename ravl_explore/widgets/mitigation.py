@@ -157,7 +157,8 @@ class MitigationPanel(widgets.VBox):
 
         Images of the user's own are offered for fine-tuning and comparing too, since the demo's classes will not fit.
         """
-        self._context, self.features.options, self.confirmed.value = None, (), False  # the old numbers mean nothing now
+        self._context, self.features.value = None, ()  # the old numbers mean nothing now
+        self.confirmed.value = False
         found = discovery.scores.embeddings
         self._embedded = {(id(model), id(data), id(proposer)): (found, model, data, proposer)}  # need no second pass
         if not isinstance(data, data_sources.Demo):

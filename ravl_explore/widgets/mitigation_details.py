@@ -10,7 +10,7 @@ from ravl_explore.captions import CaptionLabeller
 from ravl_explore.widgets.caption_coverage import CaptionCoverage
 from ravl_explore.widgets.concept_preview import ConceptPreview
 
-TITLES = ("Where to look", "Classes from captions", "Stopping and files")
+TITLES = ("Where to look", "From captions", "Stopping and files")
 CONCEPTS, CAPTIONS, FILES = range(3)
 LABEL = {"description_width": "110px"}
 FIELD = widgets.Layout(width="420px", margin="2px 0")

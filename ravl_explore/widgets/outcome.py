@@ -15,7 +15,7 @@ from ravl_explore.widgets.mitigation import Finished
 from ravl_explore.widgets.relevance import RelevanceWidget
 from ravl_explore.widgets.runs import RunsWidget
 
-TITLES = ("Before and after", "What changed", "Where the models look")
+TITLES = ("Before and after", "What changed", "Where they look")
 MEASURES, CHANGES, RELEVANCE = range(3)
 
 

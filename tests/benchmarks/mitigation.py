@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--objectives", nargs="+", default=list(known), metavar="LABEL", help=f"of {list(known)}")
     parser.add_argument("--split", default="test", choices=["val", "test"])
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--learning-rate", type=float, help="each objective's usual one unless given")
     parser.add_argument("--threads", type=int, default=None, help="of the processor; PyTorch's own choice unless given")
     parser.add_argument("--out", type=Path, default=Path("mitigation-runs"), help="folder of the runs")
     arguments = parser.parse_args()
@@ -85,9 +85,9 @@ def main() -> None:
     embeddings = rx.embed(spurious, val, regions.Grid(2, 2))
     clusters = clustering.KMedoids(clustering.default_sweep(10), seed=0)(embeddings.region)
     discovery = rx.discover(rx.zero_shot(embeddings), clusters)
-    best = discovery.best
-    precision = metrics.precision_at_k(best.region_index, np.asarray(val.region_feature))
-    print(f"discovery: cluster {best.cluster} of {clusters.n_clusters}, {best.attribute}, Precision@10 {precision:.2f}")
+    squares = np.asarray(val.region_feature)  # in place of someone who looks at the crops and ticks what shows a square
+    ticked = [each for each in discovery.features if metrics.precision_at_k(each.region_index, squares) == 1]
+    print(f"discovery: of {clusters.n_clusters} clusters {[each.cluster for each in ticked]} are ticked")
 
     started, told = time.monotonic(), ""
 
@@ -101,17 +101,17 @@ def main() -> None:
     grown = rx.run_all(
         spurious,
         train,
-        discovery.features[:1],
+        ticked,
         test,
         objectives={name: known[name] for name in arguments.objectives},
         seeds=arguments.seeds,
         epochs=arguments.epochs,
-        learning_rate=arguments.learning_rate,
+        **({} if arguments.learning_rate is None else {"learning_rate": arguments.learning_rate}),
         folder=arguments.out,
         progress=progress,
         stream=True,
     )
-    cleaned = rx.evaluate(clean, test, assignment=rx.assign(spurious, test, [best]))
+    cleaned = rx.evaluate(clean, test, assignment=rx.assign(spurious, test, ticked))
     for runs in grown:
         rows = [row("clean, before fine-tuning", None, 0.0, cleaned)]
         rows += [row("spurious, where all start", None, 0.0, runs.before)]

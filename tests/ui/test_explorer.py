@@ -116,7 +116,7 @@ def test_from_model_to_before_and_after(opened) -> None:
     expect(page.get_by_text("the new model gets")).to_be_visible(timeout=30 * SECOND)
     opened.settle(800)
     opened.screenshot("explorer-changed")
-    page.get_by_role("tab", name="Where the models look").click()
+    page.get_by_role("tab", name="Where they look").click()
     page.get_by_role("button", name=re.compile("Show$")).click()
     expect(page.locator(".ravl-relevance figure").first).to_be_visible(timeout=60 * SECOND)
     opened.settle(800)
