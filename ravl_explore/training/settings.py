@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ravl_explore.errors import InputError
+from ravl_explore.objectives.base import LEARNING_RATE
 
 WARMUP_STEPS = 20  # measured on the demo: without warm-up the first steps at 5e-4 overshoot
 WEIGHT_DECAY = 0.01
@@ -44,7 +45,7 @@ class TrainingSettings:
     """
 
     epochs: int = 3
-    learning_rate: float = 5e-4
+    learning_rate: float = LEARNING_RATE
     batch_size: int = 128
     seed: int = 0
     freeze_batch_norm: bool = True
