@@ -100,6 +100,7 @@ class ChangesGallery(widgets.VBox):
                 "Give the dataset that was evaluated.",
             )
         n_fixed, n_broken = len(comparison.fixed), len(comparison.broken)
+        self._hide(n_fixed + n_broken == 0)
         with self._guard:
             self._shown = (comparison, data)
             self.gallery.source = ChangeSource(comparison, data)
@@ -112,7 +113,6 @@ class ChangesGallery(widgets.VBox):
             self.which.options = [(f"Fixed ({n_fixed:,})", FIXED), (f"Broken ({n_broken:,})", BROKEN)]
             self.which.value = picked or FIXED
             self._list_classes()
-        self._hide(n_fixed + n_broken == 0)
 
     def clear(self) -> None:
         """Show nothing."""
