@@ -162,9 +162,32 @@ class ClipModel:
     def encode(
         self, pixels: Float[Tensor, "b 3 s s"], boxes: Float[Tensor, "n 5"] | None
     ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
-        if boxes is not None:
-            boxes = boxes.to(self.device, torch.float32) if len(boxes) else None
-        image, region = self._encoder(self._normalised(pixels), boxes)
+        image, region = self._encoder(self._normalised(pixels), self._here(boxes))
+        return normalize(image.float(), dim=-1), normalize(region.float(), dim=-1)
+
+    def blend(
+        self,
+        before: Float[Tensor, "b 3 s s"],
+        after: Float[Tensor, "b 3 s s"],
+        share: Float[Tensor, "b s s"],
+        boxes: Float[Tensor, "n 5"] | None,
+    ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
+        """As :meth:`encode`, of two images mixed in the feature map: ``share`` of ``after``, the rest of ``before``.
+
+        Raises
+        ------
+        ModelError
+            When the region method has no map before a pool.
+        """
+        blended = getattr(self._encoder, "blended", None)
+        if blended is None:
+            raise ModelError(
+                'a ResNet CLIP with region_method="roi", whose feature map can be mixed',
+                f"{type(self.visual).__name__} with {self.region_method!r}",
+                'Blend in the pixels instead: blend="feather" or "poisson".',
+            )
+        boxes = self._here(boxes)
+        image, region = blended(self._normalised(before), self._normalised(after), share.to(self.device), boxes)
         return normalize(image.float(), dim=-1), normalize(region.float(), dim=-1)
 
     def trace(self, pixels: Float[Tensor, "b 3 s s"]) -> tuple[Float[Tensor, "b dim"], Relevance]:
@@ -178,6 +201,10 @@ class ClipModel:
         with torch.enable_grad():
             image, relevance = trace(self.visual, self._normalised(pixels), self.region_method)
             return normalize(image.float(), dim=-1), relevance
+
+    def _here(self, boxes: Float[Tensor, "n 5"] | None) -> Float[Tensor, "n 5"] | None:
+        """Boxes on the model's device; no boxes are None."""
+        return None if boxes is None or not len(boxes) else boxes.to(self.device, torch.float32)
 
     def _normalised(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"]:
         pixels = pixels.to(self.device)

@@ -48,6 +48,8 @@ class Batch:
         objective uses relevance
     feature, similarity : (n,) int64 which of the chosen features a spurious region shows, -1 for other regions; (n,)
         float32 cosine to the nearest medoid. None where the assignment does not say
+    before, share : (b, 3, s, s) images before they were edited, and (b, s, s) float32 how much of the edited one,
+        ``pixels``, each pixel shall show. The model mixes the two in its feature map. None where it sees ``pixels``
     """
 
     pixels: Float[Tensor, "b 3 s s"]
@@ -63,6 +65,8 @@ class Batch:
     relevance: Relevance | None = None
     feature: Int[Tensor, " n"] | None = None
     similarity: Float[Tensor, " n"] | None = None
+    before: Float[Tensor, "b 3 s s"] | None = None
+    share: Float[Tensor, "b s s"] | None = None
 
     @property
     def image_of_region(self) -> Int[Tensor, " n"]:

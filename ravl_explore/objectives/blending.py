@@ -1,4 +1,4 @@
-"""Put a crop into a picture so that its edges show less: as it is, feathered, or with gradients kept (Poisson)."""
+"""Put a crop into a picture so that its edges show less: feathered, with gradients kept, or in the model's features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-Blend = Literal["none", "feather", "poisson"]
+Blend = Literal["none", "feather", "poisson", "features"]
 Box = tuple[int, int, int, int]
 RAMP = 1 / 8  # of the box's shorter side that a feathered edge takes
 
@@ -29,7 +29,10 @@ def whole_pixels(box: Tensor, size: int) -> Box:
 
 
 def paste(into: Float[Tensor, "3 s s"], crop: Float[Tensor, "3 h w"], box: Box, blend: Blend) -> None:
-    """Overwrite ``box`` of ``into`` in place with ``crop``, resized to fit; nothing outside the box changes."""
+    """Overwrite ``box`` of ``into`` in place with ``crop``, resized to fit; nothing outside the box changes.
+
+    ``"none"`` and ``"features"`` put it there as it is.
+    """
     x1, y1, x2, y2 = box
     if crop.shape[1:] != (y2 - y1, x2 - x1):
         crop = interpolate(crop[None], (y2 - y1, x2 - x1), mode="bilinear", antialias=True, align_corners=False)[0]

@@ -49,15 +49,16 @@ class CounterfactualRegions(ImageObjective):
         the ViT demo (4,000 garments beyond the demo's, one seed) the worst group is 58 % with swap, and, at probability
         1, 19 % with paste and 8 % with erase
     blend : how a crop's edges meet the picture: ``"none"``, as cut; ``"feather"``, a ramp within the box;
-        ``"poisson"``, the crop's gradients on the surrounding's color, which loses features that are nothing but color
+        ``"poisson"``, the crop's gradients on the surrounding's color, which loses features that are nothing but color;
+        ``"features"``, mixed in the feature map before layer 4 and the attention pool, where no edge is seen from
+        outside the box: CLIP's ResNets alone can do it, it takes the early layers twice, and what the surroundings have
+        already seen of the feature stays
     donors : which crops of the feature are pasted: ``"any"``, or the ``"typical"`` quarter most similar to its medoid
     clusters : several chosen clusters are ``"together"`` one feature, as where one shortcut was cut into several; or
         ``"apart"``, put in and taken away independently of each other
     upsample : whether groups (class, feature present) are drawn equally often before they are edited
     equal_captions : for CLIP's loss alone: of other images of the batch, ``"negatives"``, or ``"positives"``. Another
         ``loss`` has its own
-
-    Editing in feature space is not offered: an objective sees pixels before the model does, and embeddings after it.
     """
 
     probability: float = 0.5
@@ -73,12 +74,14 @@ class CounterfactualRegions(ImageObjective):
         if not 0 <= self.probability <= 1:
             raise InputError("probability from 0 to 1", f"{self.probability}", "0.5 makes both cases equally common.")
         check_choice("mode", self.mode, ("swap", "erase", "paste"))
-        check_choice("blend", self.blend, ("none", "feather", "poisson"))
+        check_choice("blend", self.blend, ("none", "feather", "poisson", "features"))
         check_choice("donors", self.donors, ("any", "typical"))
         check_choice("clusters", self.clusters, ("together", "apart"))
         check_choice("equal_captions", self.equal_captions, ("negatives", "positives"))
         if isinstance(self.loss, TrainingFree):
             raise InputError("a loss to train with", f"{self.loss}, which needs no training", "Try RegionAware().")
+        if self.blend == "features" and self.uses_relevance:
+            raise InputError('blend "none", "feather" or "poisson" with a loss on relevance', "'features'", "Pick one.")
         if self.loss is not None and self.equal_captions != "negatives":
             raise InputError("equal_captions of the loss itself", "it beside a loss", f"Give it to {self.loss}.")
 

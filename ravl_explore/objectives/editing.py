@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ravl_explore.objectives.base import Batch
-from ravl_explore.objectives.blending import Blend, paste, whole_pixels
+from ravl_explore.objectives.blending import Blend, feathered, paste, whole_pixels
 from ravl_explore.objectives.donors import Clusters, Donors, feature_of
 
 Mode = Literal["swap", "erase", "paste"]
@@ -29,9 +29,10 @@ def edited(
 ) -> Batch:
     """Each image, for each feature with ``probability``: without the feature if it has it, else with it.
 
-    Only pixels, the regions' flags and concept masks change. What is pasted is a donor's; what a feature is
-    overwritten with is a clean region of another image of the batch. Clean regions share at most a quarter with a
-    region that is core or shows a feature. Where there is nothing to take, or no place, an image stays as it was.
+    Only pixels, the regions' flags and concept masks change; with ``blend="features"`` the batch keeps the images as
+    they were and says how much of the new ones shall show. What is pasted is a donor's; what a feature is overwritten
+    with is a clean region of another image of the batch. Clean regions share at most a quarter with a region that is
+    core or shows a feature. Where there is nothing to take, or no place, an image stays as it was.
     """
     feature, image = feature_of(batch, clusters), batch.image_of_region
     clean = clean_regions(batch)
@@ -39,6 +40,9 @@ def edited(
     features = sorted({*donors, *feature[feature >= 0].tolist()})
     pixels, shown = batch.pixels.clone(), feature.clone()
     promote, suppress = (None if mask is None else mask.clone() for mask in (batch.promote, batch.suppress))
+    before, share = None, None
+    if blend == "features":
+        before, share = batch.pixels, pixels.new_zeros(n_images, size, size)
     background = torch.nonzero(clean)[:, 0]
     for each in features:
         chosen = torch.rand(n_images, generator=generator) < probability
@@ -64,6 +68,10 @@ def edited(
             for target, crop in zip(targets.tolist(), crops, strict=False):  # no crop: the image stays
                 x1, y1, x2, y2 = box = whole_pixels(batch.boxes[target], size)
                 paste(pixels[place], crop, box, blend)
+                if share is not None:
+                    share[place, y1:y2, x1:x2] = torch.maximum(
+                        share[place, y1:y2, x1:x2], feathered(box, size).to(share)
+                    )
                 if promote is not None:
                     promote[place, y1:y2, x1:x2] = False
                 if suppress is not None:
@@ -75,6 +83,8 @@ def edited(
         feature=shown if clusters == "apart" else None,
         promote=promote,
         suppress=suppress,
+        before=before,
+        share=share,
     )
 
 

@@ -24,13 +24,14 @@ def forward(
     Raises
     ------
     ModelError
-        When the objective uses relevance and the model cannot tell it.
+        When the objective uses relevance and the model cannot tell it, or the batch is to be mixed in the feature map
+        and the model cannot do that.
     InputError
         When the objective uses relevance and there are no concept masks.
     """
     boxes = batch.boxes if objective.uses_regions else None
     if not objective.uses_relevance:
-        return *encode(model, batch.pixels, boxes, chunk), batch
+        return *encode(model, batch, boxes, chunk), batch
     if batch.promote is None or batch.suppress is None:
         raise InputError(
             f"concept masks for {objective.name!r}",
@@ -40,7 +41,7 @@ def forward(
     image, relevance = tracer(model)(batch.pixels)
     region = image.new_zeros(0, image.shape[1])
     if boxes is not None:
-        region = encode(model, batch.pixels, boxes, chunk)[1]
+        region = encode(model, batch, boxes, chunk)[1]
     return image, region, replace(batch, relevance=relevance)
 
 
@@ -56,25 +57,45 @@ def tracer(model: VisionLanguageModel) -> Callable[[Tensor], tuple[Tensor, Relev
     return trace
 
 
-def encode(
-    model: VisionLanguageModel, pixels: Tensor, boxes: Tensor | None, chunk: int | None
-) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
-    """``model.encode``, at most ``chunk`` regions at once if given; only inputs and embeddings are then kept.
+def blender(model: VisionLanguageModel) -> Callable[..., tuple[Tensor, Tensor]]:
+    """The model's ``blend``, which not every model has; ModelError where there is none."""
+    blend = getattr(model, "blend", None)
+    if blend is None:
+        raise ModelError(
+            "a model that can mix two images in its feature map",
+            f"{model.name!r} ({type(model).__name__}), which has no blend()",
+            'Use a ResNet CLIP of open_clip, or blend in the pixels: blend="feather" or "poisson".',
+        )
+    return blend
 
-    What a chunk computed on the way is computed again when its gradient is asked for. Images are kept together with
-    their regions, so nothing but an image of more than ``chunk`` regions passes the early layers twice.
+
+def encode(
+    model: VisionLanguageModel, batch: Batch, boxes: Tensor | None, chunk: int | None
+) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
+    """``model.encode``, or its ``blend`` where the batch holds images to be mixed; ``chunk`` regions at once if given.
+
+    Only inputs and embeddings are kept of a chunk; what it computed on the way is computed again when its gradient is
+    asked for. Images are kept together with their regions, so nothing but an image of more than ``chunk`` regions
+    passes the early layers twice.
     """
+    embed: Any
+    images_of_step: tuple[Tensor, ...]
+    if batch.before is None or batch.share is None:
+        embed, images_of_step = model.encode, (batch.pixels,)
+    else:
+        embed, images_of_step = blender(model), (batch.before, batch.pixels, batch.share)
     if boxes is None or chunk is None:
-        return model.encode(pixels, boxes)
+        return embed(*images_of_step, boxes)
     place = boxes[:, 0].long()
-    counts = torch.bincount(place, minlength=len(pixels)).tolist()
+    counts = torch.bincount(place, minlength=len(batch.pixels)).tolist()
     order = torch.argsort(place, stable=True)  # an edited batch need not have its boxes in the images' order
     boxes = boxes[order]
     images, regions = [], []
     for first, last, rows, again in _pieces(counts, chunk):
         own = boxes[rows].clone()
         own[:, 0] -= first
-        embedded: Any = checkpoint(model.encode, pixels[first:last], own, use_reentrant=False)
+        pieces = (each[first:last] for each in images_of_step)
+        embedded: Any = checkpoint(embed, *pieces, own, use_reentrant=False)
         image, region = embedded
         images += [] if again else [image]
         regions.append(region)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from ravl_explore import models
 from ravl_explore.assignment import assign
 from ravl_explore.errors import InputError, ModelError, TrainingError
 from ravl_explore.mitigation import prepare
@@ -432,10 +433,43 @@ def test_chunks_hold_no_more_regions_than_asked(model: Any, training_set: Traini
         expected = model.encode(batch.pixels, boxes)
         for chunk, counts in ((5, [(1, 2), (2, 4), (2, 2)]), (2, [(1, 2), (1, 2), (1, 1), (1, 1), (1, 1), (1, 1)])):
             sizes.clear()
-            found = encode(Counted(), batch.pixels, boxes, chunk)  # type: ignore[arg-type]
+            found = encode(Counted(), batch, boxes, chunk)  # type: ignore[arg-type]
             assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found, expected, strict=True))
             assert sum(n for _, n in sizes) == 8 and all(n <= chunk for _, n in sizes), (sizes, counts)
-        assert len(encode(Counted(), batch.pixels, boxes[:0], 4)[1]) == 0  # type: ignore[arg-type]
+        assert len(encode(Counted(), batch, boxes[:0], 4)[1]) == 0  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("chunk", [None, 3])
+def test_images_are_mixed_in_the_feature_map(model: Any, training_set: TrainingSet, chunk: int | None) -> None:
+    batch = training_set.batch(np.arange(5), 64, training_set.data.image_sizes)
+    others, share = batch.pixels.flip(0), torch.zeros(5, 64, 64)
+    share[1], share[2, :, :32], share[3] = 1, 1, 0.5
+    mixed = replace(batch, pixels=others, before=batch.pixels, share=share)
+    with torch.no_grad():
+        image, region = encode(model, mixed, batch.boxes, chunk)
+        maps = [model._encoder._map(model._normalised(each)) for each in (batch.pixels, others)]
+        cells = share[:, 8::16, 8::16]  # each cell of the map is 16 pixels wide
+        features = maps[0] + cells[:, None] * (maps[1] - maps[0])
+        own, other = (model.encode(each, batch.boxes) for each in (batch.pixels, others))
+        expected = model._encoder._embed(features, batch.pixels, batch.boxes)
+    for found, wanted, by_hand in ((image, own[0], expected[0]), (region, own[1], expected[1])):
+        assert torch.allclose(found, torch.nn.functional.normalize(by_hand, dim=1), atol=1e-5)
+        assert not torch.allclose(found, wanted, atol=1e-2)
+    assert torch.allclose(image[0], own[0][0], atol=1e-5) and torch.allclose(image[1], other[0][1], atol=1e-5)
+
+
+def test_a_model_that_cannot_mix_is_named(training_set: TrainingSet) -> None:
+    batch = training_set.batch(np.arange(2), 64, training_set.data.image_sizes)
+    mixed = replace(batch, before=batch.pixels, share=torch.ones(2, 64, 64))
+    vit = models.Demo("vit-spurious")
+    with pytest.raises(ModelError, match=r'(?s)ResNet CLIP with region_method="roi".*feather'):
+        encode(vit, mixed, None, None)
+
+    class Plain:
+        name = "plain"
+
+    with pytest.raises(ModelError, match="which has no blend"):
+        encode(Plain(), mixed, None, None)  # type: ignore[arg-type]
 
 
 def test_bfloat16_on_a_cpu(make_model: Callable[..., Any], training_set: TrainingSet) -> None:

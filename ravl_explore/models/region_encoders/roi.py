@@ -6,12 +6,14 @@ from typing import Any, ClassVar
 
 from jaxtyping import Float
 from open_clip.modified_resnet import ModifiedResNet
-from torch import Tensor, channels_last
-from torch.nn.functional import conv2d
+from torch import Tensor, cat, channels_last
+from torch.nn.functional import conv2d, interpolate
 
 from ravl_explore.models.region_encoders.attention_pool import attention_pool
 from ravl_explore.models.region_encoders.base import input_side, whole_boxes
 from ravl_explore.models.region_encoders.separable import separable_cut
+
+BOXES_AT_ONCE = 256  # measured on two CPU cores: what one step of so many boxes leaves behind is still in the cache
 
 
 class Roi:
@@ -37,9 +39,33 @@ class Roi:
     def __call__(
         self, pixels: Float[Tensor, "b 3 s s"], boxes: Float[Tensor, "n 5"] | None
     ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
+        return self._embed(self._map(pixels), pixels, boxes)
+
+    def blended(
+        self,
+        before: Float[Tensor, "b 3 s s"],
+        after: Float[Tensor, "b 3 s s"],
+        share: Float[Tensor, "b s s"],
+        boxes: Float[Tensor, "n 5"] | None,
+    ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
+        """A call of two images' maps mixed: ``share`` of ``after``, averaged over each cell, the rest ``before``."""
+        features = self._map(before)
+        rows = share.flatten(1).any(1).nonzero()[:, 0]
+        if len(rows):
+            own = features[rows]
+            part = interpolate(share[rows][:, None], own.shape[2:], mode="area").to(own)
+            features = features.index_copy(0, rows, own + part * (self._map(after[rows]) - own))
+        return self._embed(features, before, boxes)
+
+    def _map(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b c h w"]:
         visual = self._visual
         x = visual.stem(pixels.contiguous(memory_format=channels_last))
-        features = visual.layer3(visual.layer2(visual.layer1(x)))
+        return visual.layer3(visual.layer2(visual.layer1(x)))
+
+    def _embed(
+        self, features: Float[Tensor, "b c h w"], pixels: Float[Tensor, "b 3 s s"], boxes: Float[Tensor, "n 5"] | None
+    ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
+        visual = self._visual
         head = _Head(visual, features, self._cells, features.shape[-1] / pixels.shape[-1])
         same = features.shape[-1] == self._cells  # then RoIAlign would return the map as it is
         image = head(None if same else whole_boxes(pixels))
@@ -51,7 +77,7 @@ class _Head:
 
     Layer 4 begins with a convolution of single cells, which RoIAlign, an average of cells, can as well come after. So
     where BatchNorm is frozen (then it scales and adds, no more) that convolution runs once on the map and not on every
-    box, and the short cut's cells are cut at the size that it pools them to.
+    box, the short cut's cells are cut at the size that it pools them to, and scales go into the kernels.
     """
 
     def __init__(self, visual: Any, features: Float[Tensor, "b c h w"], cells: int, scale: float) -> None:
@@ -59,20 +85,24 @@ class _Head:
         first = visual.layer4[0]
         self._frozen = not first.bn1.training
         if self._frozen:
-            factor = first.bn1.weight / (first.bn1.running_var + first.bn1.eps).sqrt()
-            self._constant = (first.bn1.bias - first.bn1.running_mean * factor)[:, None, None]
-            self._narrow = conv2d(features, first.conv1.weight * factor[:, None, None, None])
+            kernel, self._constant = _merged(first.conv1, first.bn1)
+            self._narrow = conv2d(features, kernel)
 
     def __call__(self, boxes: Float[Tensor, "n 5"] | None) -> Float[Tensor, "n dim"]:
         """Embeddings of boxes, or of whole maps."""
+        if not self._frozen:  # all at once, since they share their statistics
+            return self._pool(self._visual.layer4(self._cut(self._features, boxes)))
+        return self._few(None) if boxes is None else cat([self._few(some) for some in boxes.split(BOXES_AT_ONCE)])
+
+    def _few(self, boxes: Float[Tensor, "n 5"] | None) -> Float[Tensor, "n dim"]:
         layer4 = self._visual.layer4
-        if not self._frozen:
-            return self._pool(layer4(self._cut(self._features, boxes)))
         first = layer4[0]
-        x = first.act1(self._cut(self._narrow, boxes) + self._constant)
-        x = first.bn3(first.conv3(first.avgpool(first.act2(first.bn2(first.conv2(x))))))
-        short = first.avgpool(self._features) if boxes is None else self._cut(self._features, boxes, 2)
-        x = first.act3(x + first.downsample[1:](short))
+        x = first.act1(self._cut(self._narrow, boxes) + self._constant[:, None, None])
+        x = first.avgpool(first.act2(conv2d(x, *_merged(first.conv2, first.bn2), padding=1)))
+        x = conv2d(x, *_merged(first.conv3, first.bn3))
+        pool, convolution, norm = first.downsample
+        short = pool(self._features) if boxes is None else self._cut(self._features, boxes, 2)
+        x = first.act3(x + conv2d(short, *_merged(convolution, norm)))
         return self._pool(layer4[1:](x))
 
     def _cut(self, maps: Tensor, boxes: Tensor | None, pool: int = 1) -> Tensor:
@@ -80,3 +110,9 @@ class _Head:
 
     def _pool(self, x: Tensor) -> Tensor:
         return attention_pool(self._visual.attnpool, x)
+
+
+def _merged(convolution: Any, norm: Any) -> tuple[Float[Tensor, "c ..."], Float[Tensor, " c"]]:
+    """(kernel, bias) of a convolution without bias and the frozen BatchNorm after it, with both their gradients."""
+    factor = norm.weight / (norm.running_var + norm.eps).sqrt()
+    return convolution.weight * factor[:, None, None, None], norm.bias - norm.running_mean * factor

@@ -22,8 +22,7 @@ def some_boxes(n: int, n_images: int, side: float, seed: int = 0) -> torch.Tenso
 
 
 @pytest.mark.parametrize("side", [1, 3, 8])
-def test_cutting_by_products(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ravl_explore.models.region_encoders.separable.BOXES_AT_ONCE", 7)
+def test_cutting_by_products(side: int) -> None:
     maps = torch.randn(5, 3, 8, 9, generator=torch.Generator().manual_seed(0), requires_grad=True)
     boxes = some_boxes(60, 5, 128)
     boxes[0, 1:] = torch.tensor([0.0, 0, 128, 128])
@@ -36,6 +35,17 @@ def test_cutting_by_products(side: int, monkeypatch: pytest.MonkeyPatch) -> None
     (one,), (other,) = (torch.autograd.grad((each * weight).sum(), maps) for each in (expected, found))
     assert torch.allclose(one, other, atol=1e-4)
     assert separable_cut(maps, boxes[:0], side, 1 / 16).shape == (0, 3, side, side)
+
+
+@pytest.mark.parametrize("images", [[0, 1, 2, 3, 4], [1, 2, 3], [0, 2], [3, 1]])
+def test_cutting_as_many_boxes_of_every_image(images: list[int]) -> None:
+    maps = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    boxes = some_boxes(3 * len(images), 1, 128)
+    boxes[:, 0] = torch.tensor(images).repeat_interleave(3)
+    expected, found = cut(maps, boxes, 4, 1 / 16), separable_cut(maps, boxes, 4, 1 / 16)
+    assert torch.allclose(found, expected, atol=1e-5)
+    (one,), (other,) = (torch.autograd.grad((each**2).sum(), maps) for each in (expected, found))
+    assert torch.allclose(one, other, atol=1e-4)
 
 
 def test_cutting_and_pooling_at_once() -> None:

@@ -53,6 +53,7 @@ VARIANTS: dict[str, Any] = {kind.__name__: kind() for kind in TRAINED} | {
         ConceptGuided(second_order=False),
         CounterfactualRegions(loss=RegionAware()),
         CounterfactualRegions(mode="erase", blend="feather"),
+        CounterfactualRegions(loss=RegionAware(), blend="features"),
         CounterfactualRegions(mode="paste", blend="poisson", donors="typical", upsample=True),
         RegionAware(reduction="sum"),
         RegionAware(duplicates="samples"),

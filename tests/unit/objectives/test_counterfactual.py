@@ -12,6 +12,7 @@ import torch
 from ravl_explore.errors import InputError
 from ravl_explore.objectives import (
     Batch,
+    ConceptGuided,
     CounterfactualRegions,
     Projection,
     RegionAware,
@@ -300,6 +301,17 @@ def test_concept_masks_follow_the_pixels() -> None:
     assert everywhere.all() and not batch.suppress.any(), "the batch that came in keeps its masks"  # type: ignore[union-attr]
 
 
+def test_blending_in_features_keeps_the_images_and_says_where() -> None:
+    batch = quadrants(spurious=[3], core=[0, 4])
+    plain, after = edited(batch), edited(batch, blend="features")
+    assert torch.equal(after.pixels, plain.pixels) and torch.equal(after.spurious, plain.spurious)
+    assert after.before is batch.pixels and plain.before is None and plain.share is None
+    changed = (after.pixels != batch.pixels).any(1)
+    assert after.share is not None and torch.equal(after.share > 0, changed) and changed.any()
+    unchanged = edited(quadrants([], [0, 4]), blend="features")
+    assert unchanged.share is not None and not unchanged.share.any()
+
+
 @pytest.mark.parametrize("loss", [RegionAware(), RegionAware(max_spurious=1), VlErm(), VlGdro(), SpuriousAware()])
 def test_any_loss_scores_the_edited_images(loss: Any) -> None:
     batch = random_batch(n_images=6)
@@ -341,6 +353,8 @@ def test_names_weights_and_what_does_not_fit() -> None:
         CounterfactualRegions(loss=Projection())
     with pytest.raises(InputError, match="equal_captions of the loss itself"):
         CounterfactualRegions(loss=Standard(), equal_captions="positives")
+    with pytest.raises(InputError, match="with a loss on relevance"):
+        CounterfactualRegions(loss=ConceptGuided(), blend="features")
     for name in ("mode", "blend", "donors", "clusters"):
         with pytest.raises(InputError, match=f"{name} .* got 'both'"):
             CounterfactualRegions(**{name: "both"})
