@@ -9,6 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ravl_explore.running import every_objective
+
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "tests" / "benchmarks" / "results"
 
@@ -25,13 +27,17 @@ def test_readme_shows_the_stored_table(rows: list[dict]) -> None:
 
 def test_promises_hold_in_the_mean_over_three_seeds(rows: list[dict]) -> None:
     frame = pd.DataFrame(rows)
-    assert (
-        frame.groupby("method")["seed"].nunique().drop(["clean, before fine-tuning", "spurious, where all start"]).min()
-        >= 3
-    )
+    without_steps = ["Shift by group, no training", "Projection, no training"]  # a seed changes nothing
+    ends = ["clean, before fine-tuning", "spurious, where all start"]
+    assert frame.groupby("method")["seed"].nunique().drop(ends + without_steps).min() >= 3
+    assert set(frame["method"]) == {*ends, *every_objective()}, "all that the menu offers"
     mean = frame.groupby("method").mean(numeric_only=True)
-    start, ours = mean.loc["spurious, where all start"], mean.loc["counterfactual"]
+    start, ours = mean.loc["spurious, where all start"], mean.loc["Counterfactual regions"]
     assert start[["shortcut ε1", "shortcut ε2"]].min() >= 40
     assert ours[["shortcut ε1", "shortcut ε2"]].max() <= 10
-    assert ours["image worst group"] >= mean.loc["upsampled", "image worst group"] + 15
-    assert mean.loc["ravl", "region worst group"] >= start["region worst group"] + 15
+    upsampled, both = mean.loc["Upsampled fine-tuning"], mean.loc["Counterfactual regions + RaVL"]
+    assert ours["image worst group"] >= upsampled["image worst group"] + 15
+    assert mean.loc["RaVL, region-aware", "region worst group"] >= start["region worst group"] + 15
+    assert both["image worst group"] >= upsampled["image worst group"] * 1.3  # the paper's: 1.08
+    assert both["region worst group"] >= upsampled["region worst group"] * 2  # the paper's: 1.11
+    assert both[["shortcut ε1", "shortcut ε2"]].max() <= 10
