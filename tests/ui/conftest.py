@@ -180,10 +180,17 @@ class OpenNotebook:
         self._ask_kernel(code, None, timeout)
 
     def wait_for_value(self, expression: str, expected: str, timeout: float = 30) -> None:
-        """Wait until ``kernel_eval(expression)`` is the expected repr: widget messages take a moment."""
+        """Wait until ``kernel_eval(expression)`` is the expected repr.
+
+        Widget messages take a moment, during which the expression may also raise: what was typed before can be invalid.
+        """
         last, end = None, time.monotonic() + timeout
         while time.monotonic() < end:
-            if (last := self.kernel_eval(expression)) == expected:
+            try:
+                last = self.kernel_eval(expression)
+            except AssertionError as error:
+                last = str(error)
+            if last == expected:
                 return
             self.page.wait_for_timeout(100)
         raise AssertionError(f"{expression} is {last} after {timeout} s, not {expected}")
