@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ravl_explore.cores import core_regions
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import SpuriousFeature
 from ravl_explore.embedding import Embeddings, embed
@@ -25,8 +26,9 @@ class Assignment:
     ----------
     regions : the dataset's regions
     spurious : (n_regions,) bool, the region's nearest medoid is that of a chosen feature
-    core : (n_regions,) bool, per image the non-spurious region most similar to the image's own class; an image whose
-        regions are all spurious, or of which no class is known, has none
+    core : (n_regions,) bool, per image the non-spurious region that shows its class (see
+        :func:`ravl_explore.cores.core_regions`); an image whose regions are all spurious, or of which no class is
+        known, has none
     present : (n_images,) bool, the image holds a spurious region
     attribute : the class that the first feature pulls towards, or None
     feature : (n_regions,) int64, which of the features a spurious region shows, -1 for other regions; None: not told
@@ -98,13 +100,13 @@ def assign_embeddings(
     number = np.full(len(medoids), -1)
     for each in range(len(features)):
         number[features[each].cluster] = each
-    feature = number[to_medoids.argmax(1)]
+    cluster = to_medoids.argmax(1)
+    feature = number[cluster]
     spurious = feature >= 0
     image_index = embeddings.regions.image_index
     label = labels[image_index]
     own = np.einsum("nd,nd->n", embeddings.region, embeddings.text[label])  # of label -1 any, which is not used
-    possible = ~spurious & (label >= 0)
-    core = _first_best(np.where(possible, own, -np.inf), image_index) & possible
+    core = core_regions(own, ~spurious & (label >= 0), image_index, cluster, label)
     present = np.zeros(len(labels), bool)
     present[image_index[spurious]] = True
     similarity = to_medoids.max(1).astype(np.float32)
@@ -120,11 +122,3 @@ def _check_labels(labels: np.ndarray, n_images: int, n_classes: int) -> None:
         raise InputError(
             f"labels from -1 (none) to {n_classes - 1}", f"{labels.min()} to {labels.max()}", "Index class_names."
         )
-
-
-def _first_best(values: np.ndarray, image_index: Int[np.ndarray, " n_regions"]) -> np.ndarray:
-    """(n_regions,) True for the highest value of each image, the first of a tie."""
-    order = np.lexsort((np.arange(len(values)), -values, image_index))
-    best = np.zeros(len(values), bool)
-    best[order[np.unique(image_index[order], return_index=True)[1]]] = True
-    return best

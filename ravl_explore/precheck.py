@@ -10,6 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from ravl_explore.assignment import assign_embeddings
+from ravl_explore.cores import core_regions
 from ravl_explore.discovery import SpuriousFeature
 from ravl_explore.embedding import Embeddings
 from ravl_explore.errors import InputError
@@ -32,7 +33,7 @@ class Precheck:
     groups : one row a class and presence of the feature: class_name, present, n; empty groups too, and images without a
         class where there are any
     classes : one row a class: class_name, n_with (images with the feature), core (share of those, 0 to 1, in which the
-        region most similar to the class, of all regions, shows the feature; NaN without such images)
+        region that shows the class, of all regions, shows the feature; NaN without such images)
     """
 
     warnings: tuple[str, ...]
@@ -79,7 +80,8 @@ def check_features(
     image_index = embeddings.regions.image_index
     has_region = np.bincount(image_index, minlength=len(labels)) > 0
     bare = np.bincount(image_index[~spurious], minlength=len(labels)) == 0
-    core = _shows_the_class(embeddings, labels, spurious)
+    similarity = embeddings.region @ features[0].medoids.T
+    core = _shows_the_class(embeddings, labels, spurious, similarity.argmax(1))
 
     groups = _groups(labels, present, names)
     n_with = np.bincount(labels[known & present], minlength=len(names))
@@ -90,23 +92,25 @@ def check_features(
         *_takes_the_class(names, n_with, share, assignment.attribute, what),
         *_one_class_only(names, n_with, what),
         *_everywhere(present, bare & has_region, what),
-        *_looks_alike(embeddings, features),
+        *_looks_alike(similarity, features),
         *_empty_groups(Precheck((), groups, classes).empty, what),
     ]
     return Precheck(tuple(warnings), groups, classes)
 
 
 def _shows_the_class(
-    embeddings: Embeddings, labels: Int[np.ndarray, " n_images"], spurious: Bool[np.ndarray, " n_regions"]
+    embeddings: Embeddings,
+    labels: Int[np.ndarray, " n_images"],
+    spurious: Bool[np.ndarray, " n_regions"],
+    cluster: Int[np.ndarray, " n_regions"],
 ) -> Bool[np.ndarray, " n_images"]:
-    """(n_images,) whether the region most similar to the image's class, the first of a tie, is a spurious one."""
+    """(n_images,) whether the region that shows the image's class, chosen among all, is a spurious one."""
     image_index = embeddings.regions.image_index
-    own = np.einsum("nd,nd->n", embeddings.region, embeddings.text[labels[image_index]])
-    order = np.lexsort((np.arange(len(own)), -own, image_index))
-    first = order[np.unique(image_index[order], return_index=True)[1]]
+    label = labels[image_index]
+    own = np.einsum("nd,nd->n", embeddings.region, embeddings.text[label])  # of label -1 any, which is not used
     found = np.zeros(len(labels), bool)
-    found[image_index[first]] = spurious[first]
-    return found & (labels >= 0)
+    found[image_index[core_regions(own, label >= 0, image_index, cluster, label) & spurious]] = True
+    return found
 
 
 def _groups(
@@ -138,7 +142,7 @@ def _takes_the_class(
     worst = int(np.where(large if large.any() else others, share, -1).argmax())
     of = f"classes other than {attribute}" if attribute is not None else "all classes"
     return [
-        f"In {overall:.0%} of the {n} images of {of} with {what}, the region that looks most like the image's own "
+        f"In {overall:.0%} of the {n} images of {of} with {what}, the region that shows the image's own "
         f"class is in it ({names[worst]}: {share[worst]:.0%}). It may be what those classes look like: suppressing it "
         "takes them away."
     ]
@@ -168,7 +172,9 @@ def _everywhere(present: Bool[np.ndarray, " n_images"], bare: Bool[np.ndarray, "
     return found
 
 
-def _looks_alike(embeddings: Embeddings, features: Sequence[SpuriousFeature]) -> list[str]:
+def _looks_alike(
+    similarity: Float[np.ndarray, "n_regions n_clusters"], features: Sequence[SpuriousFeature]
+) -> list[str]:
     """Clusters that were not chosen, and hardly farther from a chosen one than their own regions from their medoids.
 
     Distances between medoids are compared with the sum of the two clusters' mean distances to the medoid: a shortcut
@@ -176,7 +182,6 @@ def _looks_alike(embeddings: Embeddings, features: Sequence[SpuriousFeature]) ->
     """
     medoids = features[0].medoids
     chosen = np.array([each.cluster for each in features])
-    similarity = embeddings.region @ medoids.T
     nearest = similarity.argmax(1)
     n = np.bincount(nearest, minlength=len(medoids))
     spread = np.bincount(nearest, weights=1 - similarity.max(1), minlength=len(medoids)) / np.maximum(n, 1)

@@ -23,7 +23,7 @@ LAYERS = (
     "concepts",
     "embedding | training",
     "scoring | layout | relevance",
-    "discovery | detectors",
+    "discovery | detectors | cores",
     "assignment | searching",
     "evaluation | precheck",
     "mitigation | comparison",

@@ -62,6 +62,13 @@ def test_discovery_finds_the_square_first_and_names_the_class(discovery: rx.Disc
     assert best.n_regions == val.region_feature.sum()
 
 
+def test_core_regions_are_the_garments(discovery: rx.Discovery, val: data.Demo) -> None:
+    core = rx.assign(models.Demo("spurious"), val, discovery.features[:1]).core.reshape(-1, 4)
+    assert (core.sum(1) == 1).all()
+    garment = np.asarray(val.region_labels).reshape(-1, 4) >= 0
+    assert (core & garment).any(1).mean() >= 0.99  # the region most similar to the class: 0.94
+
+
 @pytest.mark.parametrize("checkpoint", ["spurious", "clean"])
 def test_the_map_of_val_ships_ready(checkpoint: str, val: data.Demo) -> None:
     xy = cached_layout(rx.embed(models.Demo(checkpoint), val, regions.Grid(2, 2)))

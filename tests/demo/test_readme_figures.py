@@ -41,3 +41,21 @@ def test_promises_hold_in_the_mean_over_three_seeds(rows: list[dict]) -> None:
     assert both["image worst group"] >= upsampled["image worst group"] * 1.3  # the paper's: 1.08
     assert both["region worst group"] >= upsampled["region worst group"] * 2  # the paper's: 1.11
     assert both[["shortcut ε1", "shortcut ε2"]].max() <= 10
+
+
+def test_cft_moves_relevance_and_keeps_accuracy_within_a_point() -> None:
+    frame = pd.DataFrame(json.loads((RESULTS / "concept_guided.json").read_text()))
+    assert frame.groupby("method")["seed"].nunique()["CFT"] >= 3
+    mean = frame.groupby("method").mean(numeric_only=True)
+    change = mean.loc["CFT"] - mean.loc["spurious, where all start"]
+    assert change[["prediction mIoU", "label mIoU"]].min() > 0
+    assert change["image accuracy"] >= -1
+    text = (ROOT / "README.md").read_text()
+    assert f"{mean.loc['CFT', 'prediction mIoU']:.1f} ±" in text and f"{mean.loc['CFT', 'label mIoU']:.1f} ±" in text
+
+
+def test_core_regions_are_found_better_than_by_similarity_alone() -> None:
+    rows = json.loads((RESULTS / "cores.json").read_text())
+    assert all(each["core"] > each["similarity alone"] for each in rows)
+    text = (ROOT / "README.md").read_text()
+    assert all(f"{each[name]:.1f}%" in text for each in rows for name in ("core", "similarity alone"))

@@ -11,6 +11,7 @@ import pytest
 
 import ravl_explore as rx
 from ravl_explore.assignment import assign, assign_embeddings
+from ravl_explore.cores import core_regions
 from ravl_explore.embedding import embed
 from ravl_explore.errors import InputError, ModelError
 
@@ -37,10 +38,12 @@ def test_assignment_equals_the_loops(
             spurious.append(similarity.index(max(similarity)) in chosen)
         assert found.spurious[list(rows)].tolist() == spurious
         assert found.present[i] == any(spurious)
-        clean = [r for r, bad in zip(rows, spurious, strict=True) if not bad]
-        own = [float(other.region[r] @ other.text[other.labels[i]]) for r in clean]
-        core = [clean[own.index(max(own))]] if clean else []
-        assert [r for r in rows if found.core[r]] == core
+        assert sum(bool(found.core[r]) for r in rows) == (not all(spurious))
+    label = other.labels[other.regions.image_index]
+    own = np.array([float(z @ other.text[y]) for z, y in zip(other.region, label, strict=True)])
+    cluster = np.array([int(np.argmax(medoids @ z)) for z in other.region])
+    core = core_regions(own, ~found.spurious, other.regions.image_index, cluster, label)
+    assert found.core.tolist() == core.tolist()
     assert found.regions is other.regions and found.attribute == features[0].attribute
 
 
