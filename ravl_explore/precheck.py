@@ -16,7 +16,7 @@ from ravl_explore.embedding import Embeddings
 from ravl_explore.errors import InputError
 
 MIN_IMAGES = 5  # with the feature, for a class to be spoken of
-IS_THE_CLASS = 0.4  # of images: on the demos garments reach this, the planted square at most 0.3
+IS_THE_CLASS = 0.4  # of images: on the demos garments reach this, but for one cluster; squares reach 0.3
 NEARLY_ALL = 0.95
 WHOLE_IMAGES = 0.1  # of those with the feature; on the demos no shortcut covers any
 LOOKS_ALIKE = 2.0  # times their spread: on the demos the square's parts are 1.0 to 1.4 apart, other clusters over 2.7
