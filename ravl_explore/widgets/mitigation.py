@@ -112,6 +112,7 @@ class MitigationPanel(widgets.VBox):
         self.learning_rate = widgets.FloatText(
             defaults.learning_rate, description="Learning rate", layout=FIELD, style=LABEL, step=None
         )
+        self._usual_rate = defaults.learning_rate  # of the objective last picked
         self.batch_size = widgets.BoundedIntText(
             defaults.batch_size, 2, 4096, description="Batch size", layout=FIELD, style=LABEL
         )
@@ -184,9 +185,11 @@ class MitigationPanel(widgets.VBox):
         self.features.value = (cluster,)
 
     def _on_objective(self) -> None:
-        """Set the objective's usual learning rate, and unfold the masks where it uses them, to be looked at before."""
+        """Set the usual learning rate unless another was typed; unfold the masks where they are used."""
         objective: Objective = self.objective.make()
-        self.learning_rate.value = objective.usual_learning_rate
+        if self.learning_rate.value == self._usual_rate:
+            self.learning_rate.value = objective.usual_learning_rate
+        self._usual_rate = objective.usual_learning_rate
         if objective.uses_relevance:
             self.details.open_masks()
 

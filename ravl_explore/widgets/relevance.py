@@ -203,7 +203,7 @@ class RelevanceWidget(widgets.VBox):
             def end(result: tuple[tuple[RelevanceMaps, ...], str]) -> None:
                 self.maps, self._pictures.value = result
                 cut = f" The first {MOST_SHOWN} of {n_asked:,} are shown." if n_asked > MOST_SHOWN else ""
-                what = f"{len(images)} image{'s' * (len(images) != 1)}" if boxes is None else f"{len(images)} crops"
+                what = f"{len(images)} {'image' if boxes is None else 'crop'}{'s' * (len(images) != 1)}"
                 self.message.say(f"Relevance of {what}, each scaled from its least to its most.{cut}")
 
             return self._run(work, "Tracing relevance", end)

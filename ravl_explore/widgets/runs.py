@@ -14,6 +14,7 @@ import traitlets
 from ravl_explore.comparison import Comparison, measures
 from ravl_explore.errors import InputError
 from ravl_explore.evaluation import Evaluation
+from ravl_explore.files import write_whole
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.runs import SPREAD, Run, Runs
 
@@ -102,11 +103,13 @@ class RunsWidget(anywidget.AnyWidget):
         ------
         InputError
             When no run is listed.
+        StorageError
+            When the folder is not there, or cannot be written to.
         """
         runs = self.runs
         if runs is None:
             raise InputError("at least one run to write", "none", "Mitigate first.")
-        runs.frame().to_csv(path, index=False)
+        write_whole(Path(path), runs.frame().to_csv(index=False).encode())
 
     def _fill(self, listed: tuple[Run, ...]) -> None:
         self._runs = listed

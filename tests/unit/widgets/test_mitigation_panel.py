@@ -212,6 +212,14 @@ class TestTraining:
         assert panel.mitigation is not None and panel.mitigation.objective == objective
         assert len(heard.results) == 1 and panel.comparison is not None
 
+    def test_a_typed_learning_rate_outlasts_another_objective(self, panel: MitigationPanel) -> None:
+        panel.learning_rate.value = 1e-3
+        panel.objective.menu.value = "CFT, concept-guided"
+        assert panel.learning_rate.value == 1e-3
+        panel.learning_rate.value = panel.objective.make().usual_learning_rate
+        panel.objective.menu.value = "RaVL, region-aware"
+        assert panel.learning_rate.value == panel.objective.make().usual_learning_rate
+
     def test_what_the_details_say_is_used(self, panel: MitigationPanel, tmp_path: Path) -> None:
         panel.details.patience.value = 1
         start(panel)

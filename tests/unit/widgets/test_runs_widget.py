@@ -14,7 +14,7 @@ import pytest
 import traitlets
 
 from ravl_explore.comparison import compare
-from ravl_explore.errors import InputError
+from ravl_explore.errors import InputError, StorageError
 from ravl_explore.evaluation import Evaluation
 from ravl_explore.metrics import group_accuracy
 from ravl_explore.mitigation import Mitigation
@@ -122,6 +122,8 @@ def test_csv_is_the_frame(tmp_path: Path) -> None:
     assert read["image accuracy"].tolist() == RUNS.frame()["image accuracy"].tolist()
     with pytest.raises(InputError, match="at least one run"):
         RunsWidget().to_csv(tmp_path / "none.csv")
+    with pytest.raises(StorageError, match="existing folder"):
+        RunsWidget(RUNS).to_csv(tmp_path / "nowhere" / "runs.csv")
 
 
 def test_the_browser_never_takes_text_for_html() -> None:
