@@ -136,7 +136,6 @@ class Runs:
                 "data": run.comparison.after.data_name,
                 "steps": len(run.history.records),
                 "complete": run.complete,
-                "notes": list(run.notes),
                 "seconds": run.seconds,
                 "options": run.spelled,
                 "settings": ", ".join(f"{key}={value!r}" for key, value in run.settings.items()),

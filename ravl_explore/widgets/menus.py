@@ -102,6 +102,17 @@ class PartMenu(widgets.VBox):
             self.menu.value = picked
         self._on_pick(None)
 
+    def withdraw(self, label: str, instead: str) -> None:
+        """Take back what was offered under ``label``; if it was picked, pick ``instead``."""
+        if label not in self._options:
+            return
+        picked = self.menu.value
+        self._options = {k: v for k, v in self._options.items() if k != label}
+        self.menu.options = list(self._options)  # picks the first
+        self.menu.value = instead if picked == label else picked
+        self.forget()
+        self._on_pick(None)
+
     def make(self) -> Any:
         """Build what is picked, or return what was built for the same answers before, unless a file of it changed.
 

@@ -23,6 +23,7 @@ from ravl_explore.evaluation import evaluate, evaluate_scores
 from ravl_explore.mitigation import Mitigation, MitigationRun, mitigate
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.base import Objective
+from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.precheck import check_features
 from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer
@@ -44,6 +45,9 @@ NO_FEATURE = "Run discovery first, then choose which clusters to suppress."
 TRAIN, TEST = "Demo: garments, train", "Demo: garments, test"
 SEARCHED = "The images that were searched"
 SAME_IMAGES = "Too optimistic: these are images that were searched or trained on. Pick others to compare on."
+UNCOMPARED = (
+    "What was trained so far is kept as explorer.mitigation.model. It was not compared, so the table does not list it."
+)
 ADVICE = "Look at the crops first: suppressing what truly defines a class makes the model worse."
 
 
@@ -162,10 +166,13 @@ class MitigationPanel(widgets.VBox):
         self.confirmed.value = False
         found = discovery.scores.embeddings
         self._embedded = {(id(model), id(data), id(proposer)): (found, model, data, proposer)}  # need no second pass
-        if not isinstance(data, data_sources.Demo):
-            for menu, start in ((self.train_data, TRAIN), (self.test_data, TEST)):
+        for menu, start in ((self.train_data, TRAIN), (self.test_data, TEST)):
+            if isinstance(data, data_sources.Demo):
+                menu.withdraw(SEARCHED, start)  # images of an earlier search, which these classes will not fit
+            else:
                 menu.offer(data, SEARCHED, pick=menu.menu.value in (start, SEARCHED))
         self._context = (model, data, proposer, discovery)
+        self._say_whose()
         self.features.options = [(_feature_label(each), each.cluster) for each in discovery.features]
         self.features.value = tuple(each.cluster for each in discovery.features[:1])
         self.details.captions.offer(self.train_data.make)
@@ -192,6 +199,7 @@ class MitigationPanel(widgets.VBox):
         self._usual_rate = objective.usual_learning_rate
         if objective.uses_relevance:
             self.details.open_masks()
+        self._refresh()
 
     def _offer_masks(self) -> None:
         """Show masks of the images to fine-tune on, once they are asked for."""
@@ -367,7 +375,9 @@ class MitigationPanel(widgets.VBox):
 
     def _say_whose(self) -> None:
         """Say where the comparison cannot be trusted."""
-        searched = self.test_data.menu.value == SEARCHED
+        data = None if self._context is None else self._context[1]
+        label = f"Demo: garments, {data.split}" if isinstance(data, data_sources.Demo) else SEARCHED
+        searched = self.test_data.menu.value == label
         self.note.say(SAME_IMAGES if searched or _same_pick(self.train_data, self.test_data) else "")
 
     def _on_end(self, job: Job, earlier: Finished | None) -> None:
@@ -387,9 +397,7 @@ class MitigationPanel(widgets.VBox):
         if job.error is not None:
             self.message.fail(job.error)
         elif job.cancelled:
-            self.message.say(
-                "Cancelled. " + ("What was trained so far is kept." if trained else "Nothing was trained.")
-            )
+            self.message.say("Cancelled. " + (UNCOMPARED if trained else "Nothing was trained."))
         else:
             self.message.say(_ending(job.result.mitigation))
 
@@ -420,11 +428,16 @@ class MitigationPanel(widgets.VBox):
         self.pause_button.icon = "play" if running and paused else "pause"
         for each in self._form:
             each.disabled = running
+        if isinstance(self.objective.make(), TrainingFree):
+            for each in (self.epochs, self.learning_rate, self.seed):
+                each.disabled = True  # it takes no step
 
 
 def _ending(mitigation: Mitigation) -> str:
     steps, best = len(mitigation.history.records), mitigation.history.best_step
     line = f"{'Done' if mitigation.complete else 'Stopped'} after {steps} step{'s' * (steps != 1)}"
+    if isinstance(mitigation.objective, TrainingFree):
+        line = "Done without a training step"
     if best is not None and best != steps:
         line += f", the weights are those of step {best}"
     return " ".join([f"{line}. The new model is explorer.mitigation.model.", *mitigation.notes])

@@ -13,11 +13,11 @@ MOST_SHOWN = 3
 
 
 class Notes(widgets.HTML):
-    """The first three sentences, and the others when one points at them; nothing where there are none.
+    """The first three sentences, and the others folded below them; nothing where there are none.
 
     Attributes
     ----------
-    notes : what is told, also what only the tooltip shows
+    notes : what is told, also what is folded
     """
 
     notes: tuple[str, ...] = ()
@@ -26,14 +26,16 @@ class Notes(widgets.HTML):
         """Show other notes; what is said twice is shown once."""
         self.notes = tuple(dict.fromkeys(one_line(note) for note in notes if note.strip()))
         lines = [html.escape(note) for note in self.notes[:MOST_SHOWN]]
-        rest = "\n".join(self.notes[MOST_SHOWN:])
-        if rest:
-            n = len(self.notes) - MOST_SHOWN
-            lines[-1] += f' <span tabindex="0" title="{html.escape(rest)}" style="cursor:help">(and {n} more)</span>'
+        rest = [html.escape(note) for note in self.notes[MOST_SHOWN:]]
+        more = (
+            f'<details><summary style="cursor:pointer">and {len(rest)} more</summary>{"<br>".join(rest)}</details>'
+            if rest
+            else ""
+        )
         self.layout.display = "" if lines else "none"
         self.value = (
             '<div style="color:var(--jp-ui-font-color2,#666);font-size:12px;line-height:1.5;overflow-wrap:anywhere">'
-            f"{'<br>'.join(lines)}</div>"
+            f"{'<br>'.join(lines)}{more}</div>"
             if lines
             else ""
         )

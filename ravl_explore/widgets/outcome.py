@@ -8,6 +8,7 @@ import ipywidgets as widgets
 
 from ravl_explore.comparison import Comparison
 from ravl_explore.concepts import Discovered
+from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.widgets.changes import ChangesGallery
 from ravl_explore.widgets.comparison import ComparisonWidget
 from ravl_explore.widgets.message import Message
@@ -88,5 +89,7 @@ class Outcome(widgets.VBox):
 
 def _how(finished: Finished) -> str:
     objective, seed = finished.mitigation.objective, finished.mitigation.settings.seed
+    if isinstance(objective, TrainingFree):
+        return f"{objective.name}, no training step. "
     records = finished.mitigation.history.records
     return f"{objective.name}, {len(records)} of {records[-1].n_steps} steps, seed {seed}. "

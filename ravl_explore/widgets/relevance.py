@@ -111,6 +111,7 @@ class RelevanceWidget(widgets.VBox):
         super().__init__(
             [fields, buttons, self.message, self._numbers, self._pictures], layout=widgets.Layout(width="100%")
         )
+        self.classes.observe(lambda _: self._forget_numbers(), "value")
         self._set_enabled()
         self.message.say("Where a model looks is shown here, once there is one.")
         if before is not None and data is not None:
@@ -173,7 +174,13 @@ class RelevanceWidget(widgets.VBox):
                 found = (relevance_maps(m, offer.data, images, classes, progress=progress) for m in offer.models)
                 return tuple(each.align(concepts) for each in found)
 
-            return self._run(work, "Measuring alignment", lambda result: self._show_numbers(offer, result))
+            def end(result: tuple[Alignment, ...]) -> None:
+                if classes == self._picked_class():
+                    self._show_numbers(offer, result)
+                else:
+                    self.message.say("Another class was picked meanwhile: measure again.")
+
+            return self._run(work, "Measuring alignment", end)
 
     def _show_picked(self) -> Job | None:
         try:
@@ -248,6 +255,11 @@ class RelevanceWidget(widgets.VBox):
             self.message.say(f"Alignment{against} over the {n:,} images with something to promote and to suppress.")
         else:
             self.message.say("None of the measured images has both something to promote and something to suppress.")
+
+    def _forget_numbers(self) -> None:
+        """Alignment is that of one choice of class; of another it is not known."""
+        with self._swap:
+            self.alignments, self._numbers.value = (), ""
 
     def _set_enabled(self) -> None:
         self.look.disabled = self._offer is None

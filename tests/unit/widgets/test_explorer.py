@@ -606,6 +606,21 @@ class TestOwnImages:
         explorer.panel.offer(model, data_sources.Demo("val"), Grid(2, 2), make_discovery())
         assert explorer.panel.train_data.menu.value == "Demo: garments, train"
         assert explorer.panel.test_data.menu.value == "Demo: garments, test" and explorer.panel.note.text == ""
+        explorer.panel.test_data.menu.value = "Demo: garments, val"
+        assert "Too optimistic" in explorer.panel.note.text, "val was searched"
+
+    def test_a_search_of_the_demo_takes_own_images_back(self, own: Explorer, make_discovery: Make) -> None:
+        run(own)
+        panel = own.panel
+        panel.offer(own.model.make(), data_sources.Demo("val"), Grid(2, 2), make_discovery())
+        assert (panel.train_data.menu.value, panel.test_data.menu.value) == (
+            "Demo: garments, train",
+            "Demo: garments, test",
+        )
+        for menu in (panel.train_data, panel.test_data):
+            assert "The images that were searched" not in menu.menu.options
+            assert menu.make().name == menu.menu.value
+        assert panel.note.text == ""
 
     def test_what_was_searched_is_not_embedded_again(self, own: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
         run(own)

@@ -17,11 +17,12 @@ import ravl_explore as rx
 from ravl_explore.assignment import assign
 from ravl_explore.errors import InputError
 from ravl_explore.objectives import Standard
+from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.precheck import Precheck
 from ravl_explore.regions import Grid, Regions
 from ravl_explore.running import every_objective
 from ravl_explore.widgets import mitigation as panel_module
-from ravl_explore.widgets.mitigation import ADVICE, NO_FEATURE, MitigationPanel
+from ravl_explore.widgets.mitigation import ADVICE, NO_FEATURE, UNCOMPARED, MitigationPanel
 
 Make = Callable[..., Any]
 SECONDS = 60.0  # far more than anything here takes
@@ -208,7 +209,9 @@ class TestTraining:
         assert (panel.details.selected_index == 0) == objective.uses_relevance, "masks are shown before they are used"
         panel.epochs.value = 1
         start(panel)
-        assert panel.message.text.startswith("Done after"), panel.message.text
+        free = isinstance(objective, TrainingFree)
+        assert panel.message.text.startswith("Done without a" if free else "Done after"), panel.message.text
+        assert panel.epochs.disabled == panel.learning_rate.disabled == panel.seed.disabled == free
         assert panel.mitigation is not None and panel.mitigation.objective == objective
         assert len(heard.results) == 1 and panel.comparison is not None
 
@@ -303,7 +306,7 @@ class TestTraining:
         until(lambda: long.progress._text.value.startswith("Paused"))
         long.progress._cancel.click()
         until(lambda: not long.running)
-        assert long.message.text == "Cancelled. What was trained so far is kept." and usable(long)
+        assert long.message.text == f"Cancelled. {UNCOMPARED}" and usable(long)
 
     def test_cancelled_training_is_kept_without_a_comparison(self, long: MitigationPanel, heard: Heard) -> None:
         long.progress._cancel.click()

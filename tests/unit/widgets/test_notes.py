@@ -12,12 +12,12 @@ def test_nothing_to_note_shows_nothing() -> None:
     assert notes.value == "" and notes.layout.display == "none" and notes.notes == ()
 
 
-def test_three_are_shown_and_the_others_are_in_the_tooltip() -> None:
+def test_three_are_shown_and_the_others_are_folded() -> None:
     notes = Notes()
     notes.show([f"note {i}." for i in range(5)] + ["note 0."])
-    shown, _, more = notes.value.partition("<span")
+    shown, _, more = notes.value.partition("<details")
     assert [f"note {i}." in shown for i in range(5)] == [True] * MOST_SHOWN + [False] * 2
-    assert 'title="note 3.\nnote 4."' in more and "(and 2 more)" in more and notes.layout.display == ""
+    assert "and 2 more</summary>note 3.<br>note 4.</details>" in more and notes.layout.display == ""
 
 
 def test_notes_are_text() -> None:

@@ -108,6 +108,8 @@ def test_alignment(models: Any, make_data: Make) -> None:
         for value in (each.miou, each.pixel_accuracy, each.share):
             assert f"<td>{100 * value:.1f}%</td>" in widget._numbers.value
     assert widget.message.text.endswith("over the 12 images with something to promote and to suppress.")
+    widget.classes.value = 0
+    assert widget._numbers.value == "" and widget.alignments == (), "they were of another class"
     widget.offer(models[0], data, None, Halves(12, unknown=tuple(range(12))))
     assert widget._numbers.value == "" and widget.alignments == ()
     waited(widget.measure())
