@@ -101,7 +101,7 @@ class MitigationPanel(widgets.VBox):
 
         defaults = TrainingSettings()
         self.features = widgets.SelectMultiple(
-            description="Suppress", rows=5, tooltip="Ctrl-click for several", layout=FIELD, style=LABEL
+            description="Suppress", rows=5, tooltip="Ctrl- or ⌘-click for several", layout=FIELD, style=LABEL
         )
         self.confirmed = widgets.Checkbox(
             description="I looked at the crops: it is a shortcut",
