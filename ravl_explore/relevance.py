@@ -93,8 +93,8 @@ def relevance_maps(
     Parameters
     ----------
     images : indices into ``data``
-    classes : which class: each image's ``"label"``, the model's ``"prediction"`` for it, a class by its name, or by its
-        number where it is called like one of the former
+    classes : which class: each image's ``"label"`` (where it has none, the prediction), the model's ``"prediction"``
+        for it, a class by its name, or by its number where it is called like one of the former
     boxes : (n, 4), one an image, in pixels of the stored image: looks at this crop as if it were an image of its own
     score : of that class: how far its logit (cosine of image and class prompts over the temperature, 0.07) lies above
         the mean of all classes' logits (``"contrast"``), or the ``"logit"`` itself, of which a large part says nothing
@@ -144,6 +144,7 @@ def relevance_maps(
                 shown = torch.full((len(logits),), chosen, device=logits.device)
             elif chosen == "label":
                 shown = torch.from_numpy(data.labels[images[rows.start : rows.stop]]).to(logits.device)
+                shown = torch.where(shown < 0, logits.argmax(1), shown)
             else:
                 shown = logits.argmax(1)
             found = relevance(explained(logits, shown, score), False).detach()

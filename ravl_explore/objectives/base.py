@@ -93,6 +93,8 @@ class Start:
     embedded : (n,) indices of images, whether to embed regions -> (image, region, batch), a batch at a time, without
         gradient
     embed_prompts : names -> (n, dim) unit-norm embeddings, each filled into the dataset's prompts
+    may_be : (n_images, 2) bool, whether a step may see an image without the feature, and with it, where images are
+        edited; None where each stays as ``present`` says
     """
 
     labels: Int[np.ndarray, " n_images"]
@@ -100,6 +102,15 @@ class Start:
     class_names: tuple[str, ...]
     embedded: Callable[[np.ndarray, bool], Iterator[tuple[Tensor, Tensor, Batch]]]
     embed_prompts: Callable[[Sequence[str]], Tensor]
+    may_be: Bool[np.ndarray, "n_images 2"] | None = None
+
+    @property
+    def group_sizes(self) -> Int[np.ndarray, " n_groups"]:
+        """(2 * n_classes,) labelled images that a step may see in each group ``2 * label + present``."""
+        may_be = np.eye(2, dtype=bool)[self.present.astype(np.int64)] if self.may_be is None else self.may_be
+        sizes = np.zeros((len(self.class_names), 2), np.int64)
+        np.add.at(sizes, self.labels[self.labels >= 0], may_be[self.labels >= 0].astype(np.int64))
+        return sizes.reshape(-1)
 
 
 class Objective(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -119,7 +119,18 @@ class CounterfactualRegions(ImageObjective):
         return balanced(labels, present) if self.upsample else self.scored_by.sample_weights(labels, present)
 
     def begin(self, start: Start) -> CounterfactualRun:
-        return CounterfactualRun(self, gathered(start, self.donors, self.clusters), self.scored_by.begin(start))
+        donors = gathered(start, self.donors, self.clusters)
+        may_be = self._may_be(start.present, bool(donors))
+        return CounterfactualRun(self, donors, self.scored_by.begin(replace(start, may_be=may_be)))
+
+    def _may_be(self, present: np.ndarray, donors: bool) -> np.ndarray:
+        """(n_images, 2) whether an image may be seen without the feature, and with it."""
+        may_be = np.stack([~present, present], 1)
+        if self.probability > 0 and self.mode != "paste":
+            may_be[present, 0] = True
+        if self.probability > 0 and self.mode != "erase" and donors:
+            may_be[~present, 1] = True
+        return may_be
 
     def edit(self, batch: Batch, generator: torch.Generator) -> Batch:
         """With the batch's own regions as donors; a run has those of the whole data."""

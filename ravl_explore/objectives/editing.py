@@ -32,7 +32,8 @@ def edited(
     Only pixels, the regions' flags and concept masks change; with ``blend="features"`` the batch keeps the images as
     they were and says how much of the new ones shall show. What is pasted is a donor's; what a feature is overwritten
     with is a clean region of another image of the batch. Clean regions share at most a quarter with a region that is
-    core or shows a feature. Where there is nothing to take, or no place, an image stays as it was.
+    core or shows a feature, and are of images with a class. Where there is nothing to take, no place, or a feature over
+    more than a quarter of a core region, the image stays as it was.
     """
     feature, image = feature_of(batch, clusters), batch.image_of_region
     clean = clean_regions(batch)
@@ -51,8 +52,10 @@ def edited(
             targets = torch.nonzero(own & (shown == each))[:, 0]
             crops: list[Tensor] = []
             if len(targets):
+                hidden = shared(batch.boxes[own & batch.core], batch.boxes[targets], of_first=True)
+                targets = targets[(hidden <= MOST_SHARED).all(0)]  # what shows the class stays
                 others = background[image[background] != place]
-                if mode != "paste" and len(others):
+                if mode != "paste" and len(targets) and len(others):
                     rows = others[_draw(len(others), len(targets), generator)]
                     crops = [_cut(batch, row) for row in rows.tolist()]
                     shown[targets] = -1
@@ -89,8 +92,11 @@ def edited(
 
 
 def clean_regions(batch: Batch) -> Bool[Tensor, " n"]:
-    """(n,) neither core nor with a feature, nor overlapping such a region of the image by more than a quarter."""
-    taken = batch.spurious | batch.core
+    """(n,) neither core nor with a feature, nor overlapping such a region of the image by more than a quarter.
+
+    None in images without a class: there nobody knows which region is core.
+    """
+    taken = batch.spurious | batch.core | (batch.labels < 0)[batch.image_of_region]
     clean = ~taken
     image = batch.image_of_region
     for place in range(len(batch.pixels)):

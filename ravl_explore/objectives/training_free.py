@@ -130,18 +130,24 @@ class Shift(TrainingFree):
         axis = _axis(start, self.axis)
         image, _, shows = seen(start, regions=False)
         along = image.to(axis) @ axis
+        if shows.all() or not shows.any():  # regions of both kinds may give an axis all the same
+            raise _all_of_one_kind()
         return Steering(axis, (float(along[~shows].mean()), float(along[shows].mean())))
 
 
 def _axis(start: Start, of: Axis) -> Float[Tensor, " dim"]:
     found = prototypes(*seen(start, of == "regions"))
     if found is None:
-        raise InputError(
-            "fine-tuning images with and without the feature",
-            "all of one kind",
-            "Choose another cluster, or other images: there is nothing to tell apart.",
-        )
+        raise _all_of_one_kind()
     return normalize(found[1] - found[0], dim=0)
+
+
+def _all_of_one_kind() -> InputError:
+    return InputError(
+        "fine-tuning images with and without the feature",
+        "all of one kind",
+        "Choose another cluster, or other images: there is nothing to tell apart.",
+    )
 
 
 class Steered:

@@ -81,9 +81,7 @@ class VlGdro(ImageObjective):
         return balanced(labels, present) if self.upsample else None
 
     def begin(self, start: Start) -> VlGdroRun:
-        labelled = start.labels >= 0
-        group = start.labels[labelled] * 2 + start.present[labelled]
-        return VlGdroRun(self, np.bincount(group, minlength=2 * len(start.class_names)), start.class_names)
+        return VlGdroRun(self, start.group_sizes, start.class_names)
 
     def __call__(self, image: Tensor, region: Tensor, batch: Batch) -> Values:
         labelled = batch.labels >= 0

@@ -256,12 +256,14 @@ class Trainer(Steps):
         visual.eval()
         visual.zero_grad(set_to_none=True)
         try:
-            self._save()
-            if self._best is not None:
-                visual.load_state_dict(self._best.weights)
-                self.best_step = self._best.step
-            if self.records:
-                self.on_end()
+            try:
+                self._save()  # of the last weights, so before the best ones are back
+            finally:
+                if self._best is not None:
+                    visual.load_state_dict(self._best.weights)
+                    self.best_step = self._best.step
+                if self.records:
+                    self.on_end()
         finally:
             if self._folder is not None:
                 self._folder.close()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from ravl_explore.data.relabelled import Relabelled
 from ravl_explore.errors import Cancelled, InputError, ModelError
 from ravl_explore.metrics import alignment
 from ravl_explore.models.base import class_embeddings, resize
@@ -201,3 +202,11 @@ def test_it_can_be_made_by_hand() -> None:
     )
     assert found.align(Halves(4)).miou == 1 and found.predictions.tolist() == [1]
     assert replace(found, maps=1 - found.maps).align(Halves(4)).miou == 0
+
+
+def test_an_image_without_a_label_is_explained_by_its_prediction(vit: Any, make_data: Make) -> None:
+    data = make_data(4)
+    labels = data.labels.copy()
+    labels[1] = -1
+    found = relevance_maps(vit, Relabelled(data, labels), [0, 1])
+    assert found.shown.tolist() == [int(labels[0]), int(found.predictions[1])]

@@ -227,6 +227,25 @@ def test_early_stopping_goes_on_the_same(train: Any, tmp_path: Path, often: None
     assert equal(weights(result.model), weights(whole.model))
 
 
+def test_an_interrupted_last_checkpoint_leaves_the_best_weights(
+    train: Any, tmp_path: Path, often: None, make_data: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TrainingSettings(patience=4, monitor="accuracy", learning_rate=0.02, weight_decay=0.0, warmup_steps=0)
+    changes = {"settings": settings, "validation": make_data(30, seed=1), "epochs": 6, "learning_rate": None}
+    whole = train(**changes)
+    run = train(folder=tmp_path / "run", stream=True, **changes)
+
+    def interrupted(*_: Any) -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        for record in run:
+            if record.step == len(whole.history.records) - 1:
+                monkeypatch.setattr(RunFolder, "write", interrupted)
+    assert run.result().history.best_step == whole.history.best_step is not None
+    assert equal(weights(run.result().model), weights(whole.model))
+
+
 # --- what is in it ----------------------------------------------------------------------------------------------------
 
 

@@ -322,7 +322,8 @@ def test_any_loss_scores_the_edited_images(loss: Any) -> None:
     seen = run.edit(batch, torch.Generator().manual_seed(0))
     by_hand = CounterfactualRegions(1.0).begin(start_of(batch))
     generator = torch.Generator().manual_seed(0)
-    other = loss.begin(start_of(batch))
+    start = start_of(batch)  # swapped, every image may have the feature or not
+    other = loss.begin(replace(start, may_be=np.ones((len(start.labels), 2), bool)))
     same = other.edit(by_hand.edit(batch, generator), generator)
     assert torch.equal(seen.pixels, same.pixels) and torch.equal(seen.spurious, same.spurious)
     image, region = embedded(seen)
@@ -358,3 +359,43 @@ def test_names_weights_and_what_does_not_fit() -> None:
     for name in ("mode", "blend", "donors", "clusters"):
         with pytest.raises(InputError, match=f"{name} .* got 'both'"):
             CounterfactualRegions(**{name: "both"})
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [("swap", [2, 2, 1, 1]), ("erase", [2, 2, 1, 0]), ("paste", [0, 2, 1, 1])],
+)
+def test_the_loss_knows_the_groups_that_editing_makes(mode: Any, expected: list[int]) -> None:
+    """Class 0 always has the feature, class 1 never: without the edits half of the groups are empty."""
+    batch = replace(quadrants([0, 4], [1, 5, 9], n_images=3), labels=torch.tensor([0, 0, 1]))
+    heard: list[Any] = []
+
+    class Heard(VlGdro):
+        def begin(self, start: Any) -> Any:
+            heard.append(start)
+            return super().begin(start)
+
+    start = replace(start_of(batch), labels=np.array([0, 0, 1]), present=np.array([True, True, False]))
+    run = CounterfactualRegions(1.0, mode=mode, loss=Heard(weight=0.0)).begin(start)
+    assert heard[0].group_sizes.tolist()[:4] == expected
+    found = run.edit(batch, torch.Generator().manual_seed(0))
+    image, region = embedded(found)
+    image.requires_grad_(True)
+    run(image, region, found)["loss"].backward()
+    assert image.grad is not None and (image.grad.abs().sum(1) > 0).all(), "every edited image is learned from"
+
+
+def test_images_without_a_class_are_left_out_of_what_is_clean() -> None:
+    """Nobody knows which of their regions shows an object."""
+    batch = replace(quadrants([0], [1], n_images=2), labels=torch.tensor([0, -1]))
+    assert clean_regions(batch).tolist() == [False, False, True, True, False, False, False, False]
+    assert shown(edited(batch)) == list(range(8)), "no background to erase with, no place to paste to"
+
+
+def test_a_feature_over_the_core_is_not_erased() -> None:
+    batch = quadrants([0], [1], n_images=2)
+    boxes = batch.boxes.clone()
+    boxes[0] = torch.tensor([0, 0.0, 0, 4, 2])  # covers region 1
+    batch = replace(batch, boxes=boxes)
+    found = edited(batch, mode="erase")
+    assert torch.equal(found.pixels, batch.pixels) and torch.equal(found.spurious, batch.spurious)

@@ -200,3 +200,10 @@ def test_training_with_it_is_refused(model: Any, data: Any, assignment: Any) -> 
     steps = train(model.copy(), prepare(model, data, assignment), Projection(), TrainingSettings(1, 1e-3, 20))
     with pytest.raises(InputError, match="an objective to train with"):
         next(steps)
+
+
+def test_regions_of_both_kinds_in_images_of_one() -> None:
+    """There is an axis, but no image without the feature to take the shift from."""
+    spurious = torch.arange(20) % 4 == 0  # one region of each image
+    with pytest.raises(InputError, match="all of one kind"):
+        Shift("regions").fit(start_of(replace(random_batch(), spurious=spurious)))
