@@ -76,7 +76,7 @@ def assign(
             f"a model with {medoids.shape[1]} embedding dimensions", f"one with {model.dim}", "Use the searched model."
         )
     if labels is not None:
-        _check_labels(labels, len(data), len(data.class_names))  # now, not after all images are embedded
+        check_labels(labels, len(data), len(data.class_names))  # now, not after all images are embedded
     return assign_embeddings(embed(model, data, proposer, progress=progress), features, labels)
 
 
@@ -94,7 +94,7 @@ def assign_embeddings(
     """
     if labels is None:
         labels = embeddings.labels
-    _check_labels(labels, len(embeddings.labels), len(embeddings.text))
+    check_labels(labels, len(embeddings.labels), len(embeddings.text))
     medoids = features[0].medoids
     to_medoids = embeddings.region @ medoids.T
     number = np.full(len(medoids), -1)
@@ -113,7 +113,8 @@ def assign_embeddings(
     return Assignment(embeddings.regions, spurious, core, present, features[0].attribute, feature, similarity)
 
 
-def _check_labels(labels: np.ndarray, n_images: int, n_classes: int) -> None:
+def check_labels(labels: np.ndarray, n_images: int, n_classes: int) -> None:
+    """Raise InputError unless there is one class, or -1, for each image."""
     if labels.shape != (n_images,) or labels.dtype.kind not in "iu":
         raise InputError(
             f"one integer label for each of {n_images} images", f"{labels.dtype} of {labels.shape}", "Give one each."

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
+import numpy as np
+
 from ravl_explore import __version__
 from ravl_explore import objectives as folder_of_objectives
 from ravl_explore.assignment import Assignment, assign_embeddings
@@ -40,7 +42,8 @@ from ravl_explore.runs import (
 from ravl_explore.scoring import zero_shot
 
 SEEDS = (0, 1, 2)
-SET_HERE = ("objective", "seed", "assignment", "stream", "folder")  # mitigate's own keywords that differ by run
+# mitigate's own keywords that differ by run, or are made once for all
+SET_HERE = ("objective", "seed", "assignment", "validation_assignment", "stream", "folder")
 KEY_SHOWN = 8  # digits of a run's key in its file's name
 
 Made = TypeVar("Made")
@@ -202,6 +205,14 @@ class _Grid:
         return assign_embeddings(self._embedded(self.train_data, "training"), self.features)
 
     @cached_property
+    def validation_assignment(self) -> Assignment | None:
+        """Of the validation images, where no feature is annotated."""
+        data = self.training.get("validation")
+        if data is None or data.feature_present is not None:
+            return None
+        return assign_embeddings(self._embedded(data, "validation"), self.features)
+
+    @cached_property
     def test_embeddings(self) -> Embeddings:
         return self._embedded(self.test_data, "test")
 
@@ -256,6 +267,7 @@ class _Grid:
             objective=objective,
             seed=seed,
             assignment=assignment,
+            validation_assignment=self.validation_assignment,
             progress=progress,
             **self._keywords(objective),
         )
@@ -326,6 +338,8 @@ def _spelled(value: Any) -> str:
         return digest(_data_parts(value))
     if hasattr(value, "fingerprint") and not is_dataclass(value):
         return str(value.fingerprint())
+    if isinstance(value, np.ndarray):
+        return digest([value])  # its repr leaves out the middle
     text = repr(value)
     if re.search(r" at 0x[0-9a-f]+", text):
         raise InputError(

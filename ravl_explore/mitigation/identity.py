@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 
 from ravl_explore import __version__
 from ravl_explore.data.base import ImageTextDataset
@@ -26,8 +27,9 @@ def depends(
     objective: Objective,
     settings: TrainingSettings,
     validation: ImageTextDataset | None,
+    groups: Bool[np.ndarray, " n_images"] | None,
 ) -> dict[str, Any]:
-    """All that decides what a run's steps are, by a name that an error can show."""
+    """All that decides what a run's steps are, by a name that an error can show; ``groups`` are of ``validation``."""
     data, concepts = training_set.data, training_set.concepts
     regions = training_set.regions
     values: dict[str, Any] = {
@@ -51,7 +53,7 @@ def depends(
         "concepts": None if concepts is None else concepts.name,
         "concepts fingerprint": None if concepts is None else concepts.fingerprint(),
         "validation": None if validation is None else validation.name,
-        "validation fingerprint": None if validation is None else _labelled(validation),
+        "validation fingerprint": None if validation is None else _labelled(validation, groups),
     }
     return values
 
@@ -69,6 +71,5 @@ def made_with(model: VisionLanguageModel) -> dict[str, Any]:
     }
 
 
-def _labelled(data: ImageTextDataset) -> str:
-    present = np.zeros(0, bool) if data.feature_present is None else data.feature_present
-    return digest([data.fingerprint(), data.labels, present, list(data.class_names), list(data.templates)])
+def _labelled(data: ImageTextDataset, groups: Bool[np.ndarray, " n_images"] | None) -> str:
+    return digest([data.fingerprint(), data.labels, groups, list(data.class_names), list(data.templates)])

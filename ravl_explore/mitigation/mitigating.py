@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
-from ravl_explore.assignment import Assignment, assign
+from ravl_explore.assignment import Assignment, assign, check_labels
 from ravl_explore.captions import CaptionLabeller, label
 from ravl_explore.concepts.base import ConceptMasks, ConceptSource, read_all
 from ravl_explore.concepts.discovered import Discovered
@@ -20,6 +21,7 @@ from ravl_explore.discovery import SpuriousFeature
 from ravl_explore.embedding import embed
 from ravl_explore.errors import InputError
 from ravl_explore.evaluation import validator
+from ravl_explore.metrics import group_accuracy
 from ravl_explore.mitigation.identity import depends, made_with
 from ravl_explore.mitigation.preparing import prepare
 from ravl_explore.mitigation.result import Mitigation, MitigationRun
@@ -50,8 +52,9 @@ def mitigate(
     settings: TrainingSettings | None = None,
     validation: ImageTextDataset | None = None,
     assignment: Assignment | None = None,
+    validation_assignment: Assignment | None = None,
     concepts: ConceptSource | None = None,
-    labels: CaptionLabeller | None = None,
+    labels: CaptionLabeller | np.ndarray | None = None,
     empty_groups: EmptyGroups = "go on",
     folder: str | Path | None = None,
     stream: Literal[False] = False,
@@ -74,8 +77,9 @@ def mitigate(
     settings: TrainingSettings | None = None,
     validation: ImageTextDataset | None = None,
     assignment: Assignment | None = None,
+    validation_assignment: Assignment | None = None,
     concepts: ConceptSource | None = None,
-    labels: CaptionLabeller | None = None,
+    labels: CaptionLabeller | np.ndarray | None = None,
     empty_groups: EmptyGroups = "go on",
     folder: str | Path | None = None,
     stream: Literal[True],
@@ -97,8 +101,9 @@ def mitigate(
     settings: TrainingSettings | None = None,
     validation: ImageTextDataset | None = None,
     assignment: Assignment | None = None,
+    validation_assignment: Assignment | None = None,
     concepts: ConceptSource | None = None,
-    labels: CaptionLabeller | None = None,
+    labels: CaptionLabeller | np.ndarray | None = None,
     empty_groups: EmptyGroups = "go on",
     folder: str | Path | None = None,
     stream: bool = False,
@@ -118,12 +123,13 @@ def mitigate(
     epochs, learning_rate, batch_size, seed : those of ``settings`` unless given; without either, the learning rate is
         the objective's usual one
     settings : all that can be set of the trainer (schedule, precision, accumulation, early stopping ...)
-    validation : measured while training; its groups are the annotated feature's
-    assignment : of ``data``, when it was made before
+    validation : measured while training; its groups are classes with and without the annotated feature or, where none
+        is annotated, the discovered ones
+    assignment, validation_assignment : of ``data`` and of ``validation``, when they were made before
     concepts : where masks of where to look are from, for an objective that uses relevance;
         :class:`~ravl_explore.concepts.Discovered` unless given
-    labels : takes the classes from the captions instead of from ``data.labels``; images whose caption gives none stay
-        in for what needs no class
+    labels : classes to use instead of ``data.labels``: a labeller, which takes them from the captions, or (n_images,)
+        integers. Images of class -1, as of a caption that names none, stay in for what needs no class
     empty_groups : whether to ``"go on"``, with a note, or ``"stop"`` with an InputError when a class has no image with
         the features or none without
     folder : of this run, made if it is not there. The settings, checkpoints and in the end the model are kept in it;
@@ -134,7 +140,8 @@ def mitigate(
     Raises
     ------
     InputError, ModelError
-        For no feature, or settings out of range.
+        For no feature, settings out of range, an assignment of other images, or ``patience`` when no group of the
+        validation images is large enough to go by.
     TrainingError
         For a loss that is not finite; its ``result`` holds what was trained before.
     StorageError
@@ -157,10 +164,12 @@ def mitigate(
     if assignment is None:
         own = None if labels is None else classes
         assignment = assign(model, data, features, proposer, labels=own, progress=progress)
-    elif len(assignment.present) != len(data):
-        raise InputError(
-            f"an assignment of these {len(data)} images", f"one of {len(assignment.present)}", "Assign this dataset."
-        )
+    else:
+        _check_length(assignment, data)
+    groups = None
+    if validation is not None:
+        groups = _groups(model, validation, features, proposer, validation_assignment, progress)
+        _check_monitor(settings, validation, groups)
     notes = _notes(classes, assignment, data.class_names, empty_groups)
     masks = None
     if objective.uses_relevance:
@@ -169,10 +178,10 @@ def mitigate(
     training_set = prepare(model, data, assignment, class_text=objective.class_text, labels=classes, concepts=masks)
     kept = None
     if folder is not None:
-        identity = depends(model, training_set, features, objective, settings, validation)
+        identity = depends(model, training_set, features, objective, settings, validation, groups)
         kept = RunFolder(folder, identity, made_with(model))
     try:
-        run = _run(model, training_set, tuple(features), objective, settings, validation, notes, kept)
+        run = _run(model, training_set, tuple(features), objective, settings, validation, groups, notes, kept)
     except BaseException:
         if kept is not None:
             kept.close()
@@ -195,12 +204,13 @@ def _run(
     objective: Objective,
     settings: TrainingSettings,
     validation: ImageTextDataset | None,
+    groups: Bool[np.ndarray, " n_images"] | None,
     notes: tuple[str, ...],
     folder: RunFolder | None,
 ) -> MitigationRun:
     new = Steered(model.copy()) if isinstance(objective, TrainingFree) else model.copy()
     new.name = f"{model.name}, {objective.name}"
-    validate = None if validation is None else validator(new, validation, validation.feature_present)
+    validate = None if validation is None else validator(new, validation, groups)
     if isinstance(objective, TrainingFree) and isinstance(new, Steered):
         steps = steer(new, training_set, objective, settings, validate, folder)
     else:
@@ -230,14 +240,48 @@ def _check(
         )
 
 
+def _check_length(assignment: Assignment, data: ImageTextDataset) -> None:
+    if len(assignment.present) != len(data):
+        raise InputError(
+            f"an assignment of these {len(data)} images", f"one of {len(assignment.present)}", "Assign this dataset."
+        )
+
+
+def _groups(
+    model: VisionLanguageModel,
+    data: ImageTextDataset,
+    features: Sequence[SpuriousFeature],
+    proposer: Proposer | None,
+    assignment: Assignment | None,
+    progress: Progress | None,
+) -> Bool[np.ndarray, " n_images"]:
+    """In which validation images the feature is: as annotated, or else as the searched model finds it."""
+    if assignment is not None:
+        _check_length(assignment, data)
+    if data.feature_present is not None:
+        return data.feature_present
+    return (assignment or assign(model, data, features, proposer, progress=progress)).present
+
+
+def _check_monitor(settings: TrainingSettings, data: ImageTextDataset, groups: Bool[np.ndarray, " n_images"]) -> None:
+    """Raise now what the trainer would raise at its first validation."""
+    if settings.patience is None or settings.monitor != "worst_group":
+        return
+    if math.isnan(group_accuracy(np.zeros(len(data), bool), data.labels, groups, data.class_names).worst):
+        raise settings.nothing_to_go_by()
+
+
 def _classes(
     model: VisionLanguageModel,
     data: ImageTextDataset,
-    labeller: CaptionLabeller,
+    labeller: CaptionLabeller | np.ndarray,
     proposer: Proposer | None,
     progress: Progress | None,
 ) -> Int[np.ndarray, " n_images"]:
     """The classes that captions name; only where the labeller asks for it are images embedded for that."""
+    if isinstance(labeller, np.ndarray):
+        check_labels(labeller, len(data), len(data.class_names))
+        return labeller
     similarity = None
     if labeller.ambiguity == "similar":
         embeddings = embed(model, data, proposer, progress=progress)

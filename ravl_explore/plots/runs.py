@@ -92,7 +92,9 @@ def _axis(measure: str, drawn: Sequence[Any]) -> dict[str, Any]:
     values = [0.0]
     for trace in drawn:
         reach = trace.error_x.array if trace.error_x.array is not None else [0.0] * len(trace.x)
-        values += [float(x + sign * bar) for x, bar in zip(trace.x, reach, strict=True) for sign in (-1, 1)]
+        values += [
+            float(x + sign * bar) for x, bar in zip(trace.x, reach, strict=True) if x is not None for sign in (-1, 1)
+        ]
     values = [value for value in values if math.isfinite(value)]
     low, high = min(values), max(values)
     margin = 0.08 * (high - low or 1.0)

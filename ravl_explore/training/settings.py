@@ -84,6 +84,14 @@ class TrainingSettings:
                 "BatchNorm would see each chunk as a batch of its own: freeze it, or leave region_chunk out.",
             )
 
+    def nothing_to_go_by(self) -> InputError:
+        """What is raised when ``patience`` is set and the validation images have no ``monitor``."""
+        return InputError(
+            f"a {self.monitor} of the validation images to go by",
+            "none",
+            "Use monitor='accuracy', or validation images with at least 10 in a group.",
+        )
+
     def scale(self, step: int, n_steps: int) -> float:
         """What the learning rate is multiplied by at a step, counted from 0.
 

@@ -227,11 +227,7 @@ class Trainer(Steps):
             return False
         value = measured.get(settings.monitor, math.nan)
         if math.isnan(value):
-            raise InputError(
-                f"a {settings.monitor} of the validation images to go by",
-                "none",
-                "Use monitor='accuracy', or validation images with at least 10 in a group.",
-            )
+            raise settings.nothing_to_go_by()
         if self._best is None or value > self._best.value:
             weights = {key: each.detach().cpu().clone() for key, each in self._model.visual.state_dict().items()}
             self._best, self._waited = Best(self._step, value, weights), 0

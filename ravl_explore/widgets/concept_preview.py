@@ -78,7 +78,7 @@ class _Offer:
     """The images, or what opens them, and what says what their regions show; with what these gave."""
 
     data: Any
-    shown: Callable[[Progress], Any] | None
+    shown: Callable[[ImageTextDataset, Progress], Any] | None
     made: dict[str, Any] = field(default_factory=dict)
 
 
@@ -126,10 +126,10 @@ class ConceptPreview(widgets.VBox):
 
     def offer(
         self,
-        data: ImageTextDataset | Callable[[], ImageTextDataset] | None,
-        shown: Callable[[Progress], Any] | None = None,
+        data: ImageTextDataset | Callable[[Progress], ImageTextDataset] | None,
+        shown: Callable[[ImageTextDataset, Progress], Any] | None = None,
     ) -> None:
-        """Take other images, or a function that opens them; ``shown(progress)`` gives their Assignment when needed.
+        """Take images, or what opens them: ``data(progress)``; ``shown(data, progress)`` gives their Assignment.
 
         Both are called in a thread, the first time that masks are shown; offer again where they would give something
         else, such as the regions of other features.
@@ -201,10 +201,10 @@ class ConceptPreview(widgets.VBox):
         if opened is not None and opened.source is source and opened.offered is offer:
             return opened
         if "data" not in offer.made:
-            offer.made["data"] = offer.data() if callable(offer.data) else offer.data
-        if source.uses_regions and offer.shown is not None and "shown" not in offer.made:
-            offer.made["shown"] = offer.shown(progress)
+            offer.made["data"] = offer.data(progress) if callable(offer.data) else offer.data
         data: Any = offer.made["data"]
+        if source.uses_regions and offer.shown is not None and "shown" not in offer.made:
+            offer.made["shown"] = offer.shown(data, progress)
         return _Opened(source, offer, data, source.open(data, offer.made.get("shown")))
 
     def _on_end(self, job: Job) -> None:

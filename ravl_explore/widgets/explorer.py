@@ -32,7 +32,8 @@ from ravl_explore.widgets.job import Job, ProgressLine, wait_for_jobs
 from ravl_explore.widgets.keys import KeyGuard
 from ravl_explore.widgets.menus import Choice, PartMenu, choices
 from ravl_explore.widgets.message import Message
-from ravl_explore.widgets.mitigation import Finished, MitigationPanel
+from ravl_explore.widgets.mitigation import MitigationPanel
+from ravl_explore.widgets.mitigation_work import Finished
 from ravl_explore.widgets.notes import Notes
 from ravl_explore.widgets.outcome import Outcome
 from ravl_explore.widgets.region_map import RegionMap

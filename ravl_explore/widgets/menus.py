@@ -69,6 +69,7 @@ class PartMenu(widgets.VBox):
             own = _name_of(given)
             options = [Choice(own, lambda: given), *(each for each in options if each.label != own)]
         self._options = {choice.label: choice for choice in options}
+        self._own: dict[str, Any] = {} if given is None else {_name_of(given): given}
         self._forms: dict[str, Form] = {}
         self._lock = threading.Lock()
         self._cache: tuple[tuple[Any, ...], Any] | None = None
@@ -92,10 +93,21 @@ class PartMenu(widgets.VBox):
         """The form of what is picked, or None; ``form.inputs`` are its widgets by name."""
         return self._forms.get(self.menu.value or "")
 
+    def same_pick(self, other: PartMenu) -> bool:
+        """Whether another menu has the same entry, answers and, where it is the caller's own object, object."""
+
+        def picked(menu: PartMenu) -> list[Any]:
+            label = menu.menu.value or ""
+            answers = menu.form.inputs.values() if menu.form is not None else ()
+            return [label, id(menu._own.get(label)), *(each.value for each in answers)]
+
+        return picked(self) == picked(other)
+
     def offer(self, part: Any, label: str, pick: bool = True) -> None:
         """Put an object of the caller's own first, instead of an earlier one of that label, and pick it."""
         picked = self.menu.value
         self._options = {label: Choice(label, lambda: part)} | {k: v for k, v in self._options.items() if k != label}
+        self._own[label] = part
         self._forms.pop(label, None)
         self.menu.options = list(self._options)  # picks the first
         if not pick:
@@ -108,6 +120,7 @@ class PartMenu(widgets.VBox):
             return
         picked = self.menu.value
         self._options = {k: v for k, v in self._options.items() if k != label}
+        self._own.pop(label, None)
         self.menu.options = list(self._options)  # picks the first
         self.menu.value = instead if picked == label else picked
         self.forget()

@@ -7,11 +7,16 @@ from typing import Any
 import ipywidgets as widgets
 
 from ravl_explore.captions import CaptionLabeller
+from ravl_explore.training import Monitor
 from ravl_explore.widgets.caption_coverage import CaptionCoverage
 from ravl_explore.widgets.concept_preview import ConceptPreview
 
 TITLES = ("Where to look", "From captions", "Stopping and files")
 CONCEPTS, CAPTIONS, FILES = range(3)
+MONITORS: dict[str, Monitor] = {
+    "accuracy of the worst group": "worst_group",  # of class x feature
+    "accuracy of all images": "accuracy",
+}
 LABEL = {"description_width": "110px"}
 FIELD = widgets.Layout(width="420px", margin="2px 0")
 
@@ -22,7 +27,7 @@ class MitigationDetails(widgets.Accordion):
     Attributes
     ----------
     concepts, captions : the panes' widgets
-    patience : input; validations without a better worst group before training stops, 0 for never
+    patience, monitor : inputs; validations without a better ``monitor`` before training stops, 0 for never
     folder : input; where the run is kept, empty for nowhere
     """
 
@@ -30,15 +35,20 @@ class MitigationDetails(widgets.Accordion):
         self.concepts, self.captions = ConceptPreview(), CaptionCoverage()
         self.patience = widgets.BoundedIntText(
             0, 0, 1000, description="Patience", layout=widgets.Layout(width="190px"), style=LABEL,
-            tooltip="Validations without a better worst group before training stops; 0 never stops early",
+            tooltip="So many validations in a row without a better value, and training stops; 0 never stops early",
+        )  # fmt: skip
+        self.monitor = widgets.Dropdown(
+            options=list(MONITORS.items()), description="Better by", layout=widgets.Layout(width="380px"), style=LABEL,
+            tooltip="Measured on the images that were searched",
         )  # fmt: skip
         self.folder = widgets.Text(
             "", description="Run folder", placeholder="none: only this notebook keeps the model", layout=FIELD,
             style=LABEL, continuous_update=False,
             tooltip="Settings, checkpoints and the model go there; the same run started again goes on from there",
         )  # fmt: skip
-        stop = widgets.HBox([self.patience, widgets.Label("validations without a better worst group (0: train on)")])
-        self.tabs = widgets.Tab([self.concepts, self.captions, widgets.VBox([stop, self.folder])], titles=TITLES)
+        stop = widgets.HBox([self.patience, widgets.Label("validations without a better value (0: train on)")])
+        files = widgets.VBox([stop, self.monitor, self.folder])
+        self.tabs = widgets.Tab([self.concepts, self.captions, files], titles=TITLES)
         super().__init__([self.tabs], titles=("More: concept masks, captions, early stopping",), selected_index=None)
         self.layout.margin = "8px 0 0 0"
 
@@ -50,7 +60,7 @@ class MitigationDetails(widgets.Accordion):
     @property
     def settings(self) -> dict[str, Any]:
         """What differs from the trainer's defaults."""
-        return {"patience": self.patience.value} if self.patience.value else {}
+        return {"patience": self.patience.value, "monitor": self.monitor.value} if self.patience.value else {}
 
     @property
     def run_folder(self) -> str | None:
@@ -68,5 +78,5 @@ class MitigationDetails(widgets.Accordion):
 
     @disabled.setter
     def disabled(self, disabled: bool) -> None:
-        for each in (self.patience, self.folder, self.concepts, self.captions):
+        for each in (self.patience, self.monitor, self.folder, self.concepts, self.captions):
             each.disabled = disabled

@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, replace
 
 import ipywidgets as widgets
 
 from ravl_explore.comparison import Comparison
 from ravl_explore.concepts import Discovered
+from ravl_explore.concepts.base import ConceptMasks
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.errors import RavlError
+from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.widgets.changes import ChangesGallery
 from ravl_explore.widgets.comparison import ComparisonWidget
 from ravl_explore.widgets.message import Message
-from ravl_explore.widgets.mitigation import Finished
+from ravl_explore.widgets.mitigation_work import Finished
 from ravl_explore.widgets.relevance import RelevanceWidget
 from ravl_explore.widgets.runs import RunsWidget
 
 TITLES = ("Before and after", "What changed", "Where they look")
 MEASURES, CHANGES, RELEVANCE = range(3)
+
+
+MOST_BYTES = 4 * 2**30  # of fine-tuned models that are kept
+LET_GO = (
+    "This run's model was let go to make room for later ones; its numbers stay. "
+    "To look at it, run it again, or load it from its run folder: rx.load(...)."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Listed:
+    """A run in the table; ``finished`` is None once its model was let go."""
+
+    comparison: Comparison
+    test_data: ImageTextDataset
+    how: str
+    finished: Finished | None
 
 
 class Outcome(widgets.VBox):
@@ -32,8 +54,8 @@ class Outcome(widgets.VBox):
         # the small anywidgets first: those that are made after a figure's bundle may time out on a busy machine
         self.measures, self.runs = ComparisonWidget(), RunsWidget()
         self.changes, self.relevance, self.message = ChangesGallery(), RelevanceWidget(), Message()
-        self._all: list[Finished] = []
-        self._shown: dict[int, Finished] = {}
+        self._all: list[_Listed] = []
+        self._shown: dict[int, int] = {}  # pane -> number of the run in it
         self._swap = threading.RLock()
         self.tabs = widgets.Tab([self.measures, self.changes, self.relevance], titles=TITLES)
         self.tabs.layout.margin = "12px 0 0 0"
@@ -41,50 +63,81 @@ class Outcome(widgets.VBox):
         self.runs.observe(lambda _: self._refresh(), "selected")
         self.tabs.observe(lambda _: self._refresh(), "selected_index")
 
-    @property
-    def picked(self) -> Finished | None:
-        """The run whose row is picked, or None."""
-        with self._swap:
-            number = self.runs.selected
-            return None if number is None or number >= len(self._all) else self._all[number]
-
     def add(self, finished: Finished) -> None:
-        """List one more run that was compared, and pick it; its models stay in memory."""
+        """List one more run that was compared, and pick it; its models stay in memory as long as there is room."""
         if finished.comparison is None:
             raise ValueError("a run that was compared")
         self.runs.add(finished.mitigation, finished.comparison)  # picks it: nothing is drawn until it is known here
         with self._swap:
-            self._all.append(finished)
+            listed = _Listed(finished.comparison, finished.test_data, _how(finished), finished)
+            self._all = let_go([*self._all, listed], MOST_BYTES)
         self._refresh()
 
     def _refresh(self) -> None:
         with self._swap:
-            finished, pane = self.picked, self.tabs.selected_index
-            if finished is None or finished.comparison is None or pane is None:
+            number, pane = self.runs.selected, self.tabs.selected_index
+            if number is None or number >= len(self._all) or pane is None:
                 return
-            if self._shown.pop(pane, None) is not finished:
+            if self._shown.pop(pane, None) != number:
                 self.message.say("")
                 try:
-                    self._show(finished, finished.comparison, pane)
+                    self._show(self._all[number], pane)
                 except Exception as error:
                     self.message.fail(error)
                     return
-            self._shown[pane] = finished
+            self._shown[pane] = number
 
-    def _show(self, finished: Finished, comparison: Comparison, pane: int) -> None:
+    def _show(self, listed: _Listed, pane: int) -> None:
         if pane == MEASURES:
-            self.measures.show(comparison, _how(finished))
+            self.measures.show(listed.comparison, listed.how)
         elif pane == CHANGES:
             self.changes.clear()
-            self.changes.show(comparison, finished.test_data)
-        elif pane == RELEVANCE:
-            self._show_relevance(finished)
+            self.changes.show(listed.comparison, listed.test_data)
+        elif listed.finished is None:
+            self.relevance.withdraw(LET_GO)
+        else:
+            finished = listed.finished
+            self.relevance.offer(
+                finished.model,
+                finished.test_data,
+                finished.mitigation.model,
+                open_concepts=lambda: masks_of(finished),
+            )
 
-    def _show_relevance(self, finished: Finished) -> None:
-        concepts = None
-        if finished.assignment is not None:
-            concepts = Discovered().open(finished.test_data, finished.assignment)
-        self.relevance.offer(finished.model, finished.test_data, finished.mitigation.model, concepts)
+
+def let_go(listed: list[_Listed], most: int) -> list[_Listed]:
+    """The same without the oldest models beyond ``most`` bytes; the newest one always stays."""
+    total, kept = 0, []
+    for each in reversed(listed):
+        total += 0 if each.finished is None else n_bytes(each.finished.mitigation.model)
+        kept.append(each if total <= most or not kept else replace(each, finished=None))
+    return kept[::-1]
+
+
+def n_bytes(model: VisionLanguageModel) -> int:
+    """Memory of a model's image tower; text towers stay as they were and are shared."""
+    tensors = [*model.visual.parameters(), *model.visual.buffers()]
+    return sum(each.numel() * each.element_size() for each in tensors)
+
+
+def masks_of(finished: Finished) -> ConceptMasks:
+    """Masks of the images compared on, of the run's own source; if they do not fit, discovered ones that say so.
+
+    Raises
+    ------
+    InputError
+        When the run was not compared.
+    """
+    test_data, assignment = finished.test_data, finished.assignment
+    source = finished.concepts or Discovered()
+    try:
+        return source.open(test_data, assignment)
+    except RavlError as error:
+        if source.uses_regions:
+            raise
+        masks = Discovered().open(test_data, assignment)
+        masks.name += f" (those of the run, {source.name}, do not fit these images: {error})"
+        return masks
 
 
 def _how(finished: Finished) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,11 +52,11 @@ STYLE = f"""<style>
 
 @dataclass(frozen=True, eq=False)
 class Offer:
-    """What can be looked at: one model or two, and masks to compare with, if any."""
+    """What can be looked at: one model or two, and what opens masks to compare with, if there are any."""
 
     models: tuple[VisionLanguageModel, ...]
     data: ImageTextDataset
-    concepts: ConceptMasks | None
+    open_concepts: Callable[[], ConceptMasks] | None
 
 
 class RelevanceWidget(widgets.VBox):
@@ -123,6 +123,7 @@ class RelevanceWidget(widgets.VBox):
         data: ImageTextDataset,
         after_model: VisionLanguageModel | None = None,
         concepts: ConceptMasks | None = None,
+        open_concepts: Callable[[], ConceptMasks] | None = None,
     ) -> None:
         """Make models ready to be looked at; nothing is computed until :meth:`show` or a click.
 
@@ -131,13 +132,16 @@ class RelevanceWidget(widgets.VBox):
         before_model, after_model : the searched model, and the fine-tuned one if there is one already
         data : whose images are looked at
         concepts : masks of ``data``; without them alignment cannot be measured
+        open_concepts : gives them instead, in the thread that measures, when opening them takes long
         """
+        if concepts is not None:
+            open_concepts = lambda: concepts  # noqa: E731
         with self._swap:
             if self._job is not None:
                 self._job.cancel()
             other = self._offer is None or self._offer.data is not data
             models = (before_model,) if after_model is None else (before_model, after_model)
-            self._offer, self._job = Offer(models, data, concepts), None
+            self._offer, self._job = Offer(models, data, open_concepts), None
             self.maps, self.alignments, self._numbers.value, self._pictures.value = (), (), "", ""
             if other:
                 names = [(one_line(name), number) for number, name in enumerate(data.class_names)]
@@ -147,6 +151,16 @@ class RelevanceWidget(widgets.VBox):
                 self.images.value, self.box.value = f"0-{min(len(data), A_FEW) - 1}", ""
             self._set_enabled()
             self.message.say("Pick images and a class, then press Show.")
+
+    def withdraw(self, said: str) -> None:
+        """Take back what was offered, and say why."""
+        with self._swap:
+            if self._job is not None:
+                self._job.cancel()
+            self._offer, self._job = None, None
+            self.maps, self.alignments, self._numbers.value, self._pictures.value = (), (), "", ""
+            self._set_enabled()
+            self.message.say(said)
 
     def show(self, images: Sequence[int] | np.ndarray, boxes: np.ndarray | None = None) -> Job | None:
         """Show the maps of images, or of one box of each (x1, y1, x2, y2 in pixels), in a thread.
@@ -163,20 +177,20 @@ class RelevanceWidget(widgets.VBox):
         """Compare the maps of up to 256 images with the concept masks, in a thread."""
         with self._swap:
             offer, classes = self._offer, self._picked_class()
-            if offer is None or offer.concepts is None:
+            if offer is None or offer.open_concepts is None:
                 self.message.say("There are no concept masks to compare with.")
                 return None
-            concepts = offer.concepts
+            open_concepts = offer.open_concepts
 
-            def work(progress: Progress) -> tuple[Alignment, ...]:
-                n = len(offer.data)
+            def work(progress: Progress) -> tuple[str, tuple[Alignment, ...]]:
+                concepts, n = open_concepts(), len(offer.data)
                 images = np.unique(np.linspace(0, n - 1, min(n, MEASURED)).astype(np.int64))
                 found = (relevance_maps(m, offer.data, images, classes, progress=progress) for m in offer.models)
-                return tuple(each.align(concepts) for each in found)
+                return concepts.name, tuple(each.align(concepts) for each in found)
 
-            def end(result: tuple[Alignment, ...]) -> None:
+            def end(result: tuple[str, tuple[Alignment, ...]]) -> None:
                 if classes == self._picked_class():
-                    self._show_numbers(offer, result)
+                    self._show_numbers(offer, *result)
                 else:
                     self.message.say("Another class was picked meanwhile: measure again.")
 
@@ -246,13 +260,14 @@ class RelevanceWidget(widgets.VBox):
         started.set()
         return self._job
 
-    def _show_numbers(self, offer: Offer, alignments: tuple[Alignment, ...]) -> None:
+    def _show_numbers(self, offer: Offer, against: str, alignments: tuple[Alignment, ...]) -> None:
         self.alignments = alignments
         self._numbers.value = _table(offer, alignments)
         n = alignments[0].n_images
         if n:
-            against = "" if offer.concepts is None else f" with {offer.concepts.name}"
-            self.message.say(f"Alignment{against} over the {n:,} images with something to promote and to suppress.")
+            self.message.say(
+                f"Alignment with {against} over the {n:,} images with something to promote and to suppress."
+            )
         else:
             self.message.say("None of the measured images has both something to promote and something to suppress.")
 
@@ -263,7 +278,7 @@ class RelevanceWidget(widgets.VBox):
 
     def _set_enabled(self) -> None:
         self.look.disabled = self._offer is None
-        self.measure_button.disabled = self._offer is None or self._offer.concepts is None
+        self.measure_button.disabled = self._offer is None or self._offer.open_concepts is None
 
 
 def _table(offer: Offer, alignments: tuple[Alignment, ...]) -> str:

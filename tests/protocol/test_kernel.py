@@ -47,7 +47,7 @@ model = ClipResNet(build_clip(), demo_tokenizer(), "random")
 
 def make(seed=0):
     made = Explorer(model=model, data=data(24, seed), train_data=data(24, 1), test_data=data(30, 2))
-    made.panel.epochs.value, made.panel.batch_size.value = 2, 8
+    made.panel.form.epochs.value, made.panel.form.batch_size.value = 2, 8
     return made
 """
 
@@ -125,7 +125,7 @@ class TestClicks:
     @pytest.fixture
     def training(self, kernel: Kernel) -> Iterator[dict[str, str]]:
         """A training that would take far too long, under way; the ids of its widgets."""
-        kernel.run("panel.epochs.value = 1000\npanel.confirmed.value = True")
+        kernel.run("panel.form.epochs.value = 1000\npanel.form.confirmed.value = True")
         ids = kernel.value(
             "{name: getattr(panel, name).model_id for name in ('start_button', 'pause_button', 'stop_button')}"
         )

@@ -77,7 +77,9 @@ def test_from_model_to_before_and_after(opened) -> None:
     opened.screenshot("explorer-crop-open")
 
     # mitigation: confirm, start, see the curves move, stop; what was trained is compared
-    opened.kernel_exec("explorer.panel.test_data.menu.value = 'Demo: garments, val'")  # five times quicker than test
+    opened.kernel_exec(
+        "explorer.panel.form.test_data.menu.value = 'Demo: garments, val'"
+    )  # five times quicker than test
     confirm = page.get_by_text("I looked at the crops")
     confirm.scroll_into_view_if_needed()
     start = page.get_by_role("button", name=re.compile("Start$"))
@@ -99,7 +101,7 @@ def test_from_model_to_before_and_after(opened) -> None:
     opened.screenshot("explorer-after-1280-light")
 
     # a second objective: both are in the table, and both curves are kept
-    opened.kernel_exec("explorer.panel.objective.menu.value = 'CFT, concept-guided'")
+    opened.kernel_exec("explorer.panel.form.objective.menu.value = 'CFT, concept-guided'")
     expect(page.get_by_role("button", name="Show masks")).to_be_visible()
     start.click()
     opened.wait_for_value("explorer.panel.running", "True")

@@ -15,6 +15,7 @@ import ravl_explore as rx
 from ravl_explore.assignment import assign
 from ravl_explore.captions import CaptionLabeller
 from ravl_explore.concepts import Discovered
+from ravl_explore.data.relabelled import Relabelled
 from ravl_explore.errors import Cancelled, InputError
 from ravl_explore.evaluation import evaluate
 from ravl_explore.mitigation import MitigationRun, mitigate
@@ -154,13 +155,62 @@ def test_the_proposer_decides_the_regions(model: Any, data: Any, features: list[
     assert not equal(*grids)
 
 
-def test_validation_without_an_annotated_feature_is_grouped_by_class(
+def test_validation_without_an_annotated_feature_is_grouped_by_the_discovered_one(
     model: Any, data: Any, features: list[Any], make_data: Callable[..., Any]
 ) -> None:
     plain = make_data(60, feature_name=None, feature_present=None)
-    result = mitigate(model, data, features, objective=Standard(), validation=plain, **QUICK)
-    last = result.history.records[-1].validation
-    assert last["worst_group"] <= last["accuracy"]
+    marked = assign(model, plain, features)
+    assert 0 < marked.present.sum() < len(plain)
+    annotated = make_data(60, feature_present=marked.present)
+
+    def last(validation: Any, **more: Any) -> dict[str, float]:
+        result = mitigate(model, data, features, objective=Standard(), validation=validation, **QUICK, **more)
+        return result.history.records[-1].validation
+
+    assert last(plain) == last(plain, validation_assignment=marked) == last(annotated)
+    turned = replace(marked, present=~marked.present)
+    assert last(annotated, validation_assignment=turned) == last(annotated), "what is annotated goes first"
+
+
+@pytest.mark.parametrize("n", [60, 12])
+def test_patience_without_a_group_to_go_by_is_told_before_training(
+    model: Any, data: Any, features: list[Any], make_data: Callable[..., Any], n: int
+) -> None:
+    def start(monitor: Any) -> None:
+        settings = TrainingSettings(patience=1, monitor=monitor)
+        mitigate(model, data, features, settings=settings, validation=make_data(n), stream=True).close()
+
+    start("accuracy")
+    if n == 60:
+        start("worst_group")
+    else:
+        with pytest.raises(InputError, match="at least 10 in a group"):
+            start("worst_group")
+
+
+def test_an_assignment_of_other_validation_images(
+    model: Any, data: Any, features: list[Any], make_data: Callable[..., Any]
+) -> None:
+    with pytest.raises(InputError, match="an assignment of these 60 images, got one of 20"):
+        mitigate(
+            model,
+            data,
+            features,
+            validation=make_data(60),
+            validation_assignment=assign(model, data, features),
+            **QUICK,
+        )
+
+
+def test_labels_can_be_given(model: Any, data: Any, features: list[Any]) -> None:
+    labels = np.roll(data.labels, 1)
+    some = labels.copy()
+    some[0] = -1
+    one, part = (weights(mitigate(model, data, features, labels=each, **QUICK).model) for each in (labels, some))
+    assert equal(one, weights(mitigate(model, Relabelled(data, labels), features, **QUICK).model))
+    assert not equal(one, weights(mitigate(model, data, features, **QUICK).model)) and not equal(one, part)
+    with pytest.raises(InputError, match="one integer label for each of 20 images"):
+        mitigate(model, data, features, labels=labels[:5], **QUICK)
 
 
 # --- settings, labels, concepts ---------------------------------------------------------------------------------------

@@ -218,7 +218,9 @@ def test_an_interrupted_grid_goes_on_from_its_folder(
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("what", ["option", "setting", "train labels", "test prompts", "model", "features", "proposer"])
+@pytest.mark.parametrize(
+    "what", ["option", "setting", "train labels", "given labels", "test prompts", "model", "features", "proposer"]
+)
 def test_whatever_changes_the_numbers_is_run_again(
     work: tuple[Any, ...],
     what: str,
@@ -237,6 +239,8 @@ def test_whatever_changes_the_numbers_is_run_again(
         keywords["learning_rate"] = 2e-4
     elif what == "train labels":
         train = make_data(24, labels=np.roll(train.labels, 1))
+    elif what == "given labels":
+        keywords["labels"] = np.roll(train.labels, 1)
     elif what == "test prompts":
         test.templates = ("{}",)
     elif what == "model":
@@ -247,6 +251,22 @@ def test_whatever_changes_the_numbers_is_run_again(
         keywords["proposer"] = Grid(2, 1)
     run_all(model, train, features, test, **keywords)
     assert len(trained) == 2
+
+
+def test_validation_images_are_marked_once_for_all_runs(
+    work: tuple[Any, ...], make_data: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded, original = [], running.embed
+
+    def count(model: Any, data: Any, *rest: Any, **more: Any) -> Any:
+        embedded.append(data)
+        return original(model, data, *rest, **more)
+
+    monkeypatch.setattr(running, "embed", count)
+    plain = make_data(60, feature_name=None, feature_present=None)
+    runs = run_all(*work, objectives=[Standard()], seeds=(0, 1), validation=plain, **SETTINGS)
+    assert sum(each is plain for each in embedded) == 1
+    assert all("worst_group" in run.history.records[-1].validation for run in runs)
 
 
 def test_streamed_runs_grow(work: tuple[Any, ...]) -> None:

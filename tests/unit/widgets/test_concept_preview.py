@@ -58,13 +58,13 @@ def pictures(preview: ConceptPreview) -> list[np.ndarray]:
 def test_masks_on_show_are_those_of_the_source(data: Watched) -> None:
     asked: list[int] = []
 
-    def shown(progress: Any) -> Any:
+    def shown(opened: Any, progress: Any) -> Any:
         asked.append(1)
         return shown_of(data)
 
     preview = ConceptPreview()
     assert preview.show_button.disabled and preview.turn(1) is None
-    preview.offer(lambda: data, shown)
+    preview.offer(lambda progress: data, shown)
     assert not preview.show_button.disabled and not asked and not data.read
     job = preview.show()
     assert job is not None and job.wait(30)
@@ -84,7 +84,7 @@ def test_masks_on_show_are_those_of_the_source(data: Watched) -> None:
 def test_paging_opens_nothing_again(data: Watched) -> None:
     asked: list[int] = []
     preview = ConceptPreview()
-    preview.offer(data, lambda progress: asked.append(1) or shown_of(data))
+    preview.offer(data, lambda opened, progress: asked.append(1) or shown_of(data))
     seen: list[int] = []
     job = preview.show()
     for turn in range(4):
@@ -101,7 +101,7 @@ def test_another_source_clears_the_page_and_is_what_training_gets(data: Watched,
     mask[:8] = 255
     Image.fromarray(mask).save(tmp_path / "000000.png")
     preview = ConceptPreview()
-    preview.offer(data, lambda progress: shown_of(data))
+    preview.offer(data, lambda opened, progress: shown_of(opened))
     job = preview.show()
     assert job is not None and job.wait(30)
     before = preview.changes
@@ -133,7 +133,7 @@ def test_what_goes_wrong_is_shown(data: Watched) -> None:
         assert job is not None and job.wait(30) and job.error is not None
         assert "alert" in preview.message.value and "<none>" not in preview.message.value
         assert preview.page is None and not preview.show_button.disabled
-    preview.offer(data, lambda progress: shown_of(data))
+    preview.offer(data, lambda opened, progress: shown_of(opened))
     job = preview.show()
     assert job is not None and job.wait(30) and preview.page is not None
     preview.offer(None)
@@ -145,7 +145,7 @@ def test_a_job_that_is_overtaken_shows_nothing(data: Watched) -> None:
 
     go, entered = threading.Event(), threading.Event()
 
-    def slow(progress: Any) -> Any:
+    def slow(opened: Any, progress: Any) -> Any:
         entered.set()
         assert go.wait(30)
         return shown_of(data)
@@ -181,7 +181,7 @@ def test_tint_colours_what_the_masks_say() -> None:
 
 def test_disabled_locks_everything(data: Watched) -> None:
     preview = ConceptPreview()
-    preview.offer(data, lambda progress: shown_of(data))
+    preview.offer(data, lambda opened, progress: shown_of(opened))
     preview.disabled = True
     assert preview.disabled and preview.show_button.disabled and preview.menu.disabled
     preview.disabled = False

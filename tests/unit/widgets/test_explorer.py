@@ -51,7 +51,7 @@ def data(make_data: Make) -> Any:
 @pytest.fixture
 def explorer(model: Any, data: Any, make_data: Make) -> Explorer:
     made = Explorer(model=model, data=data, train_data=make_data(24, 1), test_data=make_data(30, 2))
-    made.panel.epochs.value, made.panel.batch_size.value = 2, 8
+    made.panel.form.epochs.value, made.panel.form.batch_size.value = 2, 8
     return made
 
 
@@ -122,7 +122,7 @@ class TestSearch:
         assert found.table.selected == best.cluster
         assert found.map.selection == tuple(sorted(best.region_index.tolist()))
         assert found.crops._shown.index.tolist() == best.region_index.tolist(), "most typical first"
-        assert found.panel.features.value == (best.cluster,)
+        assert found.panel.form.features.value == (best.cluster,)
         assert f"cluster {best.cluster}, pulls towards {best.attribute}" in found.message.text
 
     def test_the_map_moves_to_the_other_layout_when_that_is_ready(self, found: Explorer) -> None:
@@ -150,13 +150,13 @@ class TestSearch:
     def test_a_second_search_replaces_the_first(self, found: Explorer) -> None:
         first, crops = found.discovery, found.crops
         assert first is not None
-        found.panel.confirmed.value = True
+        found.panel.form.confirmed.value = True
         found.proposer.menu.value = "Grid 3 x 3"
         run(found)
         second = found.discovery
         assert second is not None and second is not first and len(second.clustering.labels) == 24 * 9
         assert found.crops is crops and crops is not None
-        assert found.table.selected == second.clusters[0].cluster and not found.panel.confirmed.value
+        assert found.table.selected == second.clusters[0].cluster and not found.panel.form.confirmed.value
         assert found.map.selection == tuple(sorted(second.clusters[0].region_index.tolist()))
         assert crops.total == len(found.map.selection)
 
@@ -171,7 +171,7 @@ class TestSearch:
         monkeypatch.setattr(rx.Discovery, "features", ())
         run(explorer)
         assert explorer.discovery is not None and "No cluster looks like a shortcut" in explorer.message.text
-        assert explorer.table.note and explorer.table.rows and explorer.panel.features.options == ()
+        assert explorer.table.note and explorer.table.rows and explorer.panel.form.features.options == ()
         assert explorer.table.selected == explorer.discovery.clusters[0].cluster
 
 
@@ -200,7 +200,7 @@ class TestLinks:
         assert found.map.selection == tuple(sorted(feature.region_index.tolist()))
         assert found.crops._shown.index.tolist() == feature.region_index.tolist()
         assert f"Cluster {feature.cluster}, pulls towards {feature.attribute}" in found.crops.title
-        assert found.panel.features.value == (feature.cluster,)
+        assert found.panel.form.features.value == (feature.cluster,)
         assert self.counts(told) == {"table": 1, "map": 1, "crops": 0, "lists": 1}
 
     def test_a_pruned_row_does_not_pull_towards_anything(self, found: Explorer) -> None:
@@ -277,7 +277,7 @@ class TestMitigation:
     def test_from_the_first_row_to_before_and_after(self, found: Explorer) -> None:
         panel = found.panel
         assert panel.start_button.disabled
-        panel.confirmed.value = True
+        panel.form.confirmed.value = True
         panel.start_button.click()
         found.wait()
         assert found.mitigation is not None and found.comparison is not None, panel.message.text
@@ -290,16 +290,16 @@ class TestMitigation:
 
     def test_another_cluster_is_picked_by_its_row(self, found: Explorer) -> None:
         assert found.discovery is not None
-        found.panel.confirmed.value = True
+        found.panel.form.confirmed.value = True
         found.table.selected = found.discovery.features[1].cluster
-        assert found.panel.features.value == (found.table.selected,)
+        assert found.panel.form.features.value == (found.table.selected,)
         assert found.panel.start_button.disabled, "its crops were not looked at yet"
 
     def test_a_run_that_was_not_compared_is_not_listed(self, found: Explorer) -> None:
         found.panel.start()
         found.wait()
         assert visible(found)[2] and found.runs is not None and len(found.runs) == 1
-        found.panel.epochs.value = 1000
+        found.panel.form.epochs.value = 1000
         found.panel.start()
         until(lambda: len(found.panel.curves.history.records) in range(1, 100) and found.panel.running)
         until(lambda: not found.progress._cancel.disabled and found.panel.progress._text.value.startswith("Fine"))
@@ -592,43 +592,45 @@ class TestOwnImages:
     def test_the_mitigation_starts_at_the_searched_images(self, own: Explorer) -> None:
         run(own)
         panel = own.panel
-        for menu in (panel.train_data, panel.test_data):
+        for menu in (panel.form.train_data, panel.form.test_data):
             assert menu.menu.value == menu.menu.options[0] == "The images that were searched"
             assert menu.make() is own.findings.crops.source._data  # type: ignore[union-attr]
-        assert "Too optimistic" in panel.note.text
-        panel.test_data.menu.value = "Demo: garments, val"
-        assert panel.note.text == ""
+        assert "Too optimistic" in panel.form.note.text
+        panel.form.test_data.menu.value = "Demo: garments, val"
+        assert panel.form.note.text == ""
         run(own)
-        assert panel.test_data.menu.value == "Demo: garments, val", "what the user picked stays"
+        assert panel.form.test_data.menu.value == "Demo: garments, val", "what the user picked stays"
 
     def test_the_demo_keeps_the_demos_menus(self, model: Any, make_discovery: Make) -> None:
         explorer = Explorer(model=model)
         explorer.panel.offer(model, data_sources.Demo("val"), Grid(2, 2), make_discovery())
-        assert explorer.panel.train_data.menu.value == "Demo: garments, train"
-        assert explorer.panel.test_data.menu.value == "Demo: garments, test" and explorer.panel.note.text == ""
-        explorer.panel.test_data.menu.value = "Demo: garments, val"
-        assert "Too optimistic" in explorer.panel.note.text, "val was searched"
+        assert explorer.panel.form.train_data.menu.value == "Demo: garments, train"
+        assert (
+            explorer.panel.form.test_data.menu.value == "Demo: garments, test" and explorer.panel.form.note.text == ""
+        )
+        explorer.panel.form.test_data.menu.value = "Demo: garments, val"
+        assert "Too optimistic" in explorer.panel.form.note.text, "val was searched"
 
     def test_a_search_of_the_demo_takes_own_images_back(self, own: Explorer, make_discovery: Make) -> None:
         run(own)
         panel = own.panel
         panel.offer(own.model.make(), data_sources.Demo("val"), Grid(2, 2), make_discovery())
-        assert (panel.train_data.menu.value, panel.test_data.menu.value) == (
+        assert (panel.form.train_data.menu.value, panel.form.test_data.menu.value) == (
             "Demo: garments, train",
             "Demo: garments, test",
         )
-        for menu in (panel.train_data, panel.test_data):
+        for menu in (panel.form.train_data, panel.form.test_data):
             assert "The images that were searched" not in menu.menu.options
             assert menu.make().name == menu.menu.value
-        assert panel.note.text == ""
+        assert panel.form.note.text == ""
 
     def test_what_was_searched_is_not_embedded_again(self, own: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
         run(own)
-        monkeypatch.setattr("ravl_explore.widgets.mitigation.embed", None)
+        monkeypatch.setattr("ravl_explore.widgets.mitigation_work.embed", None)
         panel = own.panel
         assert panel._context is not None and own.discovery is not None
         model, data, proposer, _ = panel._context
-        assert panel._embed(model, data, proposer, lambda *_: None) is own.discovery.scores.embeddings
+        assert panel._embedded(model, data, proposer, lambda *_: None, "") is own.discovery.scores.embeddings
 
 
 class TestBudget:
@@ -652,7 +654,7 @@ class TestBudget:
         assert 9e6 < sum(sent) <= 11e6, "two bundles of plotly, and little else"
         made = len(sent)
         sent.clear()
-        explorer.panel.epochs.value, explorer.panel.batch_size.value = 1, 8
+        explorer.panel.form.epochs.value, explorer.panel.form.batch_size.value = 1, 8
         for _ in range(2):
             run(explorer)
             explorer.panel.start()

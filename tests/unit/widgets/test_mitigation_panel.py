@@ -15,6 +15,7 @@ import pytest
 
 import ravl_explore as rx
 from ravl_explore.assignment import assign
+from ravl_explore.data.subset import Subset
 from ravl_explore.errors import InputError
 from ravl_explore.objectives import Standard
 from ravl_explore.objectives.training_free import TrainingFree
@@ -22,6 +23,7 @@ from ravl_explore.precheck import Precheck
 from ravl_explore.regions import Grid, Regions
 from ravl_explore.running import every_objective
 from ravl_explore.widgets import mitigation as panel_module
+from ravl_explore.widgets import mitigation_work as work_module
 from ravl_explore.widgets.mitigation import ADVICE, NO_FEATURE, UNCOMPARED, MitigationPanel
 
 Make = Callable[..., Any]
@@ -62,15 +64,15 @@ def panel(heard: Heard, make_data: Make, model: Any, data: Any, discovery: Any) 
     """Three epochs of three steps, not confirmed yet."""
     made = MitigationPanel(heard, make_data(24, 1), make_data(30, 2))
     made.offer(model, data, Grid(2, 2), discovery)
-    made.epochs.value, made.batch_size.value = 3, 8
+    made.form.epochs.value, made.form.batch_size.value = 3, 8
     return made
 
 
 @pytest.fixture
 def long(panel: MitigationPanel) -> Iterator[MitigationPanel]:
     """The panel in the middle of a training that would take far too long."""
-    panel.epochs.value = 1000
-    panel.confirmed.value = True
+    panel.form.epochs.value = 1000
+    panel.form.confirmed.value = True
     panel.start_button.click()
     until(lambda: n_steps(panel) >= 2)
     yield panel
@@ -91,7 +93,7 @@ def n_steps(panel: MitigationPanel) -> int:
 
 def start(panel: MitigationPanel) -> None:
     """Confirm, start and wait for the end."""
-    panel.confirmed.value = True
+    panel.form.confirmed.value = True
     assert panel.start().wait(SECONDS)
 
 
@@ -103,7 +105,7 @@ def usable(panel: MitigationPanel) -> bool:
         and panel.pause_button.disabled
         and panel.stop_button.disabled
         and panel.progress.layout.visibility == "hidden"
-        and not any(each.disabled for each in panel._form)
+        and not any(each.disabled for each in panel.form.fields)
     )
 
 
@@ -111,7 +113,7 @@ class TestBefore:
     def test_without_a_discovery_nothing_can_be_started(self) -> None:
         panel = MitigationPanel()
         assert panel.message.text == NO_FEATURE
-        panel.confirmed.value = True
+        panel.form.confirmed.value = True
         assert panel.start_button.disabled and panel.pause_button.disabled and panel.stop_button.disabled
         with pytest.raises(InputError, match="a discovery"):
             panel.start()
@@ -120,30 +122,34 @@ class TestBefore:
 
     def test_start_waits_for_the_confirmation(self, panel: MitigationPanel) -> None:
         assert panel.start_button.disabled and "confirm" in panel.start_button.tooltip
-        panel.confirmed.value = True
+        panel.form.confirmed.value = True
         assert not panel.start_button.disabled and panel.start_button.tooltip == ""
-        panel.confirmed.value = False
+        panel.form.confirmed.value = False
         assert panel.start_button.disabled
 
     def test_the_best_kept_cluster_is_offered_first_and_pruned_ones_are_not(
         self, panel: MitigationPanel, discovery: Any
     ) -> None:
-        assert [value for _, value in panel.features.options] == [each.cluster for each in discovery.features]
-        assert panel.features.value == (discovery.best.cluster,) and panel.message.text == ADVICE
-        assert all(f"cluster {value} →" in label for label, value in panel.features.options)
+        assert [value for _, value in panel.form.features.options] == [each.cluster for each in discovery.features]
+        assert panel.form.features.value == (discovery.best.cluster,) and panel.message.text == ADVICE
+        assert all(f"cluster {value} →" in label for label, value in panel.form.features.options)
 
     def test_another_cluster_must_be_confirmed_anew(self, panel: MitigationPanel, discovery: Any) -> None:
         second = discovery.features[1].cluster
-        for choose in (panel.choose, lambda cluster: setattr(panel.features, "value", (cluster,))):
-            panel.features.value = (discovery.best.cluster,)
-            panel.confirmed.value = True
+        for choose in (panel.choose, lambda cluster: setattr(panel.form.features, "value", (cluster,))):
+            panel.form.features.value = (discovery.best.cluster,)
+            panel.form.confirmed.value = True
             choose(second)
-            assert panel.features.value == (second,) and not panel.confirmed.value and panel.start_button.disabled
+            assert (
+                panel.form.features.value == (second,)
+                and not panel.form.confirmed.value
+                and panel.start_button.disabled
+            )
 
     def test_the_cluster_already_chosen_stays_confirmed(self, panel: MitigationPanel, discovery: Any) -> None:
-        panel.confirmed.value = True
+        panel.form.confirmed.value = True
         panel.choose(discovery.best.cluster)
-        assert panel.confirmed.value
+        assert panel.form.confirmed.value
 
     def test_a_pruned_cluster_is_not_chosen(
         self, panel: MitigationPanel, model: Any, data: Any, discovery: Any
@@ -151,13 +157,13 @@ class TestBefore:
         *others, last = discovery.features
         clusters = (*others, replace(last, kept=False, reason="influence 0.10 below 0.25"))
         panel.offer(model, data, Grid(2, 2), replace(discovery, clusters=clusters))
-        before = panel.features.value
+        before = panel.form.features.value
         panel.choose(last.cluster)
-        assert panel.features.value == before
+        assert panel.form.features.value == before
 
     def test_no_cluster_chosen(self, panel: MitigationPanel) -> None:
-        panel.features.value = ()
-        panel.confirmed.value = True
+        panel.form.features.value = ()
+        panel.form.confirmed.value = True
         assert panel.start_button.disabled
         panel.start_button.click()
         assert "at least one cluster" in panel.message.text
@@ -168,14 +174,14 @@ class TestBefore:
         none = make_discovery(0, min_influence=1.0)
         assert not none.features
         panel.offer(model, data, Grid(2, 2), none)
-        assert panel.features.options == () and panel.message.text == f"Nothing to suppress: {none.why_none()}."
-        panel.confirmed.value = True
+        assert panel.form.features.options == () and panel.message.text == f"Nothing to suppress: {none.why_none()}."
+        panel.form.confirmed.value = True
         assert panel.start_button.disabled
 
     @pytest.mark.parametrize("rate", [0.0, -1.0, 2.0, float("nan")])
     def test_settings_out_of_range_are_told_before_anything_runs(self, panel: MitigationPanel, rate: float) -> None:
-        panel.learning_rate.value = rate
-        panel.confirmed.value = True
+        panel.form.learning_rate.value = rate
+        panel.form.confirmed.value = True
         panel.start_button.click()
         assert "learning_rate between 0 and 1" in panel.message.text and usable(panel)
 
@@ -185,10 +191,10 @@ class TestTraining:
         self, panel: MitigationPanel, heard: Heard, model: Any, data: Any, discovery: Any
     ) -> None:
         start(panel)
-        train, test, grid = panel.train_data.make(), panel.test_data.make(), Grid(2, 2)
+        train, test, grid = panel.form.train_data.make(), panel.form.test_data.make(), Grid(2, 2)
         features = discovery.features[:1]
         plain = rx.mitigate(
-            model, train, features, grid, objective=panel.objective.make(), batch_size=8, epochs=3, validation=data
+            model, train, features, grid, objective=panel.form.objective.make(), batch_size=8, epochs=3, validation=data
         )
         assignment = assign(model, test, features, grid)
         compared = rx.compare(*(rx.evaluate(each, test, grid, assignment=assignment) for each in (model, plain.model)))
@@ -203,30 +209,34 @@ class TestTraining:
 
     @pytest.mark.parametrize("label", list(every_objective()))
     def test_every_objective_of_the_menu(self, panel: MitigationPanel, heard: Heard, label: str) -> None:
-        panel.objective.menu.value = label
-        objective = panel.objective.make()
-        assert panel.learning_rate.value == objective.usual_learning_rate
+        panel.form.objective.menu.value = label
+        objective = panel.form.objective.make()
+        assert panel.form.learning_rate.value == objective.usual_learning_rate
         assert (panel.details.selected_index == 0) == objective.uses_relevance, "masks are shown before they are used"
-        panel.epochs.value = 1
+        panel.form.epochs.value = 1
         start(panel)
         free = isinstance(objective, TrainingFree)
         assert panel.message.text.startswith("Done without a" if free else "Done after"), panel.message.text
-        assert panel.epochs.disabled == panel.learning_rate.disabled == panel.seed.disabled == free
+        assert panel.form.epochs.disabled == panel.form.learning_rate.disabled == panel.form.seed.disabled == free
         assert panel.mitigation is not None and panel.mitigation.objective == objective
         assert len(heard.results) == 1 and panel.comparison is not None
 
     def test_a_typed_learning_rate_outlasts_another_objective(self, panel: MitigationPanel) -> None:
-        panel.learning_rate.value = 1e-3
-        panel.objective.menu.value = "CFT, concept-guided"
-        assert panel.learning_rate.value == 1e-3
-        panel.learning_rate.value = panel.objective.make().usual_learning_rate
-        panel.objective.menu.value = "RaVL, region-aware"
-        assert panel.learning_rate.value == panel.objective.make().usual_learning_rate
+        panel.form.learning_rate.value = 1e-3
+        panel.form.objective.menu.value = "CFT, concept-guided"
+        assert panel.form.learning_rate.value == 1e-3
+        panel.form.learning_rate.value = panel.form.objective.make().usual_learning_rate
+        panel.form.objective.menu.value = "RaVL, region-aware"
+        assert panel.form.learning_rate.value == panel.form.objective.make().usual_learning_rate
 
     def test_what_the_details_say_is_used(self, panel: MitigationPanel, tmp_path: Path) -> None:
         panel.details.patience.value = 1
         start(panel)
         assert "worst_group of the validation images" in panel.message.text, "they are too few in a group"
+        assert n_steps(panel) == 0, "told before training"
+        panel.details.monitor.value = "accuracy"
+        start(panel)
+        assert panel.mitigation is not None and panel.mitigation.settings.monitor == "accuracy"
         panel.details.patience.value, panel.details.folder.value = 0, str(tmp_path / "run")
         start(panel)
         assert panel.mitigation is not None, panel.message.text
@@ -241,11 +251,11 @@ class TestTraining:
     ) -> None:
         warned = Precheck(("It may be <b>what those classes</b> look like.",), pd.DataFrame({"n": [1]}), pd.DataFrame())
         monkeypatch.setattr(panel_module, "check_features", lambda *_: warned)
-        panel.features.value = ()
-        assert panel.doubts.notes == ()
-        panel.features.value = (panel.features.options[0][1],)
-        until(lambda: panel.doubts.notes == (f"Among the images that were searched: {warned.warnings[0]}",))
-        assert "<b>" not in panel.doubts.value
+        panel.form.features.value = ()
+        assert panel.form.doubts.notes == ()
+        panel.form.features.value = (panel.form.features.options[0][1],)
+        until(lambda: panel.form.doubts.notes == (f"Among the images that were searched: {warned.warnings[0]}",))
+        assert "<b>" not in panel.form.doubts.value
 
     def test_the_curves_hold_every_step(self, panel: MitigationPanel) -> None:
         start(panel)
@@ -256,11 +266,11 @@ class TestTraining:
 
     def test_while_it_runs_the_form_cannot_be_changed_and_no_second_one_starts(self, long: MitigationPanel) -> None:
         assert long.running and long.start_button.disabled
-        assert all(each.disabled for each in long._form)
+        assert all(each.disabled for each in long.form.fields)
         assert not long.pause_button.disabled and not long.stop_button.disabled
-        before = long.features.value
-        long.choose(next(value for _, value in long.features.options if value not in before))
-        assert long.features.value == before
+        before = long.form.features.value
+        long.choose(next(value for _, value in long.form.features.options if value not in before))
+        assert long.form.features.value == before
         with pytest.raises(InputError, match="one training at a time"):
             long.start()
         long.start_button.click()
@@ -313,13 +323,35 @@ class TestTraining:
         until(lambda: not long.running)
         assert long.mitigation is not None and len(long.mitigation.history.records) == n_steps(long)
         assert long.comparison is None and heard.results == [(long.mitigation, None)]
+        assert long.compare_button.layout.display == "" and UNCOMPARED in long.message.text
+        long.compare_button.click()
+        until(lambda: not long.running)
+        assert long.comparison is not None and heard.results[1:] == [(long.mitigation, long.comparison)]
+        assert long.compare_button.layout.display == "none" and usable(long)
+        assert long.message.text.startswith("Stopped after")
+        long.compare_button.click()
+        assert "a model that was not compared" in long.message.text
+
+    def test_measuring_that_failed_can_be_done_again(
+        self, panel: MitigationPanel, heard: Heard, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: Any, **__: Any) -> None:
+            assert panel.pause_button.disabled and panel.stop_button.disabled, "there is no step to hold"
+            raise RuntimeError("no room")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(work_module, "evaluate", broken)
+            start(panel)
+        assert "no room" in panel.message.text and panel.comparison is None
+        assert panel.compare().wait(SECONDS)
+        assert panel.comparison is not None and heard.results[1:] == [(panel.mitigation, panel.comparison)]
 
     def test_a_new_discovery_while_it_runs_does_not_disturb_it(
         self, long: MitigationPanel, model: Any, data: Any, discovery: Any
     ) -> None:
         steps = n_steps(long)
         long.offer(model, data, Grid(2, 2), discovery)
-        assert long.running and long.start_button.disabled and not long.confirmed.value
+        assert long.running and long.start_button.disabled and not long.form.confirmed.value
         until(lambda: n_steps(long) > steps)
         long.stop()
         until(lambda: not long.running)
@@ -330,15 +362,47 @@ class TestTraining:
     ) -> None:
         start(panel)
         first, embedded = panel.mitigation, []
-        monkeypatch.setattr(panel_module, "embed", lambda *_, **__: embedded.append(1))
-        panel.seed.value = 1
+        monkeypatch.setattr(work_module, "embed", lambda *_, **__: embedded.append(1))
+        panel.form.seed.value = 1
         start(panel)
         assert embedded == [] and panel.mitigation is not first and len(heard.results) == 2
         before = [comparison.before.image.table for _, comparison in heard.results]
         pd.testing.assert_frame_equal(before[0], before[1])
 
+    def test_images_that_were_seen_are_told_whatever_they_are_called(
+        self, make_data: Make, model: Any, data: Any, discovery: Any
+    ) -> None:
+        for test, said in (
+            (Subset(data, [3, 1]), "these images were searched"),
+            (Subset(make_data(24, 1), range(24)), "these images were searched or trained on"),
+            (make_data(30, 2), ""),
+        ):
+            panel = MitigationPanel(None, make_data(24, 1), test)
+            panel.offer(model, data, Grid(2, 2), discovery)
+            panel.form.epochs.value, panel.form.batch_size.value = 1, 8
+            assert panel.form.note.text == "", "no image was opened yet"
+            start(panel)
+            assert said in panel.form.note.text and bool(panel.form.note.text) == bool(said)
+
+    def test_masks_are_drawn_with_the_captions_classes(
+        self, make_data: Make, model: Any, data: Any, discovery: Any
+    ) -> None:
+        train = make_data(24, 1)
+        train.labels = np.roll(train.labels, 1)  # the captions know better
+        panel = MitigationPanel(None, train, make_data(30, 2))
+        panel.offer(model, data, Grid(2, 2), discovery)
+        panel.form.objective.menu.value = "CFT, concept-guided"
+        until(lambda: panel.details.concepts.page is not None)
+        panel.details.captions.use.value = True
+        assert panel.details.captions.wait(SECONDS)
+        assert panel.details.concepts.page is None, "they may differ"
+        job = panel.details.concepts.show()
+        assert job is not None and job.wait(SECONDS)
+        opened = job.result[0].data
+        assert opened.labels.tolist() == np.roll(train.labels, -1).tolist()
+
     def test_one_step_is_one_step(self, panel: MitigationPanel) -> None:
-        panel.epochs.value, panel.batch_size.value = 1, 24
+        panel.form.epochs.value, panel.form.batch_size.value = 1, 24
         start(panel)
         assert panel.message.text.startswith("Done after 1 step. ")
 
@@ -362,7 +426,7 @@ class TestWhatGoesWrong:
 
     @pytest.fixture
     def earlier(self, panel: MitigationPanel) -> tuple[Any, Any]:
-        panel.epochs.value = 1
+        panel.form.epochs.value = 1
         start(panel)
         assert panel.mitigation is not None and panel.comparison is not None
         return panel.mitigation, panel.comparison
@@ -407,7 +471,7 @@ class TestWhatGoesWrong:
     def test_data_that_is_not_there_is_told_before_training(
         self, panel: MitigationPanel, earlier: tuple[Any, Any], menu: str, path: str, said: str
     ) -> None:
-        steps, part = n_steps(panel), getattr(panel, menu)
+        steps, part = n_steps(panel), getattr(panel.form, menu)
         part.menu.value = next(label for label in part.menu.options if label.startswith("Folder"))
         part.form.inputs["path"].value = path
         for _ in range(5):  # it fails so soon that its end can overtake the return of start()
@@ -450,8 +514,8 @@ class TestWhatGoesWrong:
             return rx.embed(*arguments, **more)
 
         panel._embedded.clear()
-        monkeypatch.setattr(panel_module, "embed", slow)
-        panel.confirmed.value = True
+        monkeypatch.setattr(work_module, "embed", slow)
+        panel.form.confirmed.value = True
         job = panel.start()
         assert begun.wait(SECONDS)
         panel.progress._cancel.click()
