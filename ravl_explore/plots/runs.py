@@ -37,7 +37,7 @@ def runs_figure(
     ----------
     runs : what to show
     references : name -> evaluation, drawn as vertical lines beside the one before any mitigation, such as the clean
-        model's
+        model's; each along the rows of its own dataset
     measures : which of ``runs.measures``; all unless given
 
     Raises
@@ -60,7 +60,7 @@ def runs_figure(
     for at, measure in enumerate(chosen):
         row, column = at // COLUMNS + 1, at % COLUMNS + 1
         traces = [
-            *_lines(lines, measure, len(rows), legend=at == 0),
+            *_lines(lines, measure, [data for _, data in rows], legend=at == 0),
             _dots(frame, rows, measure, legend=at == 0),
             _means(summary, measure, legend=at == 0),
         ]
@@ -101,19 +101,40 @@ def _axis(measure: str, drawn: Sequence[Any]) -> dict[str, Any]:
     return {"range": [low - margin, high + margin], "nticks": 6}
 
 
-def _lines(references: Mapping[str, Evaluation], measure: str, n: int, legend: bool) -> list[go.Scatter]:
+def _lines(
+    references: Mapping[str, Evaluation], measure: str, datasets: Sequence[str], legend: bool
+) -> list[go.Scatter]:
+    """Each beside the rows of its own dataset: numbers of different images are not compared."""
     found = []
     for rank, (name, evaluation) in enumerate(references.items()):
         value = _value(evaluation, measure)
         if value is not None:
             color = palette.BEFORE if rank == 0 else palette.STRONG[(rank + 1) % len(palette.STRONG)]
+            y = _beside(datasets, evaluation.data_name)
             line = go.Scatter(
-                x=[value, value], y=[-0.6, max(n, 1) - 0.4], name=palette.plain(name), legendgroup=f"reference {rank}",
-                showlegend=legend, mode="lines", line={"color": color, "width": 2, "dash": STYLES[rank % len(STYLES)]},
+                x=[None if each is None else value for each in y], y=y, name=palette.plain(name),
+                legendgroup=f"reference {rank}", showlegend=legend, mode="lines", line={"color": color, "width": 2, "dash": STYLES[rank % len(STYLES)]},
                 hovertemplate=f"{palette.plain(name)}<br>%{{x:.1f}}<extra></extra>",
             )  # fmt: skip
             found.append(line)
     return found
+
+
+def _beside(datasets: Sequence[str], own: str) -> list[float | None]:
+    """Heights of a line beside the rows of one dataset, None where it is broken; beside all if none is of it.
+
+    >>> _beside(["d", "d", "e", "d"], "d")
+    [-0.6, 1.5, None, 2.5, 3.6]
+    """
+    last = max(len(datasets), 1) - 1
+    rows = [at for at, each in enumerate(datasets) if each == own] or list(range(last + 1))
+    heights: list[float | None] = []
+    for at in rows:
+        if at - 1 not in rows:
+            heights += [*([None] if heights else []), at - 0.5 if at else -0.6]
+        if at + 1 not in rows:
+            heights.append(at + (0.6 if at == last else 0.5))
+    return heights
 
 
 def _value(evaluation: Evaluation, measure: str) -> float | None:

@@ -27,7 +27,7 @@ class CachePanel(widgets.VBox):
         self.entries: list[CachedEmbeddings] = []
         self.message = Message()
         self._list = widgets.SelectMultiple(
-            rows=MOST_ROWS, layout=widgets.Layout(width="100%", margin="4px 0"), tooltip="Ctrl-click for several"
+            rows=MOST_ROWS, layout=widgets.Layout(width="100%", margin="4px 0"), tooltip="Ctrl- or ⌘-click for several"
         )
         self._list.add_class("ravl-cache")
         self._delete = _button("Delete", "trash", "Delete what is picked in the list", self._on_delete)

@@ -11,7 +11,6 @@ from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
-import traitlets
 from PIL import Image
 
 from ravl_explore import concepts
@@ -89,10 +88,7 @@ class ConceptPreview(widgets.VBox):
     ----------
     menu : the sources of ``ravl_explore.concepts``
     page : what is on show, or None
-    changes : int, grows when another source is picked; observe it
     """
-
-    changes = traitlets.Int(0)
 
     def __init__(self) -> None:
         self.page: MaskPage | None = None
@@ -228,7 +224,6 @@ class ConceptPreview(widgets.VBox):
 
     def _on_pick(self, _: Any) -> None:
         self._clear(NO_DATA if self._offer is None else HINT)
-        self.changes += 1
 
     def _clear(self, said: str) -> None:
         with self._swap:

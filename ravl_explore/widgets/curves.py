@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 
 import ipywidgets
 import plotly.graph_objects as go
@@ -78,17 +77,6 @@ class Curves(ipywidgets.VBox):
         self.start(history.records[-1].n_steps if history.records else 1, title)
         with self._guard:
             self._records = list(history.records)
-        self.finish()
-
-    def show_all(self, runs: Sequence[tuple[str, History]]) -> None:
-        """Show finished runs over each other instead of what was there: the last in full, up to eight others faint."""
-        with self._guard:
-            self._records, self._previous, self._title, self._n_steps = [], [], "", 1
-            for name, history in runs:
-                self._keep()
-                self._title = _free(name, {each for each, _ in self._previous})
-                self._records = list(history.records)
-                self._n_steps = self._records[-1].n_steps if self._records else 1
         self.finish()
 
     def clear(self) -> None:

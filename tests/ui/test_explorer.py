@@ -110,6 +110,8 @@ def test_from_model_to_before_and_after(opened) -> None:
     page.get_by_role("button", name=re.compile("Stop$")).click()
     opened.wait_for_value("len(explorer.runs or ())", "2", timeout=400)
     rows = page.locator(".ravl-runs tbody.runs tr")
+    picked = page.locator(".ravl-runs .picked").inner_text()
+    assert picked.startswith("Picked: CFT") and "learning_rate=" in picked, "its options can be read without a mouse"
     expect(rows).to_have_count(2)
     kept = "[name for name, _ in explorer.panel.curves._previous]"
     assert opened.kernel_eval(kept) == "['Counterfactual regions, seed 0']"

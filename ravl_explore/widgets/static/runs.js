@@ -14,9 +14,10 @@ function render({ model, el }) {
   const table = h("table");
   table.setAttribute("role", "grid");
   table.setAttribute("aria-label", "Runs");
-  const notes = h("ul", "notes");
+  const picked = h("p", "picked"), notes = h("ul", "notes");
+  picked.setAttribute("aria-live", "polite");
   frame.append(table);
-  root.append(frame, notes);
+  root.append(frame, picked, notes);
   el.append(root);
   let lines = new Map(); // of the runs, by number, in the order on screen
 
@@ -135,6 +136,8 @@ function render({ model, el }) {
 
   function mark(scroll = true) {
     const selected = model.get("selected");
+    const row = model.get("rows").find((each) => each.index === selected);
+    picked.textContent = row ? `Picked: ${row.objective}\n${row.help}` : "";
     let first = true;
     for (const [index, line] of lines) {
       const here = index === selected;

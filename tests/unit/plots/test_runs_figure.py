@@ -78,6 +78,14 @@ def test_references_are_lines() -> None:
 def test_rows_say_the_dataset_where_there_are_several() -> None:
     figure = runs_figure(Runs(RUNS.before, (run("one", 0, 3), run("one", 0, 5, "e"))))
     assert list(figure.layout.yaxis.ticktext) == ["one, d", "one, e"]
+    line = traces(figure, "before")[0]
+    assert list(line.x) == [20, 20] and list(line.y) == [-0.6, 0.5], "it is of d alone"
+
+
+def test_a_line_is_broken_where_another_dataset_is_between() -> None:
+    several = Runs(RUNS.before, (run("one", 0, 3), run("one", 0, 5, "e"), run("two", 0, 5)))
+    line = traces(runs_figure(several, measures=["shortcut ε1"]), "before")[0]
+    assert list(line.y) == [-0.6, 0.5, None, 1.5, 2.6] and line.x[2] is None
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -163,15 +163,6 @@ def test_runs_of_one_name_are_told_apart(view: Curves) -> None:
     assert view.figure.layout.legend.title.text == "ERM, seed 1"
 
 
-def test_many_runs_over_each_other(view: Curves) -> None:
-    train(view, "forgotten")
-    view.show_all([(name, History(tuple(step(i, 3) for i in range(1, 4)))) for name in ("a", "b", "b")])
-    assert faint(view) == ["a", "b"] and view.figure.layout.legend.title.text == "b (2)"
-    assert len(view.history.records) == 3
-    view.show_all([])
-    assert faint(view) == [] and lines(view) == {}
-
-
 def test_a_run_without_a_step_is_not_kept(view: Curves) -> None:
     view.start(10, "empty")
     view.start(10, "full")
