@@ -113,7 +113,8 @@ def _lines(
             y = _beside(datasets, evaluation.data_name)
             line = go.Scatter(
                 x=[None if each is None else value for each in y], y=y, name=palette.plain(name),
-                legendgroup=f"reference {rank}", showlegend=legend, mode="lines", line={"color": color, "width": 2, "dash": STYLES[rank % len(STYLES)]},
+                legendgroup=f"reference {rank}", showlegend=legend, mode="lines",
+                line={"color": color, "width": 2, "dash": STYLES[rank % len(STYLES)]},
                 hovertemplate=f"{palette.plain(name)}<br>%{{x:.1f}}<extra></extra>",
             )  # fmt: skip
             found.append(line)
