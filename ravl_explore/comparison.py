@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,12 @@ from jaxtyping import Int
 
 from ravl_explore.errors import InputError
 from ravl_explore.evaluation import Evaluation
+from ravl_explore.metrics import Samples, paired
+
+Interval = tuple[float, float]
+UNKNOWN: Interval = (float("nan"), float("nan"))
+LEVELS = ("image", "region")
+EPSILONS = ("ε1", "ε2")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,29 +42,73 @@ class Comparison:
         return np.flatnonzero(_right(self.before) & ~_right(self.after)).astype(np.int64)
 
     def frame(self) -> pd.DataFrame:
-        """One row a measure: level, measure, unit, before, after, difference; accuracies in percent."""
+        """One row a measure: level, measure, unit, before, after, difference, low, high; accuracies in percent.
+
+        ``low`` and ``high`` are the 95 % interval of the difference, from a paired bootstrap over images: where it
+        holds 0, chance may explain the difference. NaN for evaluations that an earlier version saved.
+        """
         rows = measures(self.before)
         after = {(level, measure): value for level, measure, _, value in measures(self.after)}
         table = pd.DataFrame(rows, columns=["level", "measure", "unit", "before"])
         table["after"] = [after.get((level, measure), np.nan) for level, measure, _, _ in rows]
         table["difference"] = table["after"] - table["before"]
+        found = [self._interval(level, measure, unit) for level, measure, unit, _ in rows]
+        table["low"], table["high"] = np.array(found, float).reshape(-1, 2).T
         return table
 
     def groups(self) -> pd.DataFrame:
-        """One row a level and group: level, class_name, present, n, before, after, difference; in percent."""
+        """One row a level and group: level, class_name, present, n, before, after, difference, low, high; in percent.
+
+        ``low`` and ``high`` are as in :meth:`frame`.
+        """
         tables = []
-        for level in ("image", "region"):
+        for level in LEVELS:
             before, after = getattr(self.before, level), getattr(self.after, level)
             if before is None or after is None:
                 continue
             table = before.table[["class_name", "present", "n"]].assign(level=level)
             table["before"] = 100 * before.table["accuracy"]
             table["after"] = 100 * after.table["accuracy"]
+            drawn = self._redrawn.get(level)
+            found = [UNKNOWN if drawn is None else drawn.interval(paired.group(cell)) for cell in range(len(table))]
+            table["low"], table["high"] = 100 * np.array(found).T
             tables.append(table[table["n"] > 0])
         result = pd.concat(tables, ignore_index=True)
         result["difference"] = result["after"] - result["before"]
-        columns = ["level", "class_name", "present", "n", "before", "after", "difference"]
+        columns = ["level", "class_name", "present", "n", "before", "after", "difference", "low", "high"]
         return result.loc[:, columns]
+
+    @cached_property
+    def _redrawn(self) -> dict[str, paired.Redrawn]:
+        """Draws of the images by level, and by the discovered feature; without those whose samples are not known."""
+        found = {}
+        for level in (*LEVELS, "found"):
+            before, after = (_samples(each, level) for each in (self.before, self.after))
+            if (
+                before is not None
+                and after is not None
+                and np.array_equal(before.cell, after.cell)
+                and len(before.cell)
+            ):
+                found[level] = paired.redraw(before, after, 2 * len(self.before.class_names))
+        return found
+
+    def _interval(self, level: str, measure: str, unit: str) -> Interval:
+        drawn = self._redrawn.get({"shortcut": "image" if unit else "found"}.get(level, level))
+        if drawn is None:
+            return UNKNOWN
+        low, high = drawn.interval(self._measure(level, measure))
+        return (100 * low, 100 * high) if unit else (low, high)
+
+    def _measure(self, level: str, measure: str) -> paired.Measure:
+        if measure == "accuracy":
+            return paired.overall
+        if measure == "worst group":
+            groups = getattr(self.before, level)
+            return paired.worst(groups.table["n"].to_numpy() >= max(groups.samples.min_size, 1))
+        if measure in EPSILONS:
+            return paired.shortcut(self.before.class_names.index(self.before.attribute), EPSILONS.index(measure))
+        return paired.gap
 
     def changes(self) -> pd.DataFrame:
         """One row a class: class_name, n images, how many of them are fixed, broken, and the difference of the two."""
@@ -96,6 +147,17 @@ def _right(evaluation: Evaluation) -> np.ndarray:
     return evaluation.predictions == evaluation.labels
 
 
+def _samples(evaluation: Evaluation, level: str) -> Samples | None:
+    """Outcomes by group of a level; of ``"found"``: of images, grouped by whether they hold the discovered feature."""
+    if level != "found":
+        groups = getattr(evaluation, level)
+        return None if groups is None else groups.samples
+    if evaluation.found is None:
+        return None
+    cell, right = 2 * evaluation.labels + evaluation.found, _right(evaluation)
+    return Samples(cell, right, np.arange(len(cell)), 1)
+
+
 def measures(evaluation: Evaluation) -> list[tuple[str, str, str, float]]:
     """(level, measure, unit, value) of everything that one evaluation says in one number; accuracies in percent."""
     rows = [
@@ -109,7 +171,8 @@ def measures(evaluation: Evaluation) -> list[tuple[str, str, str, float]]:
         ]
     if evaluation.attribute is not None and evaluation.feature_name is not None:
         first, second = evaluation.shortcut()
-        rows += [("shortcut", "ε1", "points", 100 * first), ("shortcut", "ε2", "points", 100 * second)]
+        values = zip(EPSILONS, (first, second), strict=True)
+        rows += [("shortcut", name, "points", 100 * value) for name, value in values]
     if evaluation.gap is not None:
         rows.append(("shortcut", "performance gap G", "", evaluation.gap))
     return rows

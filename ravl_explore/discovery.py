@@ -24,6 +24,7 @@ from ravl_explore.metrics import (
 from ravl_explore.scoring import Scores
 
 MIN_INFLUENCE = 0.25  # paper, Section 3.1: tau_l in all experiments
+LIKELY_REAL = 0.05  # of q: at most one in twenty findings like these is chance
 PERMUTATION_SEED = 0
 ROWS = 65_536  # regions worked on at a time, so that a million of them need no copy of their embeddings
 RULES = ("paper", "released")
@@ -66,6 +67,11 @@ class SpuriousFeature:
     n_images: int
     table: pd.DataFrame = field(repr=False)
     medoids: Float[np.ndarray, "n_clusters dim"] = field(repr=False)
+
+    @property
+    def may_be_chance(self) -> bool:
+        """Whether chance could give a gap this large, by the q-value; what no test could tell is not doubted."""
+        return self.q_value > LIKELY_REAL
 
     @property
     def n_regions(self) -> int:

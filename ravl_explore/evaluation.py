@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from ravl_explore.assignment import Assignment
 from ravl_explore.data.base import ImageTextDataset
@@ -40,6 +40,7 @@ class Evaluation:
     feature_name : what the groups are split by; None for classes alone
     attribute : the class the discovered feature pulls towards, or None
     gap : performance gap G of the discovered feature on this dataset, or None
+    found : (n_images,) bool, which images hold the discovered feature; None where it is not known
     """
 
     image: GroupAccuracy
@@ -52,6 +53,7 @@ class Evaluation:
     feature_name: str | None
     attribute: str | None
     gap: float | None
+    found: Bool[np.ndarray, " n_images"] | None = None
 
     def shortcut(self, class_name: str | None = None) -> tuple[float, float]:
         """(epsilon_1, epsilon_2) of the shortcut to ``class_name`` or ``attribute``; 0 to 1, NaN for empty groups."""
@@ -116,6 +118,7 @@ def evaluate_scores(
         gap=None
         if assignment is None
         else feature_gap(assignment.present, data.labels, scores.correct, data.class_names),
+        found=None if assignment is None else assignment.present,
     )
 
 
@@ -167,4 +170,5 @@ def _region_accuracy(
     shows = data.region_labels >= 0
     label = data.region_labels[shows]
     right = region_scores[shows].argmax(1) == label
-    return group_accuracy(right, label, present[regions.image_index[shows]], data.class_names, min_group_size)
+    image = regions.image_index[shows]
+    return group_accuracy(right, label, present[image], data.class_names, min_group_size, image)

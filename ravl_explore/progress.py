@@ -12,6 +12,11 @@ Progress = Callable[[int, int, str], None]
 """``progress(done, total, stage)``: steps done, steps in all (0 = unknown), and the stage's name."""
 
 
+def staged(progress: Progress | None, stage: str) -> Progress:
+    """Tell ``progress`` of a part of the work under the name ``stage``, whatever the part calls its own stages."""
+    return lambda done, total, _: report(progress, done, total, stage)
+
+
 def report(progress: Progress | None, done: int, total: int, stage: str) -> None:
     """Tell ``progress`` how far a stage is, if anybody listens."""
     if progress is not None:

@@ -16,7 +16,7 @@ from ravl_explore.errors import RavlError, StorageError
 from ravl_explore.evaluation import Evaluation
 from ravl_explore.files import write_whole
 from ravl_explore.fingerprints import digest
-from ravl_explore.metrics import GroupAccuracy
+from ravl_explore.metrics import GroupAccuracy, Samples
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.objectives.base import Objective
 from ravl_explore.objectives.training_free import TrainingFree
@@ -293,6 +293,8 @@ def unpack_evaluation(content: Content) -> Evaluation:
     values = dict(content)
     for level in ("image", "region"):
         values[level] = None if content[level] is None else _unpack_groups(content[level])
+    found = content.get("found")
+    values["found"] = None if found is None else np.asarray(found, bool)
     for name in ("predictions", "labels"):
         values[name] = np.asarray(content[name], np.int64)
     values["class_names"] = tuple(content["class_names"])
@@ -302,15 +304,34 @@ def unpack_evaluation(content: Content) -> Evaluation:
 
 def _pack_groups(groups: GroupAccuracy) -> Content:
     table = {column: groups.table[column].tolist() for column in groups.table.columns}
-    return {"table": table, "overall": groups.overall, "worst": groups.worst, "worst_group": groups.worst_group}
+    return {
+        "table": table,
+        "overall": groups.overall,
+        "worst": groups.worst,
+        "worst_group": groups.worst_group,
+        "samples": None if groups.samples is None else dict(vars(groups.samples)),
+    }
 
 
 def _unpack_groups(content: Content) -> GroupAccuracy:
     columns = content["table"]
     table = pd.DataFrame(columns | {"accuracy": [float(value) for value in columns["accuracy"]]})
-    worst = content["worst_group"]
+    worst, samples = content["worst_group"], content.get("samples")  # files by earlier versions have no samples
     return GroupAccuracy(
-        table, float(content["overall"]), float(content["worst"]), None if worst is None else (worst[0], worst[1])
+        table,
+        float(content["overall"]),
+        float(content["worst"]),
+        None if worst is None else (worst[0], worst[1]),
+        None if samples is None else _unpack_samples(samples),
+    )
+
+
+def _unpack_samples(content: Content) -> Samples:
+    return Samples(
+        np.asarray(content["cell"], np.int64),
+        np.asarray(content["correct"], bool),
+        np.asarray(content["image"], np.int64),
+        int(content["min_size"]),
     )
 
 

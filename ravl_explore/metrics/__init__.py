@@ -1,6 +1,6 @@
 """Pure functions of arrays: the scores of discovery and of evaluation."""
 
-from ravl_explore.metrics.accuracy import GroupAccuracy, group_accuracy, shortcut_strength
+from ravl_explore.metrics.accuracy import GroupAccuracy, Samples, group_accuracy, shortcut_strength
 from ravl_explore.metrics.alignment import Alignment, alignment
 from ravl_explore.metrics.gap import Gaps, Presence, performance_gap
 from ravl_explore.metrics.influence import influence, top_region
@@ -12,6 +12,7 @@ __all__ = [
     "Gaps",
     "GroupAccuracy",
     "Presence",
+    "Samples",
     "accuracy_interval",
     "alignment",
     "false_discovery_rate",

@@ -10,6 +10,24 @@ from jaxtyping import Bool, Int
 
 
 @dataclass(frozen=True, eq=False)
+class Samples:
+    """What group accuracies were counted from, so that two models can be compared sample by sample.
+
+    Attributes
+    ----------
+    cell : (n,) int64, two times the class, plus 1 where the feature is there
+    correct : (n,) bool
+    image : (n,) int64, in which image the sample is: regions of one image are not independent
+    min_size : groups with fewer samples do not count as the worst
+    """
+
+    cell: Int[np.ndarray, " n"]
+    correct: Bool[np.ndarray, " n"]
+    image: Int[np.ndarray, " n"]
+    min_size: int
+
+
+@dataclass(frozen=True, eq=False)
 class GroupAccuracy:
     """Accuracy of every group; cells without a sample are NaN.
 
@@ -19,12 +37,14 @@ class GroupAccuracy:
     overall : accuracy over all samples
     worst : the lowest accuracy of a group with at least ``min_size`` samples; NaN when there is none
     worst_group : its (class_name, present), or None
+    samples : what was counted; None where it is not known any more
     """
 
     table: pd.DataFrame
     overall: float
     worst: float
     worst_group: tuple[str, bool] | None
+    samples: Samples | None = None
 
 
 def group_accuracy(
@@ -33,8 +53,14 @@ def group_accuracy(
     present: Bool[np.ndarray, " n"],
     class_names: tuple[str, ...],
     min_size: int = 10,
+    image: Int[np.ndarray, " n"] | None = None,
 ) -> GroupAccuracy:
     """Group samples by class and by whether the feature is there (paper: "worst-group", grouping as in [39, 56]).
+
+    Parameters
+    ----------
+    min_size : smaller groups do not count as the worst
+    image : in which image each sample is; each in its own unless given
 
     Examples
     --------
@@ -64,6 +90,7 @@ def group_accuracy(
         float(correct.mean()) if len(correct) else float("nan"),
         float(accuracy[at]) if found else float("nan"),
         (class_names[at // 2], bool(at % 2)) if found else None,
+        Samples(cell, correct, np.arange(len(correct)) if image is None else image, min_size),
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 1000  # a line of 700 pixels shows no more
 TOTAL = "loss"
+ACCURACY = "validation accuracy"
 LEGEND_WIDTH = 170  # pixels; fixed, so that the panels keep their width while entries come
 LONGEST_ENTRY, LONGEST_TITLE = 17, 21  # letters that fit there
 PREVIOUS_DASH = ("dash", "dot", "dashdot", "longdash")  # 4 dashes and 6 colours: no two of 12 runs look alike
@@ -33,6 +34,7 @@ def curves(
     *,
     n_steps: int | None = None,
     title: str = "",
+    measured: str = ACCURACY,
 ) -> go.Figure:
     """Two panels over the same steps: the loss and its terms above, validation accuracies in percent below.
 
@@ -43,6 +45,7 @@ def curves(
         colour and dash, in a legend of their own where each can be switched off
     n_steps : where the step axis ends; the run's own planned length unless given
     title : what the run is called, above the legend
+    measured : title of the validation accuracies' axis
     """
     records = history.records
     named = [each if isinstance(each, tuple) else (f"run {i + 1}", each) for i, each in enumerate(previous)]
@@ -77,9 +80,7 @@ def curves(
     figure.update_xaxes(unifiedhovertitle={"text": "step %{x:.0f}"})
     figure.update_xaxes(title={"text": "step", "standoff": 6}, row=2, col=1)
     figure.update_yaxes(title={"text": "loss", "standoff": 6}, rangemode="tozero", row=1, col=1)
-    figure.update_yaxes(
-        title={"text": "validation accuracy", "standoff": 6}, range=[0, 102], ticksuffix=" %", row=2, col=1
-    )
+    figure.update_yaxes(title={"text": measured, "standoff": 6}, range=[0, 102], ticksuffix=" %", row=2, col=1)
     return figure
 
 

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from ravl_explore.data.base import ImageTextDataset
-from ravl_explore.discovery import Discovery, SpuriousFeature
+from ravl_explore.discovery import LIKELY_REAL, Discovery, SpuriousFeature
 from ravl_explore.embedding import Unreadable
 from ravl_explore.metrics import accuracy_interval
 from ravl_explore.report.drawings import accuracy_bars, swatch
 from ravl_explore.report.markup import NONE, chance, details, escape, interval, number, percent, plural, table
 from ravl_explore.report.pictures import gallery, typical_regions
 
-LIKELY_REAL = 0.05  # of q: at most one in twenty findings like these is chance
 MOST_SUSPECTS, MOST_PRUNED = 60, 100  # rows of the tables; the rest is in clusters.parquet
 FIRST_CLASSES, MOST_CLASSES = 10, 40
 MOST_SKIPPED = 100

@@ -111,7 +111,8 @@ class ChangesGallery(widgets.VBox):
             )
             picked = self.which.value
             self.which.options = [(f"Fixed ({n_fixed:,})", FIXED), (f"Broken ({n_broken:,})", BROKEN)]
-            self.which.value = picked or FIXED
+            counts = {FIXED: n_fixed, BROKEN: n_broken}
+            self.which.value = picked if counts.get(str(picked)) else max(counts, key=lambda each: counts[each])
             self._list_classes()
 
     def clear(self) -> None:

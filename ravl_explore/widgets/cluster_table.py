@@ -9,7 +9,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from ravl_explore.discovery import Discovery
+from ravl_explore.discovery import LIKELY_REAL, Discovery
 
 STATIC = Path(__file__).parent / "static"
 
@@ -51,7 +51,6 @@ COLUMNS = [
     {"key": "n_images", "title": "Images", "format": "integer", "help": "Images with such a region"},
     {"key": "verdict", "title": "Verdict", "format": "text", "help": "A possible shortcut, or why not"},
 ]
-COULD_BE_CHANCE = 0.05  # q above this; a convention, so the table shows q and hides no cluster for it
 
 
 class ClusterTable(anywidget.AnyWidget):
@@ -100,7 +99,7 @@ def _row(row: dict[str, Any], colors: dict[int, str], symbols: dict[int, str]) -
         "rank": int(row["rank"]),
         "cluster": int(row["cluster"]),
         "kept": kept,
-        "doubtful": kept and q > COULD_BE_CHANCE,
+        "doubtful": kept and q > LIKELY_REAL,
         "attribute": row["attribute"] if isinstance(row["attribute"], str) else None,
         "performance_gap": float(row["performance_gap"]),
         "gap_per_class": float(row["gap_per_class"]),
@@ -118,4 +117,4 @@ def _row(row: dict[str, Any], colors: dict[int, str], symbols: dict[int, str]) -
 def _verdict(kept: bool, reason: str, q: float) -> str:
     if not kept:
         return f"pruned: {reason}"
-    return "may be chance" if q > COULD_BE_CHANCE else "suspect"
+    return "may be chance" if q > LIKELY_REAL else "suspect"

@@ -13,6 +13,9 @@ from ravl_explore.comparison import Comparison
 
 STATIC = Path(__file__).parent / "static"
 HIGHER_IS_BETTER = {"accuracy", "worst group"}
+INTERVALS = "A change whose 95 % interval (over images like these) holds 0 may be chance."
+Row = dict[str, Any]
+Group = tuple[str, bool]
 
 
 class ComparisonWidget(anywidget.AnyWidget):
@@ -27,19 +30,21 @@ class ComparisonWidget(anywidget.AnyWidget):
     _css = STATIC / "comparison.css"
     blocks = traitlets.List(traitlets.Dict()).tag(sync=True)
     note = traitlets.Unicode("").tag(sync=True)
+    caution = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, comparison: Comparison | None = None) -> None:
         super().__init__()
         if comparison is not None:
             self.show(comparison)
 
-    def show(self, comparison: Comparison, how: str = "") -> None:
-        """Replace what is shown; ``how`` says before it how the new model was made."""
+    def show(self, comparison: Comparison, how: str = "", caution: str = "") -> None:
+        """Replace what is shown; ``how`` says before it how the new model was made, ``caution`` what to beware of."""
         before = comparison.before
         self.note = (
             f"{how}{before.data_name}, {len(before.labels):,} images. "
-            f"Groups are class and {_feature(before.feature_name)}; the worst one of the new model is bold."
+            f"Groups are class and {_feature(before.feature_name)}. {INTERVALS}"
         )
+        self.caution = caution
         self.blocks = [_measures(comparison), *_groups(comparison)]
 
 
@@ -59,38 +64,57 @@ def _measures(comparison: Comparison) -> dict[str, Any]:
             {
                 "name": f"{level}{each['measure']}{unit}",
                 "n": None,
-                "before": _finite(each["before"]),
-                "after": _finite(each["after"]),
+                "mark": "",
+                "detail": _worst_groups(comparison, each["level"]) if each["measure"] == "worst group" else "",
+                **_values(each),
                 "digits": 1 if percent else 2,
                 "range": [-25.0 if each["unit"] == "points" else 0.0, top],
                 "higher_is_better": each["measure"] in HIGHER_IS_BETTER,
-                "worst": False,
             }
         )
-    return {"title": "In short", "heading": "Measure", "scale": "", "has_n": False, "rows": rows}
+    return {"title": "In short", "heading": "Measure", "scale": "each on its own scale", "has_n": False, "rows": rows}
+
+
+def _worst_groups(comparison: Comparison, level: str) -> str:
+    """Which group is the worst one of each model: their difference may be that of two groups."""
+    feature = comparison.before.feature_name
+    old, new = (getattr(each, level).worst_group for each in (comparison.before, comparison.after))
+    if old is None or new is None:
+        return ""
+    return _group_name(*old, feature) if old == new else f"{_group_name(*old, feature)} → {_group_name(*new, feature)}"
 
 
 def _groups(comparison: Comparison) -> list[dict[str, Any]]:
     feature = comparison.before.feature_name
     blocks = []
     for level, table in comparison.groups().groupby("level", sort=True):
-        evaluation = getattr(comparison.after, str(level))
+        old, new = (getattr(each, str(level)).worst_group for each in (comparison.before, comparison.after))
         rows = [
             {
                 "name": _group_name(r["class_name"], bool(r["present"]), feature),
+                "detail": "",
                 "n": int(r["n"]),
-                "before": _finite(r["before"]),
-                "after": _finite(r["after"]),
+                "mark": _mark((r["class_name"], bool(r["present"])), old, new),
+                **_values(r),
                 "digits": 1,
                 "range": [0.0, 100.0],
                 "higher_is_better": True,
-                "worst": (r["class_name"], bool(r["present"])) == evaluation.worst_group,
             }
             for r in table.to_dict("records")
         ]
         title = {"image": "Whole images, by group", "region": "Regions, by group"}[str(level)]
         blocks.append({"title": title, "heading": "Group", "scale": "0 to 100 %", "has_n": True, "rows": rows})
     return blocks
+
+
+def _mark(group: Group, old: Group | None, new: Group | None) -> str:
+    if group == new:
+        return "worst" if group == old else "worst after"
+    return "worst before" if group == old else ""
+
+
+def _values(row: Row) -> Row:
+    return {key: _finite(row[key]) for key in ("before", "after", "low", "high")}
 
 
 def _group_name(class_name: str, present: bool, feature: str | None) -> str:

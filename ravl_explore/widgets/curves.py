@@ -7,7 +7,7 @@ import threading
 import ipywidgets
 import plotly.graph_objects as go
 
-from ravl_explore.plots.curves import curves
+from ravl_explore.plots.curves import ACCURACY, curves
 from ravl_explore.training import History, StepRecord
 from ravl_explore.widgets.figure import LOOKING, LiveFigure
 
@@ -39,7 +39,7 @@ class Curves(ipywidgets.VBox):
     def __init__(self, *, height: int = 420) -> None:
         self._guard = threading.Lock()
         self._records: list[StepRecord] = []
-        self._title, self._n_steps = "", 1
+        self._title, self._n_steps, self._measured = "", 1, ACCURACY
         self._previous: list[tuple[str, History]] = []
         self.figure = LiveFigure(curves(History()), height=height, tools=LOOKING)
         super().__init__([self.figure], layout=ipywidgets.Layout(width="100%"))
@@ -50,15 +50,16 @@ class Curves(ipywidgets.VBox):
         with self._guard:
             return History(tuple(self._records))
 
-    def start(self, n_steps: int, title: str = "") -> None:
+    def start(self, n_steps: int, title: str = "", measured: str = ACCURACY) -> None:
         """Begin a run of ``n_steps``; the one before, if it has any step, stays as a faint line.
 
-        A ``title`` that a kept run has already gets a number.
+        A ``title`` that a kept run has already gets a number; ``measured`` names the axis of the validation accuracies.
         """
         with self._guard:
             self._keep()
             taken = {name for name, _ in self._previous}
             self._records, self._title, self._n_steps = [], _free(title, taken), n_steps
+            self._measured = measured
         self.figure.draw(self._figure, reset=("zoom", "legend"))
 
     def append(self, record: StepRecord) -> None:
@@ -100,8 +101,8 @@ class Curves(ipywidgets.VBox):
     def _figure(self) -> go.Figure:
         with self._guard:
             history, previous = History(tuple(self._records)), tuple(self._previous)
-            n_steps, title = self._n_steps, self._title
-        return curves(history, previous, n_steps=n_steps, title=title)
+            n_steps, title, measured = self._n_steps, self._title, self._measured
+        return curves(history, previous, n_steps=n_steps, title=title, measured=measured)
 
 
 def _free(title: str, taken: set[str]) -> str:

@@ -24,7 +24,7 @@ from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer
 from ravl_explore.runs import Runs
 from ravl_explore.searching import Search, search
-from ravl_explore.widgets.cluster_table import COULD_BE_CHANCE, ClusterTable
+from ravl_explore.widgets.cluster_table import ClusterTable
 from ravl_explore.widgets.crops import CropGallery
 from ravl_explore.widgets.details import SearchDetails
 from ravl_explore.widgets.discovery import DiscoveryWidget
@@ -266,10 +266,10 @@ def _summary(found: Search) -> str:
     if not discovery.features:
         return line + f"No cluster looks like a shortcut: {discovery.why_none()}."
     best = discovery.best
-    by_chance = sum(each.q_value > COULD_BE_CHANCE for each in discovery.features)
-    doubt = f", {by_chance} of which may be chance" if by_chance else ""
+    by_chance = sum(each.may_be_chance for each in discovery.features)
+    doubt = f", {by_chance} more may be chance" if by_chance else ""
     return line + (
-        f"{len(discovery.features)} of {len(discovery.clusters)} clusters are suspect{doubt}. "
+        f"{len(discovery.features) - by_chance} of {len(discovery.clusters)} clusters are suspect{doubt}. "
         f"The first, cluster {best.cluster}, pulls towards {best.attribute}. "
         "Look at its crops: does it belong to the class?"
     )

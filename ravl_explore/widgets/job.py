@@ -105,12 +105,19 @@ class Job:
 
 
 class ProgressLine(widgets.HBox):
-    """A bar, a sentence with the time left, and Cancel; hidden while nothing runs."""
+    """A bar, a sentence with the time left, and Cancel; hidden while nothing runs.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    cancel : what Cancel does, where that is not plain
+    """
+
+    def __init__(self, cancel: str = "") -> None:
         self._bar = widgets.IntProgress(min=0, max=1, layout=widgets.Layout(width="180px", margin="0 8px 0 0"))
         self._text = widgets.Label("", layout=widgets.Layout(min_width="320px"))
-        self._cancel = widgets.Button(description="Cancel", icon="times", layout=widgets.Layout(width="90px"))
+        self._cancel = widgets.Button(
+            description="Cancel", icon="times", tooltip=cancel, layout=widgets.Layout(width="90px")
+        )
         self._cancel.on_click(lambda _: self._on_cancel())
         self._job: Job | None = None
         self._stage, self._stage_started, self._stage_first = "", 0.0, 0

@@ -84,7 +84,8 @@ class MitigationPanel(widgets.VBox):
         self.stop_button.tooltip = "End after this step; what was trained is kept and compared"
         self.compare_button = _button("Compare", "balance-scale", "", lambda _: self._try(self.compare))
         self.compare_button.tooltip = "Measure the model before and after, and list it in the table"
-        self.message, self.progress, self.curves = Message(), ProgressLine(), Curves()
+        self.message, self.curves = Message(), Curves()
+        self.progress = ProgressLine(cancel="End at once, without comparing; what was trained is kept")
         buttons = widgets.HBox([self.start_button, self.pause_button, self.stop_button, self.compare_button])
         right = widgets.VBox(
             [buttons, self.message, self.progress, self.curves], layout=widgets.Layout(flex="1 1 480px", min_width="0")
@@ -211,7 +212,8 @@ class MitigationPanel(widgets.VBox):
         def work(progress: Progress) -> Finished:
             train_data, test_data = self.form.train_data.make(), self.form.test_data.make()
             check_usable(test_data, features)
-            self.form.note.say(too_optimistic(test_data, (data, train_data)))
+            caution = too_optimistic(test_data, (data, train_data))
+            self.form.note.say(caution)
             embedded = self._embedded(model, train_data, proposer, progress, MARKING)
             labels = None if labeller is None else caption_labels(train_data, labeller, embedded)
             self.form.doubts.show(check_features(embedded, features, labels).warnings)
@@ -234,7 +236,7 @@ class MitigationPanel(widgets.VBox):
             )
 
             def finished() -> Finished:
-                return Finished(run.result(), None, model, test_data, proposer, concepts=concepts)
+                return Finished(run.result(), None, model, test_data, proposer, concepts=concepts, caution=caution)
 
             self._train(run, finished, progress)
             self.finished = measured(finished(), self._embedded, progress)
@@ -287,7 +289,8 @@ class MitigationPanel(widgets.VBox):
 
         def begin(record: StepRecord) -> None:
             begun = run.result()
-            self.curves.start(record.n_steps, f"{begun.objective.name}, seed {begun.settings.seed}")
+            title = f"{begun.objective.name}, seed {begun.settings.seed}"
+            self.curves.start(record.n_steps, title, "accuracy, searched images")
 
         self._show_stepping(True)
         try:
@@ -318,7 +321,6 @@ class MitigationPanel(widgets.VBox):
     def _show_stepping(self, stepping: bool) -> None:
         """Pause and Stop are for training steps; before and after them there is Cancel."""
         self._stepping = stepping
-        self._resume.set()
         self._refresh()
 
     def _on_end(self, job: Job, earlier: Finished | None) -> None:

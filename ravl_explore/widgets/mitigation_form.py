@@ -15,6 +15,7 @@ from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.training import TrainingSettings
 from ravl_explore.widgets.menus import PartMenu, choices
 from ravl_explore.widgets.message import Message
+from ravl_explore.widgets.mitigation_work import SEEN
 from ravl_explore.widgets.notes import Notes
 
 FIELD = widgets.Layout(width="100%", margin="2px 0")
@@ -22,7 +23,6 @@ LABEL = {"description_width": "110px"}
 SEVERAL = "Ctrl- or ⌘-click for several"
 TRAIN, TEST = (next(k for k, v in data_sources.Demo.menu().items() if v == (split,)) for split in ("train", "test"))
 SEARCHED = "The images that were searched"
-SAME_IMAGES = "Too optimistic: these images were searched or trained on. Pick others to compare on."
 
 
 class MitigationForm(widgets.VBox):
@@ -140,8 +140,9 @@ class MitigationForm(widgets.VBox):
         data = self._searched
         label = f"Demo: garments, {data.split}" if isinstance(data, data_sources.Demo) else SEARCHED
         searched = data is not None and self.test_data.menu.value == label
-        self.note.say(SAME_IMAGES if searched or self.train_data.same_pick(self.test_data) else "")
+        self.note.say(SEEN.format("these images were") if searched or self.train_data.same_pick(self.test_data) else "")
 
 
 def _feature_label(feature: SpuriousFeature) -> str:
-    return f"cluster {feature.cluster} → {feature.attribute or 'no class'}  (gap {feature.performance_gap:.2f})"
+    doubt = ", may be chance" if feature.may_be_chance else ""
+    return f"cluster {feature.cluster} → {feature.attribute or 'no class'}  (gap {feature.performance_gap:.2f}{doubt})"

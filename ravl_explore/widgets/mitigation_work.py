@@ -22,10 +22,11 @@ from ravl_explore.errors import InputError
 from ravl_explore.evaluation import evaluate, evaluate_scores
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.models.base import VisionLanguageModel
-from ravl_explore.progress import Progress, report
+from ravl_explore.progress import Progress, report, staged
 from ravl_explore.regions.base import Proposer
 from ravl_explore.scoring import zero_shot
 
+SEEN = "Too optimistic: {} searched or trained on. Pick others to compare on."
 LOOK_SECONDS = 0.2  # how often who waits looks whether it was cancelled
 
 
@@ -42,6 +43,7 @@ class Finished:
     proposer : of the regions of ``test_data``
     assignment : of ``test_data``, None with ``comparison``
     concepts : whose masks the objective used; None when it used none
+    caution : why the comparison cannot be trusted, or nothing
     """
 
     mitigation: Mitigation
@@ -51,6 +53,7 @@ class Finished:
     proposer: Proposer
     assignment: Assignment | None = None
     concepts: ConceptSource | None = None
+    caution: str = ""
 
 
 class EmbeddedOnce:
@@ -80,8 +83,7 @@ class EmbeddedOnce:
         try:
             key, made = (id(model), id(data), id(proposer)), self._made
             if key not in made:
-                told: Progress = lambda done, total, _: progress(done, total, stage)  # noqa: E731
-                made[key] = (embed(model, data, proposer, progress=told), model, data, proposer)
+                made[key] = (embed(model, data, proposer, progress=staged(progress, stage)), model, data, proposer)
             return made[key][0]
         finally:
             self._busy.release()
@@ -93,10 +95,7 @@ def measured(finished: Finished, embedded: EmbeddedOnce, progress: Progress) -> 
     old = embedded(finished.model, test_data, proposer, progress, "Testing the old model")
     assignment = assign_embeddings(old, new.features)
     before = evaluate_scores(zero_shot(old), test_data, assignment=assignment)
-
-    def told(done: int, total: int, _: str) -> None:
-        progress(done, total, "Testing the new model")
-
+    told = staged(progress, "Testing the new model")
     after = evaluate(new.model, test_data, proposer, assignment=assignment, progress=told)
     return replace(finished, comparison=compare(before, after), assignment=assignment)
 
@@ -125,5 +124,4 @@ def too_optimistic(test_data: ImageTextDataset, seen: Sequence[ImageTextDataset]
     if not most:
         return ""
     n = len(test_data)
-    which = "these images were" if most == n else f"{most:,} of these {n:,} images were"
-    return f"Too optimistic: {which} searched or trained on. Pick others to compare on."
+    return SEEN.format("these images were" if most == n else f"{most:,} of these {n:,} images were")

@@ -39,6 +39,7 @@ class _Listed:
     comparison: Comparison
     test_data: ImageTextDataset
     how: str
+    caution: str
     finished: Finished | None
 
 
@@ -67,9 +68,11 @@ class Outcome(widgets.VBox):
         """List one more run that was compared, and pick it; its models stay in memory as long as there is room."""
         if finished.comparison is None:
             raise ValueError("a run that was compared")
-        self.runs.add(finished.mitigation, finished.comparison)  # picks it: nothing is drawn until it is known here
+        self.runs.add(
+            finished.mitigation, finished.comparison, finished.caution
+        )  # picks it: nothing is drawn until it is known here
         with self._swap:
-            listed = _Listed(finished.comparison, finished.test_data, _how(finished), finished)
+            listed = _Listed(finished.comparison, finished.test_data, _how(finished), finished.caution, finished)
             self._all = let_go([*self._all, listed], MOST_BYTES)
         self._refresh()
 
@@ -89,7 +92,7 @@ class Outcome(widgets.VBox):
 
     def _show(self, listed: _Listed, pane: int) -> None:
         if pane == MEASURES:
-            self.measures.show(listed.comparison, listed.how)
+            self.measures.show(listed.comparison, listed.how, listed.caution)
         elif pane == CHANGES:
             self.changes.clear()
             self.changes.show(listed.comparison, listed.test_data)

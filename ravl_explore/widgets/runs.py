@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,15 @@ from ravl_explore.runs import SPREAD, Run, Runs
 STATIC = Path(__file__).parent / "static"
 HIGHER_IS_BETTER = ("accuracy", "worst group")
 HELP = {
-    "image accuracy": "Whole images classified rightly, in percent",
+    "image accuracy": "Whole images classified rightly",
     "image worst group": "The same in the group of class and feature where it is lowest",
-    "region accuracy": "Regions that show a class, classified alone, in percent",
+    "region accuracy": "Regions that show a class, classified alone",
     "region worst group": "The same in the group where it is lowest",
-    "shortcut ε1": "How much more accurate the class is that the feature pulls to, with the feature than without",
-    "shortcut ε2": "How much less accurate the other class that is hit hardest is with the feature",
-    "shortcut performance gap G": "How much class accuracies differ with and without the discovered cluster",
+    "shortcut ε1": "0 is best: how much more accurate the class that the feature pulls to is with the feature",
+    "shortcut ε2": "0 is best: how much less accurate the other class that is hit hardest is with the feature",
+    "shortcut performance gap G": "0 is best: how much class accuracies differ with and without the discovered cluster",
 }
+UNDERLINED = "Underlined: best of its column; a run that was stopped, or is no better than before, does not count."
 EMPTY = "Runs are listed here as they end."
 
 
@@ -77,10 +79,13 @@ class RunsWidget(anywidget.AnyWidget):
             picked = self.selected
             return self._runs[picked].comparison if picked is not None and picked < len(self._runs) else None
 
-    def add(self, mitigation: Mitigation, comparison: Comparison) -> None:
-        """List one more run, and pick it."""
+    def add(self, mitigation: Mitigation, comparison: Comparison, caution: str = "") -> None:
+        """List one more run, and pick it; ``caution`` says below the table why its numbers cannot be trusted."""
+        run = Run.of(mitigation, comparison)
+        if caution:
+            run = replace(run, notes=(*run.notes, f"{comparison.after.data_name}: {caution}"))
         with self._guard:
-            self._fill((*self._runs, Run.of(mitigation, comparison)))
+            self._fill((*self._runs, run))
             newest = len(self._runs) - 1
         self.selected = newest  # without the lock: whoever observes it may ask for more
 
@@ -118,13 +123,14 @@ class RunsWidget(anywidget.AnyWidget):
             self.columns, self.before, self.rows, self.means, self.notes = [], [], [], [], [EMPTY]
             return
         frame, summary, names = runs.frame(), runs.summary(), runs.measures
-        best = {name: _best(frame, name) for name in names}
+        before = [_values(run.comparison.before) for run in listed]
+        best = {name: _best(frame, name, before) for name in names}
         with self.hold_sync():
             self.columns = _columns(names)
             self.before = _befores(listed, names)
             self.rows = [_row(at, row, names, best) for at, row in enumerate(frame.to_dict("records"))]
             self.means = [_mean(row, names) for row in summary.to_dict("records") if row["n"] > 1]
-            self.notes = list(runs.notes)
+            self.notes = [*([UNDERLINED] if any(best.values()) else []), *runs.notes]
 
     @traitlets.validate("selected")
     def _keep_in_list(self, proposal: Any) -> int | None:
@@ -141,9 +147,9 @@ def _columns(names: tuple[str, ...]) -> list[dict[str, Any]]:
     ]
     for name in names:
         level, _, measure = name.partition(" ")
-        title = f"{level.capitalize()}s, {'worst group' if measure == 'worst group' else 'all'}"
+        title = f"{level.capitalize()}s, {'worst group' if measure == 'worst group' else 'all'}, %"
         if level == "shortcut":
-            title = measure.replace("performance gap ", "gap ")
+            title = measure.replace("performance gap ", "gap ") if measure.endswith("G") else f"{measure}, points"
         columns.append({"key": name, "title": title, "number": True, "help": HELP.get(name, name)})
     return [*columns, {"key": "seconds", "title": "Seconds", "number": True, "help": "How long it took"}]
 
@@ -202,16 +208,24 @@ def _cell(value: float | None, name: str, spread: float | None = None) -> dict[s
     return {"text": text, "value": float(value)}
 
 
-def _best(frame: pd.DataFrame, name: str) -> set[int]:
-    """Runs with the best value, by dataset, as shown: the highest accuracy, or what is nearest to 0."""
+def _best(frame: pd.DataFrame, name: str, before: list[dict[str, float]]) -> set[int]:
+    """Runs with the best value, by dataset, as shown: the highest accuracy, or what is nearest to 0.
+
+    Those that were stopped do not count, nor those that are not better than before.
+    """
     found: set[int] = set()
-    values = [round(float(value), 2) for value in frame[name]]
-    score = values if name.endswith(HIGHER_IS_BETTER) else [-abs(value) for value in values]
+
+    def score_of(value: float) -> float:
+        return round(value, 2) if name.endswith(HIGHER_IS_BETTER) else -abs(round(value, 2))
+
+    score = [score_of(float(value)) for value in frame[name]]
+    start = [score_of(each.get(name, math.nan)) for each in before]
     for data in dict.fromkeys(frame["data"]):
-        here = [at for at, each in enumerate(frame["data"]) if each == data and math.isfinite(score[at])]
+        compared = [at for at, each in enumerate(frame["data"]) if each == data and frame["complete"][at]]
+        here = [at for at in compared if math.isfinite(score[at])]
         if len(here) > 1:
             top = max(score[at] for at in here)
-            found |= {at for at in here if score[at] == top}
+            found |= {at for at in here if score[at] == top and not top <= start[at]}
     return found
 
 

@@ -131,7 +131,9 @@ def test_saved_runs_are_read_as_they_were(runs: Runs, tmp_path: Path) -> None:
             assert getattr(one, name) == getattr(two, name)
         assert np.array_equal(one.comparison.fixed, two.comparison.fixed)
         assert one.comparison.groups().equals(two.comparison.groups())
+        assert one.comparison.frame().equals(two.comparison.frame())
         assert repr(one.history) == repr(two.history)
+    assert again.runs[0].comparison.frame()["low"].notna().any()
     assert np.isnan(again.before.image.worst) and again.before.image.worst_group is None and again.before.gap is None
     assert np.isnan(again.runs[5].comparison.before.gap or 0)
     assert len({id(each.comparison.before) for each in again}) == 2

@@ -16,11 +16,28 @@ function isBetter(row) {
   return row.higher_is_better ? row.after >= row.before : Math.abs(row.after) <= Math.abs(row.before);
 }
 
+// Better, worse, or nothing to be sure of: where the interval holds 0, or nothing changed.
+function verdict(row) {
+  if (row.before === null || row.after === null) return "";
+  if (Number(number(row.after - row.before, row.digits)) === 0) return "same";
+  if (row.low !== null && row.low <= 0 && row.high >= 0) return "chance";
+  return isBetter(row) ? "better" : "worse";
+}
+
+function signed(value, digits) {
+  const shown = number(value, digits);
+  return Number(shown) === 0 ? number(0, digits) : (value > 0 ? "+" : "−") + number(Math.abs(value), digits);
+}
+
 function change(row) {
   if (row.before === null || row.after === null) return "–";
-  const difference = row.after - row.before;
-  const shown = (difference > 0 ? "+" : "") + number(difference, row.digits);
-  return Number(shown) === 0 ? shown : `${shown} ${isBetter(row) ? "better" : "worse"}`;
+  const word = { better: " better", worse: " worse" }[verdict(row)] ?? "";
+  return signed(row.after - row.before, row.digits) + word;
+}
+
+function interval(row) {
+  if (row.low === null || row.high === null) return "–";
+  return `${signed(row.low, row.digits)} to ${signed(row.high, row.digits)}${verdict(row) === "chance" ? ", may be chance" : ""}`;
 }
 
 function dumbbell(row) {
@@ -32,12 +49,17 @@ function dumbbell(row) {
   picture.append(svg("line", { x1: PAD, x2: WIDTH - PAD, y1: y, y2: y, class: "axis" }));
   if (low < 0) picture.append(svg("line", { x1: x(0), x2: x(0), y1: 3, y2: HEIGHT - 3, class: "axis" }));
   if (row.before !== null && row.after !== null) {
-    const better = isBetter(row);
-    picture.append(svg("line", { x1: x(row.before), x2: x(row.after), y1: y, y2: y, class: better ? "better" : "worse" }));
+    picture.append(svg("line", { x1: x(row.before), x2: x(row.after), y1: y, y2: y, class: verdict(row) }));
   }
   if (row.before !== null) picture.append(svg("circle", { cx: x(row.before), cy: y, r: 4.5, class: "before" }));
   if (row.after !== null) picture.append(svg("circle", { cx: x(row.after), cy: y, r: 4.5, class: "after" }));
   return picture;
+}
+
+function small(text) {
+  const node = document.createElement("small");
+  node.textContent = text;
+  return node;
 }
 
 function section(block) {
@@ -46,7 +68,7 @@ function section(block) {
   title.textContent = block.title;
   const table = document.createElement("table");
   const head = table.createTHead().insertRow();
-  for (const [name, kind] of [[block.heading, ""], ["n", "number"], ["Before", "number"], ["After", "number"], ["Change", "number"], [block.scale, "plot"]]) {
+  for (const [name, kind] of [[block.heading, ""], ["n", "number"], ["Before", "number"], ["After", "number"], ["Change", "number"], ["95 % interval", "interval"], [block.scale, "plot"]]) {
     if (name === "n" && !block.has_n) continue;
     const cell = document.createElement("th");
     cell.scope = "col";
@@ -57,10 +79,10 @@ function section(block) {
   const body = table.createTBody();
   for (const row of block.rows) {
     const line = body.insertRow();
-    if (row.worst) line.className = "worst";
+    if (row.mark) line.className = "worst";
     const name = document.createElement("th");
     name.scope = "row";
-    name.textContent = row.name;
+    name.append(row.name, ...[row.mark, row.detail].filter(Boolean).map(small));
     line.append(name);
     const values = [number(row.before, row.digits), number(row.after, row.digits), change(row)];
     if (block.has_n) values.unshift(row.n === null ? "–" : row.n.toLocaleString("en"));
@@ -69,6 +91,9 @@ function section(block) {
       cell.className = "number";
       cell.textContent = value;
     }
+    const range = line.insertCell();
+    range.className = "interval";
+    range.textContent = interval(row);
     const plot = line.insertCell();
     plot.className = "plot";
     plot.append(dumbbell(row));
@@ -90,17 +115,27 @@ function render({ model, el }) {
     for (const [kind, label] of [["before", "before"], ["after", "after"]]) {
       const mark = svg("svg", { width: 14, height: 12 });
       mark.append(svg("circle", { cx: 6, cy: 6, r: 4.5, class: kind }));
-      legend.append(mark, document.createTextNode(label + "  "));
+      legend.append(mark, document.createTextNode(label));
     }
+    for (const [kind, label] of [["better", "better"], ["worse", "worse"], ["chance", "may be chance"]]) {
+      const mark = svg("svg", { width: 26, height: 12 });
+      mark.append(svg("line", { x1: 2, x2: 24, y1: 6, y2: 6, class: kind }));
+      legend.append(mark, document.createTextNode(label));
+    }
+    const caution = document.createElement("p");
+    caution.className = "caution";
+    caution.textContent = model.get("caution");
+    caution.hidden = !caution.textContent;
     const sections = document.createElement("div");
     sections.className = "sections";
     sections.append(...model.get("blocks").map(section));
-    root.replaceChildren(note, legend, sections);
+    root.replaceChildren(caution, note, legend, sections);
     legend.hidden = !model.get("blocks").length;
   }
-  model.on("change:blocks change:note", draw);
+  const changed = "change:blocks change:note change:caution";
+  model.on(changed, draw);
   draw();
-  return () => model.off("change:blocks change:note", draw);
+  return () => model.off(changed, draw);
 }
 
 export default { render };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,17 @@ def test_the_browser_gets_captions_and_no_box(shown: Any, monkeypatch: pytest.Mo
     assert all(item["whole"] for item in content["items"]) and len(buffers) == 3 and content["errors"] == []
     view.gallery._on_message(view.gallery, {"kind": "select", "request": "a:2", "region": 4, "opened": True}, [])
     assert sent[1][0]["prediction"] == "hen → dog" and sent[1][0]["whole"] and sent[1][0]["errors"] == []
+
+
+def test_where_nothing_is_fixed_what_is_broken_is_shown(shown: Any) -> None:
+    comparison, data = shown
+    found = compare(comparison.after, comparison.before)  # 1 fixed, 3 broken
+    only_broken: Any = SimpleNamespace(
+        **{name: getattr(found, name) for name in ("before", "after", "broken", "changes")}
+    )
+    only_broken.fixed = found.fixed[:0]
+    view = ChangesGallery(only_broken, data)
+    assert view.which.value == "broken" and listed(view) == [3, 1, 4]
 
 
 def test_another_comparison_replaces_all(shown: Any) -> None:

@@ -71,11 +71,31 @@ def test_groups_are_those_of_the_table(comparison: Any, level: str, title: str) 
         assert row["n"] == true["n"] and same(row["before"], true["before"]) and same(row["after"], true["after"])
 
 
-def test_the_worst_group_after_is_flagged(comparison: Any) -> None:
-    flagged = [row["name"] for row in rows(ComparisonWidget(comparison), "Whole images") if row["worst"]]
-    name, present = comparison.after.image.worst_group
-    assert flagged == [f"{name}, {'with' if present else 'without'} red"]
-    assert not any(row["worst"] for row in rows(ComparisonWidget(comparison), "In short"))
+def test_both_worst_groups_are_flagged_and_named(comparison: Any) -> None:
+    widget = ComparisonWidget(comparison)
+    flagged = {row["mark"]: row["name"] for row in rows(widget, "Whole images") if row["mark"]}
+    old, new = (
+        f"{each.image.worst_group[0]}, {'with' if each.image.worst_group[1] else 'without'} red"
+        for each in (comparison.before, comparison.after)
+    )
+    assert flagged == ({"worst": old} if old == new else {"worst before": old, "worst after": new})
+    short = next(row for row in rows(widget, "In short") if row["name"].startswith("Image worst"))
+    assert short["detail"] == (old if old == new else f"{old} → {new}")
+    assert not any(row["mark"] for row in rows(widget, "In short"))
+
+
+def test_intervals_are_those_of_the_frame(comparison: Any) -> None:
+    shown, frame = rows(ComparisonWidget(comparison), "In short"), comparison.frame()
+    assert frame[["low", "high"]].notna().to_numpy().all()
+    assert [(row["low"], row["high"]) for row in shown] == list(zip(frame["low"], frame["high"], strict=True))
+
+
+def test_a_caution_is_shown_until_the_next_comparison(comparison: Any, plain: Any) -> None:
+    widget = ComparisonWidget()
+    widget.show(comparison, caution="Too <optimistic>")
+    assert widget.caution == "Too <optimistic>"
+    widget.show(plain)
+    assert widget.caution == ""
 
 
 def test_values_lie_on_their_scales(comparison: Any) -> None:
@@ -89,7 +109,7 @@ def test_groups_too_small_to_count_have_no_worst(plain: Any) -> None:
     widget = ComparisonWidget(plain)
     worst = next(row for row in rows(widget, "In short") if "worst group" in row["name"])
     assert worst["before"] is None and worst["after"] is None
-    assert not any(row["worst"] for row in rows(widget, "Whole images"))
+    assert worst["detail"] == "" and not any(row["mark"] for row in rows(widget, "Whole images"))
 
 
 def test_without_a_feature_groups_are_classes(plain: Any) -> None:

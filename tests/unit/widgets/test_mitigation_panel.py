@@ -383,6 +383,7 @@ class TestTraining:
             assert panel.form.note.text == "", "no image was opened yet"
             start(panel)
             assert said in panel.form.note.text and bool(panel.form.note.text) == bool(said)
+            assert panel.finished is not None and panel.finished.caution == panel.form.note.text
 
     def test_masks_are_drawn_with_the_captions_classes(
         self, make_data: Make, model: Any, data: Any, discovery: Any

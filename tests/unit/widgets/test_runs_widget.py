@@ -21,7 +21,7 @@ from ravl_explore.mitigation import Mitigation
 from ravl_explore.objectives import Projection, Standard
 from ravl_explore.runs import Run, Runs
 from ravl_explore.training import History, StepRecord, TrainingSettings
-from ravl_explore.widgets.runs import EMPTY, STATIC, RunsWidget
+from ravl_explore.widgets.runs import EMPTY, STATIC, UNDERLINED, RunsWidget
 
 LABELS = np.repeat([0, 1], 20)
 NAMES = ("shirt", "bag")
@@ -59,7 +59,7 @@ def test_rows_are_those_of_the_frame() -> None:
     assert widget.rows[0]["cells"]["seconds"]["text"] == "61"
     assert widget.rows[0]["cells"]["shortcut ε2"]["text"] == "0.0", "not -0.0"
     assert {column["key"] for column in widget.columns} == {"objective", "seed", "seconds", *RUNS.measures}
-    assert widget.notes == list(RUNS.notes) and len(widget.notes) == 2
+    assert widget.notes == [UNDERLINED, *RUNS.notes] and len(widget.notes) == 3
 
 
 def test_means_are_shown_of_what_has_several_seeds() -> None:
@@ -75,8 +75,12 @@ def test_the_best_of_each_measure_is_flagged() -> None:
         return [row["index"] for row in widget.rows if row["cells"][name].get("best")]
 
     widget = RunsWidget(RUNS)
-    assert best(widget, "image accuracy") == [1] and best(widget, "shortcut performance gap G") == [0]
-    assert best(RunsWidget(Runs(RUNS.before, RUNS.runs[:1])), "image accuracy") == []
+    assert best(widget, "image accuracy") == [2], "what was stopped does not count"
+    assert best(widget, "shortcut performance gap G") == [], "all are worse than before"
+    worse = RunsWidget(Runs(RUNS.before, (run("one", 0, 2), run("one", 1, 1))))
+    assert best(worse, "image accuracy") == [] and best(worse, "shortcut performance gap G") == [1]
+    alone = RunsWidget(Runs(RUNS.before, RUNS.runs[:1]))
+    assert best(alone, "image accuracy") == [] and UNDERLINED not in alone.notes
 
 
 def test_equal_evaluations_before_are_one_row() -> None:
@@ -85,6 +89,12 @@ def test_equal_evaluations_before_are_one_row() -> None:
     assert [row["objective"] for row in widget.before] == ["before, <i>d</i>", "before, e"]
     assert widget.before[1]["cells"]["image accuracy"]["value"] == 30
     assert len({id(each.comparison.before) for each in RUNS}) == 3
+
+
+def test_a_caution_stays_below_the_table() -> None:
+    widget = RunsWidget()
+    widget.add(mitigation(), compare(evaluation(2), evaluation(4)), "Too optimistic")
+    assert "<i>d</i>: Too optimistic" in widget.notes
 
 
 def test_runs_are_added_and_the_newest_is_picked() -> None:

@@ -1,0 +1,124 @@
+"""Is the difference of two models on the same images more than chance? A paired bootstrap over images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ravl_explore.metrics.accuracy import Samples
+
+N_DRAWS = 1000
+LEVEL = 0.95
+CELLS_AT_ONCE = 4_000_000  # 32 MB
+
+Measure = Callable[[Float[np.ndarray, "n_draws n_cells"], Float[np.ndarray, "n_draws n_cells"]], np.ndarray]
+"""``measure(right, n)``: (n_draws,) from how many samples of each cell are right, and how many there are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Redrawn:
+    """Counts of every draw of images; both models are counted on the same draws.
+
+    Attributes
+    ----------
+    n, before, after : (n_draws, n_cells) samples, and how many of them each model gets right
+    """
+
+    n: Float[np.ndarray, "n_draws n_cells"]
+    before: Float[np.ndarray, "n_draws n_cells"]
+    after: Float[np.ndarray, "n_draws n_cells"]
+
+    def interval(self, measure: Measure) -> tuple[float, float]:
+        """95 % percentile interval of the measure's difference, after less before; NaN where it cannot be told."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            difference = measure(self.after, self.n) - measure(self.before, self.n)
+        known = difference[np.isfinite(difference)]
+        if not len(known):
+            return float("nan"), float("nan")
+        low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return float(low), float(high)
+
+
+def redraw(before: Samples, after: Samples, n_cells: int, *, n_draws: int = N_DRAWS, seed: int = 0) -> Redrawn:
+    """Draw images with replacement, each with all its samples (Efron & Tibshirani 1993, chapter 8: clusters).
+
+    Images that agree in all their samples are drawn together, which is the same and quick.
+
+    Parameters
+    ----------
+    before, after : two models' outcomes on the same samples
+
+    Examples
+    --------
+    One model gets all of ten images right, the other none: no draw says otherwise.
+
+    >>> images, right = np.arange(10), np.ones(10, bool)
+    >>> old, new = (Samples(np.zeros(10, int), each, images, 1) for each in (~right, right))
+    >>> redraw(old, new, 2).interval(overall)
+    (1.0, 1.0)
+    """
+    code = 4 * before.cell + 2 * before.correct + after.correct
+    patterns, n_images = _patterns(code, before.image, 4 * n_cells)
+    rng = np.random.default_rng(seed)
+    at_once = max(1, CELLS_AT_ONCE // len(n_images))
+    parts = []
+    for start in range(0, n_draws, at_once):
+        n = min(at_once, n_draws - start)
+        drawn = rng.multinomial(n_images.sum(), n_images / n_images.sum(), size=n)
+        parts.append(drawn.astype(np.float64) @ patterns)
+    counts = np.concatenate(parts).reshape(n_draws, n_cells, 2, 2)
+    return Redrawn(counts.sum((2, 3)), counts[:, :, 1].sum(2), counts[:, :, :, 1].sum(2))
+
+
+def _patterns(
+    code: Int[np.ndarray, " n"], image: Int[np.ndarray, " n"], n_codes: int
+) -> tuple[Float[np.ndarray, "n_patterns n_codes"], Int[np.ndarray, " n_patterns"]]:
+    """Different images, as how often each code is in them, and how many images are like that."""
+    own, index = np.unique(image, return_inverse=True)
+    if len(own) == len(image):
+        found, n_images = np.unique(code, return_counts=True)
+        return np.eye(n_codes)[found], n_images
+    table = np.zeros((len(own), n_codes), np.int32)
+    np.add.at(table, (index, code), 1)
+    rows, n_images = np.unique(table, axis=0, return_counts=True)
+    return rows.astype(np.float64), n_images
+
+
+def overall(right: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Accuracy of all samples."""
+    return right.sum(1) / n.sum(1)
+
+
+def worst(large: Bool[np.ndarray, " n_cells"]) -> Measure:
+    """The lowest accuracy of the groups that are large enough to count."""
+
+    def measure(right: np.ndarray, n: np.ndarray) -> np.ndarray:
+        return np.where(n > 0, right / n, np.inf)[:, large].min(1, initial=np.inf)
+
+    return measure
+
+
+def group(cell: int) -> Measure:
+    """Accuracy of one group."""
+    return lambda right, n: right[:, cell] / n[:, cell]
+
+
+def shortcut(at: int, which: int) -> Measure:
+    """epsilon_1 or epsilon_2 (``which`` 0 or 1) of a shortcut to class ``at``, as ``shortcut_strength`` has them."""
+
+    def measure(right: np.ndarray, n: np.ndarray) -> np.ndarray:
+        accuracy = (right / n).reshape(len(n), -1, 2)
+        gain = accuracy[:, :, 1] - accuracy[:, :, 0]
+        return gain[:, at] if which == 0 else np.delete(-gain, at, axis=1).max(1)
+
+    return measure
+
+
+def gap(right: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Performance gap G, as ``performance_gap`` has it."""
+    n, right = n.reshape(len(n), -1, 2), right.reshape(len(n), -1, 2)
+    accuracy, weight = right / n, 2 * n.min(2) / n.sum(2)
+    return np.nansum(np.abs(weight * (accuracy[:, :, 1] - accuracy[:, :, 0])), axis=1)
