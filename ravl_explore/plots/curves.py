@@ -79,8 +79,14 @@ def curves(
     figure.update_xaxes(range=[0, longest * 1.01])
     figure.update_xaxes(unifiedhovertitle={"text": "step %{x:.0f}"})
     figure.update_xaxes(title={"text": "step", "standoff": 6}, row=2, col=1)
-    figure.update_yaxes(title={"text": "loss", "standoff": 6}, rangemode="tozero", row=1, col=1)
-    figure.update_yaxes(title={"text": measured, "standoff": 6}, range=[0, 102], ticksuffix=" %", row=2, col=1)
+    figure.update_yaxes(title={"text": "loss", "standoff": 6, "font": {"size": 12}}, rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(
+        title={"text": measured, "standoff": 6, "font": {"size": 12}},
+        range=[0, 102],
+        ticksuffix=" %",
+        row=2,
+        col=1,
+    )
     return figure
 
 

@@ -207,7 +207,8 @@ class CaptionCoverage(widgets.VBox):
         self.changes += 1
 
     def _show_state(self) -> None:
-        in_vain = self._data is None or _lacks_captions(self._data)
+        opened = self._made[1] if self._made is not None and self._made[0] is self._data else self._data
+        in_vain = self._data is None or _lacks_captions(opened)
         self.use.disabled = self._locked or (in_vain and not self.use.value)  # what is ticked can be unticked
         self.policy.disabled = self.synonyms.disabled = self.use.disabled or not self.use.value
 

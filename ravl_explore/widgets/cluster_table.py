@@ -24,7 +24,7 @@ COLUMNS = [
     },
     {
         "key": "performance_gap",
-        "title": "Gap",
+        "title": "Gap G",
         "format": "two",
         "help": "Performance gap: how much class accuracies differ with and without it, summed over classes",
     },

@@ -81,7 +81,8 @@ def _worst_groups(comparison: Comparison, level: str) -> str:
     old, new = (getattr(each, level).worst_group for each in (comparison.before, comparison.after))
     if old is None or new is None:
         return ""
-    return _group_name(*old, feature) if old == new else f"{_group_name(*old, feature)} → {_group_name(*new, feature)}"
+    names = list(dict.fromkeys(_group_name(each, feature) for each in (old, new)))
+    return " → ".join(names)
 
 
 def _groups(comparison: Comparison) -> list[dict[str, Any]]:
@@ -91,7 +92,7 @@ def _groups(comparison: Comparison) -> list[dict[str, Any]]:
         old, new = (getattr(each, str(level)).worst_group for each in (comparison.before, comparison.after))
         rows = [
             {
-                "name": _group_name(r["class_name"], bool(r["present"]), feature),
+                "name": _group_name((r["class_name"], bool(r["present"])), feature),
                 "detail": "",
                 "n": int(r["n"]),
                 "mark": _mark((r["class_name"], bool(r["present"])), old, new),
@@ -117,8 +118,9 @@ def _values(row: Row) -> Row:
     return {key: _finite(row[key]) for key in ("before", "after", "low", "high")}
 
 
-def _group_name(class_name: str, present: bool, feature: str | None) -> str:
-    return f"{class_name}, {'with' if present else 'without'} {feature}" if feature else class_name
+def _group_name(group: Group, feature: str | None) -> str:
+    name, present = group
+    return f"{name}, {'with' if present else 'without'} {feature}" if feature else name
 
 
 def _finite(value: float) -> float | None:

@@ -24,8 +24,8 @@ from ravl_explore.widgets.job import Job, ProgressLine
 from ravl_explore.widgets.menus import PartMenu, choices
 from ravl_explore.widgets.message import Message
 from ravl_explore.widgets.notes import Notes
+from ravl_explore.widgets.pages import arrow, n_pages, page_of, place
 
-A_PAGE = 6
 HEIGHT = 150  # pixels of the screen
 STORED = 2 * HEIGHT  # pixels sent per image: sharp on a screen of two pixels a pixel
 PROMOTED, SUPPRESSED = (0, 114, 178), (230, 97, 0)  # blue and orange: told apart by colour-blind eyes too
@@ -102,8 +102,8 @@ class ConceptPreview(widgets.VBox):
         self.show_button = widgets.Button(
             description="Show masks", icon="eye", layout=widgets.Layout(width="130px"), tooltip="On a few images"
         )
-        self._back = _arrow("chevron-left", "Earlier images", lambda _: self.turn(-1))
-        self._next = _arrow("chevron-right", "More images", lambda _: self.turn(1))
+        self._back = arrow("chevron-left", "Earlier images", lambda _: self.turn(-1))
+        self._next = arrow("chevron-right", "More images", lambda _: self.turn(1))
         self.message, self.progress, self.notes = Message(), ProgressLine(), Notes()
         self._key = widgets.HTML(STYLE + KEY, layout=widgets.Layout(display="none"))
         self._images = widgets.HTML(layout=widgets.Layout(width="100%"))
@@ -163,7 +163,7 @@ class ConceptPreview(widgets.VBox):
         """Show a later or an earlier page."""
         if self._opened is None:
             return None
-        self._number = min(max(0, self._number + by), _n_pages(len(self._opened.data)) - 1)
+        self._number = min(max(0, self._number + by), n_pages(len(self._opened.data)) - 1)
         return self._start()
 
     def _start(self) -> Job | None:
@@ -218,7 +218,7 @@ class ConceptPreview(widgets.VBox):
                 opened, page, self._images.value = job.result
                 self._opened, self.page = opened, page
                 self._key.layout.display = ""
-                self.message.say(_summary(page, self._number, len(opened.data)))
+                self.message.say(place(self._number, len(opened.data)))
                 self.notes.show(opened.masks.notes)
             self._show_state()
 
@@ -238,7 +238,7 @@ class ConceptPreview(widgets.VBox):
 
     def _show_state(self) -> None:
         idle = self._job is None and not self._locked
-        last = _n_pages(len(self._opened.data)) - 1 if self._opened is not None else 0
+        last = n_pages(len(self._opened.data)) - 1 if self._opened is not None else 0
         self.show_button.disabled = not idle or self._offer is None
         self._back.disabled = not idle or self._opened is None or self._number == 0
         self._next.disabled = not idle or self._opened is None or self._number >= last
@@ -254,7 +254,7 @@ def read_page(data: ImageTextDataset, masks: ConceptMasks, number: int, progress
     """
     if len(masks) != len(data):
         raise InputError(f"masks of these {len(data):,} images", f"of {len(masks):,}", "Open them for this dataset.")
-    index = tuple(range(number, len(data), _n_pages(len(data))))
+    index = tuple(page_of(number, len(data)))
     rows: list[tuple[Any, ...]] = []
     for image in index:
         report(progress, len(rows), len(index), "Making concept masks")
@@ -314,20 +314,3 @@ def _at_screen_size(pixels: np.ndarray, promote: np.ndarray, suppress: np.ndarra
 
 def _covers(mask: np.ndarray, what: str) -> str:
     return f"{mask.mean():.0%} {what}" if mask.any() else f"nothing {what}"
-
-
-def _summary(page: MaskPage, number: int, n_images: int) -> str:
-    pages = _n_pages(n_images)
-    before = sum(len(range(earlier, n_images, pages)) for earlier in range(number))
-    spread = ", drawn evenly" if n_images > A_PAGE else ""
-    return f"Images {before + 1:,} to {before + len(page.index):,} of {n_images:,}{spread}."
-
-
-def _n_pages(n_images: int) -> int:
-    return max(1, -(-n_images // A_PAGE))
-
-
-def _arrow(icon: str, tooltip: str, on_click: Any) -> widgets.Button:
-    button = widgets.Button(icon=icon, tooltip=tooltip, disabled=True, layout=widgets.Layout(width="36px"))
-    button.on_click(on_click)
-    return button

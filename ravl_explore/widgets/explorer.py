@@ -38,6 +38,7 @@ from ravl_explore.widgets.notes import Notes
 from ravl_explore.widgets.outcome import Outcome
 from ravl_explore.widgets.region_map import RegionMap
 from ravl_explore.widgets.skipped import Skipped
+from ravl_explore.widgets.theme import dark_menus
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Explorer(widgets.VBox):
         super().__init__(
             [
                 menus, self.details, start, self.message, self.notes, self.skipped,
-                self._findings, self._mitigation, self._outcome, keys,
+                self._findings, self._mitigation, self._outcome, keys, dark_menus(),
             ],
             layout=widgets.Layout(width="100%"),
         )  # fmt: skip

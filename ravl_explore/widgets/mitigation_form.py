@@ -43,9 +43,13 @@ class MitigationForm(widgets.VBox):
         defaults = TrainingSettings()
         self._searched: ImageTextDataset | None = None
         self.features = widgets.SelectMultiple(
-            description="Suppress", rows=5, tooltip=SEVERAL, layout=FIELD, style=LABEL
+            description="Suppress",
+            rows=5,
+            tooltip=SEVERAL,
+            layout=widgets.Layout(width="100%", margin="2px 0", flex_flow="column", align_items="stretch"),
+            style={"description_width": "auto"},
         )
-        self._several = widgets.Label(SEVERAL, layout=widgets.Layout(display="none", margin="0 0 0 118px"))
+        self._several = widgets.Label(SEVERAL, layout=widgets.Layout(display="none", margin="0"))
         self.confirmed = widgets.Checkbox(
             description="I looked at the crops: it is a shortcut",
             indent=False,

@@ -24,7 +24,7 @@ from ravl_explore.widgets.runs import RunsWidget
 TITLES = ("Before and after", "What changed", "Where they look")
 MEASURES, CHANGES, RELEVANCE = range(3)
 
-
+A_FEW = 3  # fixed and broken images each, to look at first
 MOST_BYTES = 4 * 2**30  # of fine-tuned models that are kept
 LET_GO = (
     "This run's model was let go to make room for later ones; its numbers stay. "
@@ -105,6 +105,7 @@ class Outcome(widgets.VBox):
                 finished.test_data,
                 finished.mitigation.model,
                 open_concepts=lambda: masks_of(finished),
+                changed=[*listed.comparison.fixed[:A_FEW].tolist(), *listed.comparison.broken[:A_FEW].tolist()],
             )
 
 

@@ -22,8 +22,8 @@ from ravl_explore.text import one_line
 from ravl_explore.widgets.crop_source import png
 from ravl_explore.widgets.job import Job
 from ravl_explore.widgets.message import Message
+from ravl_explore.widgets.pages import arrow, n_pages, page_of, place
 
-A_PAGE = 6
 MOST_IMAGES = 10_000  # that can be turned to; a proposer is asked for the boxes of all images up to the last one shown
 HEIGHT = 150  # pixels of the screen
 STORED = 2 * HEIGHT  # pixels sent per image: sharp on a screen of two pixels a pixel
@@ -73,8 +73,8 @@ class RegionPreview(widgets.VBox):
         self._swap = threading.RLock()  # of what was asked for last, and of what is on show
         self.message = Message()
         self._images = widgets.HTML(layout=widgets.Layout(width="100%", margin="6px 0 0 0"))
-        self._back = _arrow("chevron-left", "Earlier images", lambda _: self.turn(-1))
-        self._next = _arrow("chevron-right", "More images", lambda _: self.turn(1))
+        self._back = arrow("chevron-left", "Earlier images", lambda _: self.turn(-1))
+        self._next = arrow("chevron-right", "More images", lambda _: self.turn(1))
         top = widgets.HBox([self._back, self._next, self.message], layout=widgets.Layout(align_items="center"))
         super().__init__([top, self._images], layout=widgets.Layout(width="100%"))
         self.message.say("The boxes of the picked regions are shown here, on a few images.")
@@ -97,7 +97,7 @@ class RegionPreview(widgets.VBox):
         """Show a later or an earlier page."""
         if self._shown is None:
             return None
-        self._number = min(max(0, self._number + by), _n_pages(len(self._shown[0])) - 1)
+        self._number = min(max(0, self._number + by), n_pages(len(self._shown[0]), MOST_IMAGES) - 1)
         return self._start()
 
     def _start(self) -> Job:
@@ -120,7 +120,7 @@ class RegionPreview(widgets.VBox):
             if job is not self._job or self._shown is None or job.cancelled:
                 return  # something else was asked for meanwhile
             self._back.disabled = self._number == 0
-            self._next.disabled = self._number >= _n_pages(len(self._shown[0])) - 1
+            self._next.disabled = self._number >= n_pages(len(self._shown[0]), MOST_IMAGES) - 1
             if job.error is not None:
                 self.page, self._images.value = None, ""
                 self.message.fail(job.error)
@@ -138,7 +138,7 @@ def read_page(data: ImageTextDataset, proposer: Proposer, number: int, progress:
     RavlError
         Whatever the proposer raises.
     """
-    index = tuple(range(number, min(len(data), MOST_IMAGES), _n_pages(len(data))))
+    index = tuple(page_of(number, len(data), MOST_IMAGES))
     pixels: list[np.ndarray | None] = []
     reasons: list[str] = []
     for image in index:
@@ -200,21 +200,13 @@ class _Few:
         return image
 
 
-def _n_pages(n_images: int) -> int:
-    return max(1, -(-min(n_images, MOST_IMAGES) // A_PAGE))
-
-
 def _summary(page: Page, number: int, n_images: int) -> str:
     counts = [len(boxes) for boxes, pixels in zip(page.boxes, page.pixels, strict=True) if pixels is not None]
     if not counts:
         return "None of these images can be read."
     low, high = min(counts), max(counts)
-    pages = _n_pages(n_images)
-    before = sum(len(range(earlier, min(n_images, MOST_IMAGES), pages)) for earlier in range(number))
-    first, last = before + 1, before + len(page.index)  # in the order of the pages, each spread over the dataset
-    spread = ", drawn evenly" if n_images > A_PAGE else ""
     each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    return f"{each} box{'es' * (high != 1)} per image. Images {first:,} to {last:,} of {n_images:,}{spread}."
+    return f"{each} box{'es' * (high != 1)} per image. {place(number, n_images, MOST_IMAGES)}"
 
 
 def _drawn(page: Page) -> str:
@@ -245,9 +237,3 @@ def _small_ones_last(boxes: np.ndarray) -> list[Any]:
     """(number, box), large boxes first, so that each can be pointed at."""
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     return [(int(i), boxes[i]) for i in np.argsort(-area, kind="stable")]
-
-
-def _arrow(icon: str, tooltip: str, on_click: Any) -> widgets.Button:
-    button = widgets.Button(icon=icon, tooltip=tooltip, disabled=True, layout=widgets.Layout(width="36px"))
-    button.on_click(on_click)
-    return button

@@ -82,6 +82,7 @@ class RelevanceWidget(widgets.VBox):
         self.maps: tuple[RelevanceMaps, ...] = ()
         self.alignments: tuple[Alignment, ...] = ()
         self._offer: Offer | None = None
+        self._proposed = ""  # images, as spelled in the field
         self._job: Job | None = None
         self._swap = threading.RLock()  # of what was asked for last, and of what is on show
         self.message, self._progress = Message(), ProgressLine()
@@ -124,6 +125,7 @@ class RelevanceWidget(widgets.VBox):
         after_model: VisionLanguageModel | None = None,
         concepts: ConceptMasks | None = None,
         open_concepts: Callable[[], ConceptMasks] | None = None,
+        changed: Sequence[int] | np.ndarray = (),
     ) -> None:
         """Make models ready to be looked at; nothing is computed until :meth:`show` or a click.
 
@@ -133,6 +135,7 @@ class RelevanceWidget(widgets.VBox):
         data : whose images are looked at
         concepts : masks of ``data``; without them alignment cannot be measured
         open_concepts : gives them instead, in the thread that measures, when opening them takes long
+        changed : images to propose instead of the first ones: those whose prediction changed sides
         """
         if concepts is not None:
             open_concepts = lambda: concepts  # noqa: E731
@@ -148,9 +151,14 @@ class RelevanceWidget(widgets.VBox):
                 standing = [("each image's label", LABEL), ("each model's prediction", PREDICTION)]
                 self.classes.options = [*standing, *names]
                 self.classes.value = LABEL
-                self.images.value, self.box.value = f"0-{min(len(data), A_FEW) - 1}", ""
+                self.box.value = ""
+            own = not other and self.images.value not in ("", self._proposed)
+            self._proposed = _spelled(np.asarray(changed, np.int64).tolist()) or f"0-{min(len(data), A_FEW) - 1}"
+            if not own:
+                self.images.value = self._proposed
             self._set_enabled()
-            self.message.say("Pick images and a class, then press Show.")
+            why = "; some whose prediction changed sides are proposed" if len(changed) and not own else ""
+            self.message.say(f"Pick images of {data.name}{why}, and a class, then press Show.")
 
     def withdraw(self, said: str) -> None:
         """Take back what was offered, and say why."""
@@ -225,7 +233,11 @@ class RelevanceWidget(widgets.VBox):
                 self.maps, self._pictures.value = result
                 cut = f" The first {MOST_SHOWN} of {n_asked:,} are shown." if n_asked > MOST_SHOWN else ""
                 what = f"{len(images)} {'image' if boxes is None else 'crop'}{'s' * (len(images) != 1)}"
-                self.message.say(f"Relevance of {what}, each scaled from its least to its most.{cut}")
+                rows, columns = self.maps[0].maps.shape[1:]
+                self.message.say(
+                    f"Relevance of {what} of {offer.data.name}, {rows} by {columns} cells. Each map has its own scale, "
+                    f"from its least to its most: compare where, not how much.{cut}"
+                )
 
             return self._run(work, "Tracing relevance", end)
 
@@ -306,6 +318,7 @@ def _drawn(offer: Offer, maps: tuple[RelevanceMaps, ...]) -> str:
         for title, each in zip(("before", "after"), maps, strict=False):
             best = each.predictions[row]
             said = f"{title} · for {names[each.shown[row]]} · says {names[best]} ({each.scores[row, best]:.2f})"
+            said += "" if np.ptp(each.maps[row]) > 0 else " · no cell counts more than another"
             figures.append(_figure(overlay(small, each.maps[row]), said, smooth))
         rows.append(f'<div class="row">{"".join(figures)}</div>')
     key = '<div class="key"><span>least</span><span class="bar"></span><span>most relevant</span></div>'

@@ -18,8 +18,10 @@ from ravl_explore.evaluation import Evaluation
 from ravl_explore.files import write_whole
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.runs import SPREAD, Run, Runs
+from ravl_explore.training import TrainingSettings
 
 STATIC = Path(__file__).parent / "static"
+COMMON = ("epochs", "learning_rate", "batch_size", "clusters", "model")
 HIGHER_IS_BETTER = ("accuracy", "worst group")
 HELP = {
     "image accuracy": "Whole images classified rightly",
@@ -128,7 +130,10 @@ class RunsWidget(anywidget.AnyWidget):
         with self.hold_sync():
             self.columns = _columns(names)
             self.before = _befores(listed, names)
-            self.rows = [_row(at, row, names, best) for at, row in enumerate(frame.to_dict("records"))]
+            self.rows = [
+                _row(at, run, row, names, best)
+                for at, (run, row) in enumerate(zip(listed, frame.to_dict("records"), strict=True))
+            ]
             self.means = [_mean(row, names) for row in summary.to_dict("records") if row["n"] > 1]
             self.notes = [*([UNDERLINED] if any(best.values()) else []), *runs.notes]
 
@@ -171,13 +176,20 @@ def _befores(listed: tuple[Run, ...], names: tuple[str, ...]) -> list[dict[str, 
     return list(found.values())
 
 
-def _row(at: int, row: dict[str, Any], names: tuple[str, ...], best: dict[str, set[int]]) -> dict[str, Any]:
+def _settings(run: Run) -> str:
+    """How it was trained: what everybody asks for, and what is not as usual."""
+    usual = vars(TrainingSettings())
+    told = [(key, value) for key, value in run.settings.items() if key in COMMON or value != usual.get(key, value)]
+    return ", ".join(f"{key}={value!r}" for key, value in told)
+
+
+def _row(at: int, run: Run, row: dict[str, Any], names: tuple[str, ...], best: dict[str, set[int]]) -> dict[str, Any]:
     seed = None if pd.isna(row["seed"]) else int(row["seed"])
     stopped = "" if row["complete"] else ", stopped"
     return {
         "index": at,
         "objective": f"{row['objective']}{stopped}",
-        "help": f"{row['options']}\n{row['settings']}\n{row['steps']} steps, compared on {row['data']}",
+        "help": f"{row['options']}\n{_settings(run)}\n{row['steps']} steps, compared on {row['data']}",
         "cells": {
             "seed": {"text": None if seed is None else str(seed), "value": seed},
             **{name: _cell(row[name], name) | ({"best": True} if at in best[name] else {}) for name in names},
@@ -221,8 +233,8 @@ def _best(frame: pd.DataFrame, name: str, before: list[dict[str, float]]) -> set
     score = [score_of(float(value)) for value in frame[name]]
     start = [score_of(each.get(name, math.nan)) for each in before]
     for data in dict.fromkeys(frame["data"]):
-        compared = [at for at, each in enumerate(frame["data"]) if each == data and frame["complete"][at]]
-        here = [at for at in compared if math.isfinite(score[at])]
+        compared = frame.index[(frame["data"] == data) & frame["complete"]]
+        here = [int(at) for at in compared if math.isfinite(score[at])]
         if len(here) > 1:
             top = max(score[at] for at in here)
             found |= {at for at in here if score[at] == top and not top <= start[at]}

@@ -83,8 +83,8 @@ def main() -> None:
         arguments.out.write_text(json.dumps(rows, indent=1))
         print({key: round(value, 1) if isinstance(value, float) else value for key, value in row.items()}, flush=True)
 
-    keep(measure(clean, images, assignment, "clean, before fine-tuning", None, 0.0))
-    keep(measure(model, images, assignment, "spurious, where all start", None, 0.0))
+    keep(measure(clean, images, assignment, "clean model, for reference", None, 0.0))
+    keep(measure(model, images, assignment, "spurious model, before", None, 0.0))
     for name, objective, learning_rate in OBJECTIVES:
         for seed in arguments.seeds:
             started = time.monotonic()

@@ -31,7 +31,7 @@ MEASURES = {
     "region worst group": "regions, worst group",
     "shortcut ε1": "ε1",
     "shortcut ε2": "ε2",
-    "shortcut performance gap G": "gap of the cluster",
+    "shortcut performance gap G": "gap G",
 }
 EXTRA = {"RaVL, summed over the batch as printed": RegionAware(reduction="sum")}  # not in the menu
 
@@ -107,8 +107,8 @@ def main() -> None:
     )
     cleaned = rx.evaluate(clean, test, assignment=rx.assign(spurious, test, ticked))
     for runs in grown:
-        rows = [row("clean, before fine-tuning", None, 0.0, cleaned)]
-        rows += [row("spurious, where all start", None, 0.0, runs.before)]
+        rows = [row("clean model, for reference", None, 0.0, cleaned)]
+        rows += [row("spurious model, before", None, 0.0, runs.before)]
         rows += [row(each.objective, each.seed, each.seconds, each.comparison.after) for each in runs]
         (arguments.out / "rows.json").write_text(json.dumps(rows, indent=1))
     print(markdown(rows), *runs.notes, sep="\n")

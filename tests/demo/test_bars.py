@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ravl_explore as rx
-from ravl_explore import clustering, data, metrics, models, objectives, regions
+from ravl_explore import clustering, data, metrics, models, regions
 from ravl_explore.layout import cached_layout
 
 
@@ -79,11 +79,3 @@ def test_the_map_of_val_ships_ready(checkpoint: str, val: data.Demo) -> None:
 def test_the_released_rule_finds_it_too(discovery: rx.Discovery) -> None:
     released = rx.discover(discovery.scores, discovery.clustering, rule="released")
     assert released.best.cluster == discovery.best.cluster
-
-
-def test_counterfactual_regions_remove_the_shortcut(discovery: rx.Discovery) -> None:
-    model, test = models.Demo("spurious"), data.Demo("test")
-    objective = objectives.CounterfactualRegions()
-    mitigation = rx.mitigate(model, data.Demo("train"), discovery.features[:1], objective=objective, seed=0)
-    evaluation = rx.evaluate(mitigation.model, test)
-    assert max(evaluation.shortcut("shirt")) <= 0.10

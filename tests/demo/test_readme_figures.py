@@ -28,11 +28,11 @@ def test_readme_shows_the_stored_table(rows: list[dict]) -> None:
 def test_promises_hold_in_the_mean_over_three_seeds(rows: list[dict]) -> None:
     frame = pd.DataFrame(rows)
     without_steps = ["Shift by group, no training", "Projection, no training"]  # a seed changes nothing
-    ends = ["clean, before fine-tuning", "spurious, where all start"]
+    ends = ["clean model, for reference", "spurious model, before"]
     assert frame.groupby("method")["seed"].nunique().drop(ends + without_steps).min() >= 3
     assert set(frame["method"]) == {*ends, *every_objective()}, "all that the menu offers"
     mean = frame.groupby("method").mean(numeric_only=True)
-    start, ours = mean.loc["spurious, where all start"], mean.loc["Counterfactual regions"]
+    start, ours = mean.loc["spurious model, before"], mean.loc["Counterfactual regions"]
     assert start[["shortcut ε1", "shortcut ε2"]].min() >= 40
     assert ours[["shortcut ε1", "shortcut ε2"]].max() <= 10
     upsampled, both = mean.loc["Upsampled fine-tuning"], mean.loc["Counterfactual regions + RaVL"]
@@ -47,7 +47,7 @@ def test_cft_moves_relevance_and_keeps_accuracy_within_a_point() -> None:
     frame = pd.DataFrame(json.loads((RESULTS / "concept_guided.json").read_text()))
     assert frame.groupby("method")["seed"].nunique()["CFT"] >= 3
     mean = frame.groupby("method").mean(numeric_only=True)
-    change = mean.loc["CFT"] - mean.loc["spurious, where all start"]
+    change = mean.loc["CFT"] - mean.loc["spurious model, before"]
     assert change[["prediction mIoU", "label mIoU"]].min() > 0
     assert change["image accuracy"] >= -1
     text = (ROOT / "README.md").read_text()

@@ -1,6 +1,6 @@
 // Before and after as tables whose last column draws both values on one scale. Text is only ever set as text.
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 220, HEIGHT = 18, PAD = 8;
+const WIDTH = 160, HEIGHT = 18, PAD = 8;
 
 function number(value, digits) {
   return value === null || value === undefined ? "–" : value.toFixed(digits);
@@ -31,13 +31,14 @@ function signed(value, digits) {
 
 function change(row) {
   if (row.before === null || row.after === null) return "–";
-  const word = { better: " better", worse: " worse" }[verdict(row)] ?? "";
+  const word = { better: " better", worse: " worse", chance: " may be chance" }[verdict(row)] ?? "";
   return signed(row.after - row.before, row.digits) + word;
 }
 
 function interval(row) {
   if (row.low === null || row.high === null) return "–";
-  return `${signed(row.low, row.digits)} to ${signed(row.high, row.digits)}${verdict(row) === "chance" ? ", may be chance" : ""}`;
+  if (row.low === 0 && row.high === 0) return "no change";
+  return `${signed(row.low, row.digits)} to ${signed(row.high, row.digits)}`;
 }
 
 function dumbbell(row) {

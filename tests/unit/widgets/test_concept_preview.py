@@ -18,7 +18,8 @@ from ravl_explore.concepts import Discovered, MaskFiles
 from ravl_explore.data import Subset
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.regions import Grid
-from ravl_explore.widgets.concept_preview import A_PAGE, PROMOTED, SUPPRESSED, ConceptPreview, read_page, tint
+from ravl_explore.widgets.concept_preview import PROMOTED, SUPPRESSED, ConceptPreview, read_page, tint
+from ravl_explore.widgets.pages import A_PAGE
 
 Make = Callable[..., Any]
 

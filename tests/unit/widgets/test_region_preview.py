@@ -13,7 +13,8 @@ import pytest
 from ravl_explore.data import Subset
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.regions import Given, Grid, Random, Regions, Sliding
-from ravl_explore.widgets.region_preview import A_PAGE, RegionPreview, read_page
+from ravl_explore.widgets.pages import A_PAGE
+from ravl_explore.widgets.region_preview import RegionPreview, read_page
 
 Make = Callable[..., Any]
 

@@ -212,5 +212,18 @@ def test_a_new_offer_keeps_what_was_picked_on_the_same_data(models: Any, make_da
     assert widget.images.value == "0-2" and widget.classes.value == "label"
 
 
+def test_images_that_changed_are_proposed_unless_others_were_picked(models: Any, make_data: Make) -> None:
+    data = make_data(12)
+    widget = RelevanceWidget(models[0], data)
+    assert "changed" not in widget.message.text and data.name in widget.message.text
+    widget.offer(models[0], data, models[1], changed=[4, 7])
+    assert widget.images.value == "4, 7" and "changed sides" in widget.message.text
+    widget.offer(models[0], data, models[1], changed=[5])
+    assert widget.images.value == "5"
+    widget.images.value = "1"
+    widget.offer(models[0], data, models[1], changed=[4])
+    assert widget.images.value == "1" and "changed" not in widget.message.text
+
+
 def test_numbers_are_spelled_as_they_are_read() -> None:
     assert _spelled([]) == "" and _spelled([5, 6, 8, 8, 9]) == "5-6, 8, 8-9"
