@@ -47,6 +47,11 @@ def _call(part: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[[], 
     return lambda: part(*arguments)
 
 
+def heading(label: str) -> widgets.HTML:
+    """The name above a menu; ``label`` is ours, not a user's."""
+    return widgets.HTML(f'<span style="font-weight:600">{label}</span>', layout=widgets.Layout(height="22px"))
+
+
 class PartMenu(widgets.VBox):
     """A labelled dropdown of choices; one with a form shows it below.
 
@@ -74,13 +79,12 @@ class PartMenu(widgets.VBox):
         self._lock = threading.Lock()
         self._cache: tuple[tuple[Any, ...], Any] | None = None
         start = preferred if preferred in self._options and given is None else next(iter(self._options))
-        title = widgets.HTML(f'<span style="font-weight:600">{label}</span>', layout=widgets.Layout(height="22px"))
         width = widgets.Layout(width="100%", margin="0")
         self.menu = widgets.Dropdown(options=list(self._options), value=start, layout=width, tooltip=label)
         self.menu.add_class("ravl-menu")
         self._below = widgets.VBox(layout=widgets.Layout(width="100%", margin="0"))
         self.menu.observe(self._on_pick, "value")
-        super().__init__([title, self.menu, self._below], layout=widgets.Layout(min_width="180px"))
+        super().__init__([heading(label), self.menu, self._below], layout=widgets.Layout(min_width="180px"))
         self._on_pick(None)
 
     @property

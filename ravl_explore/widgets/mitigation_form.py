@@ -13,7 +13,7 @@ from ravl_explore.discovery import Discovery, SpuriousFeature
 from ravl_explore.objectives.base import Objective
 from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.training import TrainingSettings
-from ravl_explore.widgets.menus import PartMenu, choices
+from ravl_explore.widgets.menus import PartMenu, choices, heading
 from ravl_explore.widgets.message import Message
 from ravl_explore.widgets.mitigation_work import SEEN
 from ravl_explore.widgets.notes import Notes
@@ -43,11 +43,7 @@ class MitigationForm(widgets.VBox):
         defaults = TrainingSettings()
         self._searched: ImageTextDataset | None = None
         self.features = widgets.SelectMultiple(
-            description="Suppress",
-            rows=5,
-            tooltip=SEVERAL,
-            layout=widgets.Layout(width="100%", margin="2px 0", flex_flow="column", align_items="stretch"),
-            style={"description_width": "auto"},
+            rows=5, tooltip="Clusters to suppress", layout=widgets.Layout(width="100%", margin="0")
         )
         self._several = widgets.Label(SEVERAL, layout=widgets.Layout(display="none", margin="0"))
         self.confirmed = widgets.Checkbox(
@@ -74,8 +70,8 @@ class MitigationForm(widgets.VBox):
         ]  # fmt: skip
         super().__init__(
             [
-                self.features, self._several, self.doubts, self.confirmed, self.objective, self.train_data,
-                self.test_data, self.note, self.epochs, self.learning_rate, self.batch_size, self.seed,
+                heading("Suppress"), self.features, self._several, self.doubts, self.confirmed, self.objective,
+                self.train_data, self.test_data, self.note, self.epochs, self.learning_rate, self.batch_size, self.seed,
             ],
             layout=widgets.Layout(flex="0 0 360px", min_width="300px", padding="0 16px 0 0"),
         )  # fmt: skip

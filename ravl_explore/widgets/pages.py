@@ -36,7 +36,7 @@ def place(number: int, n_images: int, most: int | None = None) -> str:
     return f"Images {before + 1:,} to {last:,} of {n_images:,}{spread}."
 
 
-def arrow(icon: str, tooltip: str, on_click: Callable[[Any], None]) -> widgets.Button:
+def arrow(icon: str, tooltip: str, on_click: Callable[[Any], Any]) -> widgets.Button:
     """A small button that turns pages."""
     button = widgets.Button(icon=icon, tooltip=tooltip, disabled=True, layout=widgets.Layout(width="36px"))
     button.on_click(on_click)

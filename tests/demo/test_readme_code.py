@@ -13,6 +13,7 @@ from PIL import Image
 
 import ravl_explore as rx
 from ravl_explore import data, models
+from ravl_explore.models.base import resize
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,8 +36,11 @@ def test_the_demo_from_discovery_to_a_model_without_the_shortcut(
     names = run(blocks()[0], tmp_path, monkeypatch)
     assert max(names["comparison"].after.shortcut("shirt")) <= 0.10
     again = models.Checkpoint(tmp_path / "model.safetensors")
-    image = [data.Demo("test").image(0)]
-    expected, opened = (each.encode(np.stack(image), None)[0] for each in (names["mitigation"].model, again))
+    images = [data.Demo("test").image(at) for at in (0, 7)]
+    with torch.inference_mode():
+        expected, opened = (
+            each.encode(resize(images, each.image_size), None)[0] for each in (names["mitigation"].model, again)
+        )
     torch.testing.assert_close(opened, expected)
     assert rx.load(tmp_path / "discovery.safetensors").best.cluster == names["discovery"].best.cluster
 
@@ -55,5 +59,5 @@ def test_own_checkpoint_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     runs, summary = names["runs"], names["runs"].summary()
     assert [run.seed for run in runs] == [0, 0, 1, 1, 2, 2] and all(run.complete for run in runs)
     assert summary["objective"].tolist() == ["ours", "control"] and summary["n"].tolist() == [3, 3]
-    assert summary["image worst group"].notna().all()
+    assert summary["image accuracy"].between(30, 100).all()
     assert list((tmp_path / "runs").iterdir())

@@ -295,7 +295,7 @@ class OpenNotebook:
 NotebookFactory = Callable[..., OpenNotebook]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A JupyterLab server of this environment on a free port of this machine, with nothing of the user's in it."""
     home = tmp_path_factory.mktemp("jupyterlab")
@@ -336,9 +336,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             stop(server)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(pytestconfig: pytest.Config) -> Iterator[Browser]:
-    """Chromium, headless, drawing in software; without one the run fails in CI and skips these tests elsewhere."""
+    """Chromium, headless, drawing in software; without one the run fails in CI and skips these tests elsewhere.
+
+    It ends with these tests, not with the session: as long as it is there, Playwright keeps an event loop running in
+    the main thread, with which ``asyncio.run`` in a later test would fail.
+    """
 
     capture: Any = pytestconfig.pluginmanager.getplugin("capturemanager")
 
