@@ -14,7 +14,6 @@ from ravl_explore.evaluation import Evaluation
 from ravl_explore.metrics import Samples, paired
 
 Interval = tuple[float, float]
-UNKNOWN: Interval = (float("nan"), float("nan"))
 LEVELS = ("image", "region")
 EPSILONS = ("ε1", "ε2")
 
@@ -59,7 +58,7 @@ class Comparison:
     def groups(self) -> pd.DataFrame:
         """One row a level and group: level, class_name, present, n, before, after, difference, low, high; in percent.
 
-        ``low`` and ``high`` are as in :meth:`frame`.
+        ``low`` and ``high`` are as in :meth:`frame`; NaN for groups too small to count as the worst.
         """
         tables = []
         for level in LEVELS:
@@ -70,7 +69,11 @@ class Comparison:
             table["before"] = 100 * before.table["accuracy"]
             table["after"] = 100 * after.table["accuracy"]
             drawn = self._redrawn.get(level)
-            found = [UNKNOWN if drawn is None else drawn.interval(paired.group(cell)) for cell in range(len(table))]
+            least = 1 if before.samples is None else before.samples.min_size
+            found = [
+                paired.UNKNOWN if drawn is None or n < least else drawn.interval(paired.group(cell))
+                for cell, n in enumerate(table["n"])
+            ]
             table["low"], table["high"] = 100 * np.array(found).T
             tables.append(table[table["n"] > 0])
         result = pd.concat(tables, ignore_index=True)
@@ -84,19 +87,16 @@ class Comparison:
         found = {}
         for level in (*LEVELS, "found"):
             before, after = (_samples(each, level) for each in (self.before, self.after))
-            if (
-                before is not None
-                and after is not None
-                and np.array_equal(before.cell, after.cell)
-                and len(before.cell)
-            ):
+            if before is None or after is None or not len(before.cell) or before.min_size != after.min_size:
+                continue
+            if np.array_equal(before.cell, after.cell):
                 found[level] = paired.redraw(before, after, 2 * len(self.before.class_names))
         return found
 
     def _interval(self, level: str, measure: str, unit: str) -> Interval:
         drawn = self._redrawn.get({"shortcut": "image" if unit else "found"}.get(level, level))
         if drawn is None:
-            return UNKNOWN
+            return paired.UNKNOWN
         low, high = drawn.interval(self._measure(level, measure))
         return (100 * low, 100 * high) if unit else (low, high)
 

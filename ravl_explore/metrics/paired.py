@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -12,6 +13,8 @@ from ravl_explore.metrics.accuracy import Samples
 
 N_DRAWS = 1000
 LEVEL = 0.95
+ENOUGH = 0.9  # of the draws: in the others a group is empty
+UNKNOWN = (float("nan"), float("nan"))
 CELLS_AT_ONCE = 4_000_000  # 32 MB
 
 Measure = Callable[[Float[np.ndarray, "n_draws n_cells"], Float[np.ndarray, "n_draws n_cells"]], np.ndarray]
@@ -25,27 +28,34 @@ class Redrawn:
     Attributes
     ----------
     n, before, after : (n_draws, n_cells) samples, and how many of them each model gets right
+    own_n, own_before, own_after : (1, n_cells) the same of the images as they are
     """
 
     n: Float[np.ndarray, "n_draws n_cells"]
     before: Float[np.ndarray, "n_draws n_cells"]
     after: Float[np.ndarray, "n_draws n_cells"]
+    own_n: Float[np.ndarray, "1 n_cells"]
+    own_before: Float[np.ndarray, "1 n_cells"]
+    own_after: Float[np.ndarray, "1 n_cells"]
 
     def interval(self, measure: Measure) -> tuple[float, float]:
-        """95 % percentile interval of the measure's difference, after less before; NaN where it cannot be told."""
+        """95 % interval of the measure's difference, after less before; NaN where too few draws have the measure.
+
+        It is the basic interval (Davison & Hinkley 1997, section 2.4), as far below the difference as draws lie above
+        it. Draws of a sum of sizes, such as G, lie too high; so would an interval between their percentiles.
+        """
         with np.errstate(invalid="ignore", divide="ignore"):
-            difference = measure(self.after, self.n) - measure(self.before, self.n)
-        known = difference[np.isfinite(difference)]
-        if not len(known):
-            return float("nan"), float("nan")
+            drawn = measure(self.after, self.n) - measure(self.before, self.n)
+            own = float((measure(self.own_after, self.own_n) - measure(self.own_before, self.own_n))[0])
+        known = drawn[np.isfinite(drawn)]
+        if len(known) < ENOUGH * len(drawn) or not np.isfinite(own):
+            return UNKNOWN
         low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return float(low), float(high)
+        return 2 * own - float(high), 2 * own - float(low)
 
 
 def redraw(before: Samples, after: Samples, n_cells: int, *, n_draws: int = N_DRAWS, seed: int = 0) -> Redrawn:
     """Draw images with replacement, each with all its samples (Efron & Tibshirani 1993, chapter 8: clusters).
-
-    Images that agree in all their samples are drawn together, which is the same and quick.
 
     Parameters
     ----------
@@ -68,23 +78,31 @@ def redraw(before: Samples, after: Samples, n_cells: int, *, n_draws: int = N_DR
     for start in range(0, n_draws, at_once):
         n = min(at_once, n_draws - start)
         drawn = rng.multinomial(n_images.sum(), n_images / n_images.sum(), size=n)
-        parts.append(drawn.astype(np.float64) @ patterns)
-    counts = np.concatenate(parts).reshape(n_draws, n_cells, 2, 2)
-    return Redrawn(counts.sum((2, 3)), counts[:, :, 1].sum(2), counts[:, :, :, 1].sum(2))
+        parts.append(drawn @ patterns)
+    return Redrawn(*_counts(np.concatenate(parts), n_cells), *_counts(n_images[None] @ patterns, n_cells))
+
+
+def _counts(codes: Float[np.ndarray, "n n_codes"], n_cells: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Samples of each cell, and how many of them are right before and after."""
+    table = codes.reshape(len(codes), n_cells, 2, 2)
+    return table.sum((2, 3)), table[:, :, 1].sum(2), table[:, :, :, 1].sum(2)
 
 
 def _patterns(
     code: Int[np.ndarray, " n"], image: Int[np.ndarray, " n"], n_codes: int
-) -> tuple[Float[np.ndarray, "n_patterns n_codes"], Int[np.ndarray, " n_patterns"]]:
-    """Different images, as how often each code is in them, and how many images are like that."""
+) -> tuple[Any, Int[np.ndarray, " n_patterns"]]:
+    """How often each code is in an image, sparse (n_patterns, n_codes), and how many images are like that.
+
+    Images of one sample each are gathered by their code; those of several are kept one by one.
+    """
+    from scipy.sparse import csr_array  # here, for it is slow to import
+
     own, index = np.unique(image, return_inverse=True)
     if len(own) == len(image):
         found, n_images = np.unique(code, return_counts=True)
-        return np.eye(n_codes)[found], n_images
-    table = np.zeros((len(own), n_codes), np.int32)
-    np.add.at(table, (index, code), 1)
-    rows, n_images = np.unique(table, axis=0, return_counts=True)
-    return rows.astype(np.float64), n_images
+        return csr_array((np.ones(len(found)), (np.arange(len(found)), found)), shape=(len(found), n_codes)), n_images
+    table = csr_array((np.ones(len(code)), (index, code)), shape=(len(own), n_codes))
+    return table, np.ones(len(own), np.int64)
 
 
 def overall(right: np.ndarray, n: np.ndarray) -> np.ndarray:

@@ -152,7 +152,7 @@ class CaptionCoverage(widgets.VBox):
             if data is None:
                 self.message.say(NO_DATA)
                 self._error = InputError("images with captions", "none", NO_DATA)
-            elif _lacks_captions(data):
+            elif _lacks_captions(self._opened()):
                 self.message.say(NO_CAPTIONS)
                 self._error = DataError("a dataset with captions", "one without", "Untick “Classes from the captions”.")
             elif not self.use.value:
@@ -206,9 +206,12 @@ class CaptionCoverage(widgets.VBox):
                     self.message.say(_summary(found, later), "fact")
         self.changes += 1
 
+    def _opened(self) -> Any:
+        """What was offered, or what it gave if it was opened already."""
+        return self._made[1] if self._made is not None and self._made[0] is self._data else self._data
+
     def _show_state(self) -> None:
-        opened = self._made[1] if self._made is not None and self._made[0] is self._data else self._data
-        in_vain = self._data is None or _lacks_captions(opened)
+        in_vain = self._data is None or _lacks_captions(self._opened())
         self.use.disabled = self._locked or (in_vain and not self.use.value)  # what is ticked can be unticked
         self.policy.disabled = self.synonyms.disabled = self.use.disabled or not self.use.value
 

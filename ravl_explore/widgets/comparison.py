@@ -13,7 +13,10 @@ from ravl_explore.comparison import Comparison
 
 STATIC = Path(__file__).parent / "static"
 HIGHER_IS_BETTER = {"accuracy", "worst group"}
-INTERVALS = "A change whose 95 % interval (over images like these) holds 0 may be chance."
+INTERVALS = (
+    "A change whose 95 % interval (over images like these) holds 0 may be chance; "
+    "of twenty groups in which nothing changed, one is expected beyond its interval."
+)
 Row = dict[str, Any]
 Group = tuple[str, bool]
 

@@ -137,13 +137,23 @@ class Explorer(widgets.VBox):
 
     @property
     def mitigation(self) -> Mitigation | None:
-        """The latest fine-tuned model with its history."""
-        return self.panel.mitigation
+        """The fine-tuned model of the picked run, with its history; the newest run is picked when it ends.
+
+        A run that was not compared is in no row; it counts as picked until the next run. None without a run,
+        or where the picked one's model was let go.
+        """
+        picked = self.panel.finished if self._uncompared else self.outcome.finished
+        return None if picked is None else picked.mitigation
 
     @property
     def comparison(self) -> Comparison | None:
-        """Before and after of the latest mitigation."""
-        return self.panel.comparison
+        """Before and after of the picked run, or None."""
+        return None if self._uncompared else self.outcome.runs.comparison
+
+    @property
+    def _uncompared(self) -> bool:
+        newest = self.panel.finished
+        return newest is not None and newest.comparison is None
 
     @property
     def runs(self) -> Runs | None:

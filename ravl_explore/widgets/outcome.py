@@ -76,6 +76,13 @@ class Outcome(widgets.VBox):
             self._all = let_go([*self._all, listed], MOST_BYTES)
         self._refresh()
 
+    @property
+    def finished(self) -> Finished | None:
+        """The picked run with its models; None when none is picked, or its model was let go."""
+        with self._swap:
+            number = self.runs.selected
+            return self._all[number].finished if number is not None and number < len(self._all) else None
+
     def _refresh(self) -> None:
         with self._swap:
             number, pane = self.runs.selected, self.tabs.selected_index

@@ -154,7 +154,7 @@ def _columns(names: tuple[str, ...]) -> list[dict[str, Any]]:
         level, _, measure = name.partition(" ")
         title = f"{level.capitalize()}s, {'worst group' if measure == 'worst group' else 'all'}, %"
         if level == "shortcut":
-            title = measure.replace("performance gap ", "gap ") if measure.endswith("G") else f"{measure}, points"
+            title = measure.replace("performance gap ", "Gap ") if measure.endswith("G") else f"{measure}, points"
         columns.append({"key": name, "title": title, "number": True, "help": HELP.get(name, name)})
     return [*columns, {"key": "seconds", "title": "Seconds", "number": True, "help": "How long it took"}]
 
@@ -221,7 +221,7 @@ def _cell(value: float | None, name: str, spread: float | None = None) -> dict[s
 
 
 def _best(frame: pd.DataFrame, name: str, before: list[dict[str, float]]) -> set[int]:
-    """Runs with the best value, by dataset, as shown: the highest accuracy, or what is nearest to 0.
+    """Runs with the best value, as shown, of those that began alike: the highest accuracy, or what is nearest to 0.
 
     Those that were stopped do not count, nor those that are not better than before.
     """
@@ -232,9 +232,10 @@ def _best(frame: pd.DataFrame, name: str, before: list[dict[str, float]]) -> set
 
     score = [score_of(float(value)) for value in frame[name]]
     start = [score_of(each.get(name, math.nan)) for each in before]
-    for data in dict.fromkeys(frame["data"]):
-        compared = frame.index[(frame["data"] == data) & frame["complete"]]
-        here = [int(at) for at in compared if math.isfinite(score[at])]
+    alike = list(zip(frame["data"], start, strict=True))
+    usable = [at for at, complete in enumerate(frame["complete"]) if complete and math.isfinite(score[at])]
+    for each in dict.fromkeys(alike):
+        here = [at for at in usable if alike[at] == each]
         if len(here) > 1:
             top = max(score[at] for at in here)
             found |= {at for at in here if score[at] == top and not top <= start[at]}

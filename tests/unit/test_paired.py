@@ -43,18 +43,19 @@ def test_regions_are_drawn_with_their_image() -> None:
         rows = np.concatenate([np.flatnonzero(image == each) for each in rng.integers(15, size=15)])
         naive.append(NEW[rows].mean() - OLD[rows].mean())
     expected = np.quantile(naive, [0.025, 0.975])
-    assert drawn.interval(paired.overall) == pytest.approx(tuple(expected), abs=0.012)
+    own = NEW.mean() - OLD.mean()
+    assert drawn.interval(paired.overall) == pytest.approx((2 * own - expected[1], 2 * own - expected[0]), abs=0.012)
     alone = paired.redraw(*(Samples(2 * LABELS + PRESENT, each, np.arange(90), 1) for each in (OLD, NEW)), 6)
     assert alone.interval(paired.overall) != drawn.interval(paired.overall)
 
 
 def test_one_image_of_fifty_may_be_chance_and_ten_are_not() -> None:
     cell, image, wrong = np.zeros(50, int), np.arange(50), np.zeros(50, bool)
-    for n_fixed, sure in ((0, False), (1, False), (10, True)):
+    for n_fixed, sure in ((0, False), (1, False), (4, False), (8, True)):  # McNemar's p: 1, 1, 0.125, 0.008
         low, high = paired.redraw(*(Samples(cell, each, image, 1) for each in (wrong, image < n_fixed)), 2).interval(
             paired.group(0)
         )
-        assert (low > 0) == sure and low <= n_fixed / 50 <= high
+        assert (low > 1e-9) == sure and low <= n_fixed / 50 + 1e-9 and n_fixed / 50 <= high + 1e-9
 
 
 def test_intervals_cover_the_true_difference_about_as_often_as_they_say() -> None:
@@ -66,6 +67,39 @@ def test_intervals_cover_the_true_difference_about_as_often_as_they_say() -> Non
         low, high = paired.redraw(*samples, 2, seed=seed).interval(paired.overall)
         covered += low <= 0.1 <= high
     assert 0.91 <= covered / 300 <= 0.98
+
+
+def test_intervals_of_a_gap_that_vanishes_hold_the_difference() -> None:
+    """Draws of a sum of sizes lie too high, most of all where the truth is 0."""
+    rng, covered = np.random.default_rng(2), 0
+    cell = np.repeat(np.arange(20), 100)
+    true = np.where(np.arange(20) % 2, 0.55, 0.88)[cell]
+    for seed in range(60):
+        old, new = rng.random(2000) < true, rng.random(2000) < 0.88
+        samples = (Samples(cell, each, np.arange(2000), 1) for each in (old, new))
+        low, high = paired.redraw(*samples, 20, n_draws=400, seed=seed).interval(paired.gap)
+        covered += low <= -10 * 0.33 <= high
+    assert covered >= 50
+
+
+def test_few_draws_that_have_the_measure_are_not_enough() -> None:
+    cell = np.repeat([0, 1, 2, 3], [50, 50, 50, 1])  # the last group is missing in a third of the draws
+    samples = [Samples(cell, np.arange(151) < n, np.arange(151), 1) for n in (60, 120)]
+    drawn = paired.redraw(*samples, 4)
+    assert np.isnan(drawn.interval(paired.shortcut(0, 1))).all() and np.isnan(drawn.interval(paired.group(3))).all()
+    assert np.isfinite(drawn.interval(paired.group(0))).all()
+
+
+def test_groups_too_small_to_count_have_no_interval() -> None:
+    few = Evaluation(
+        group_accuracy(OLD, LABELS, PRESENT, NAMES, 16), None, LABELS, LABELS, NAMES, "m", "d", "r", None, 0
+    )
+    table = compare(few, few).groups()
+    assert table["low"].notna().tolist() == (table["n"] >= 16).tolist() and 0 < (table["n"] < 16).sum() < 6
+    other = Evaluation(
+        group_accuracy(OLD, LABELS, PRESENT, NAMES, 1), None, LABELS, LABELS, NAMES, "m", "d", "r", None, 0
+    )
+    assert compare(few, other).frame()["low"].isna().all(), "two worst groups of different groups"
 
 
 def test_an_empty_group_or_unknown_samples_have_no_interval() -> None:

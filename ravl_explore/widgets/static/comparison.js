@@ -16,11 +16,14 @@ function isBetter(row) {
   return row.higher_is_better ? row.after >= row.before : Math.abs(row.after) <= Math.abs(row.before);
 }
 
-// Better, worse, or nothing to be sure of: where the interval holds 0, or nothing changed.
+// Better, worse, or nothing to be sure of: where the interval as shown holds 0, none is known, or nothing changed; and
+// where a value goes from one side of its best, 0, to the other.
 function verdict(row) {
   if (row.before === null || row.after === null) return "";
   if (Number(number(row.after - row.before, row.digits)) === 0) return "same";
-  if (row.low !== null && row.low <= 0 && row.high >= 0) return "chance";
+  if (row.low === null || (!row.higher_is_better && row.before * row.after < 0)) return "same";
+  const [low, high] = [row.low, row.high].map((value) => Number(number(value, row.digits)));
+  if (low <= 0 && high >= 0) return "chance";
   return isBetter(row) ? "better" : "worse";
 }
 

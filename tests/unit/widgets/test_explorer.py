@@ -300,12 +300,21 @@ class TestMitigation:
         found.wait()
         assert visible(found)[2] and found.runs is not None and len(found.runs) == 1
         found.panel.form.epochs.value = 1000
+        found.panel.form.epochs.value = 1
+        first = found.mitigation
+        found.panel.start()
+        found.wait()
+        assert found.mitigation is found.panel.mitigation and found.mitigation is not first, "the newest run is picked"
+        found.outcome.runs.selected = 0
+        assert found.mitigation is first and found.comparison is found.runs.runs[0].comparison, "that of the picked row"
+        found.panel.form.epochs.value = 1000
         found.panel.start()
         until(lambda: len(found.panel.curves.history.records) in range(1, 100) and found.panel.running)
         until(lambda: not found.progress._cancel.disabled and found.panel.progress._text.value.startswith("Fine"))
         found.panel.progress._cancel.click()
         found.wait()
-        assert found.comparison is None and len(found.runs) == 1
+        assert found.comparison is None and len(found.runs) == 2
+        assert found.mitigation is found.panel.mitigation, "kept until the next run, though it is in no row"
 
 
 def make_folder(root: Path, classes: tuple[str, ...] = ("cat", "dog", "hen"), n: int = 4) -> Path:

@@ -1,0 +1,1 @@
+"""Tests in a real browser; a package, so that fixtures of its scope end with it."""
