@@ -21,7 +21,8 @@ from ravl_explore.runs import SPREAD, Run, Runs
 from ravl_explore.training import TrainingSettings
 
 STATIC = Path(__file__).parent / "static"
-COMMON = ("epochs", "learning_rate", "batch_size", "clusters", "model")
+FEATURES = ("clusters", "model")
+COMMON = ("epochs", "learning_rate", "batch_size", *FEATURES)
 HIGHER_IS_BETTER = ("accuracy", "worst group")
 HELP = {
     "image accuracy": "Whole images classified rightly",
@@ -179,8 +180,17 @@ def _befores(listed: tuple[Run, ...], names: tuple[str, ...]) -> list[dict[str, 
 def _settings(run: Run) -> str:
     """How it was trained: what everybody asks for, and what is not as usual."""
     usual = vars(TrainingSettings())
-    told = [(key, value) for key, value in run.settings.items() if key in COMMON or value != usual.get(key, value)]
+    common = COMMON if run.seed is not None else FEATURES  # what takes no step is not trained in any way
+    trained = set(usual) if run.seed is not None else set()
+    told = [
+        (key, value) for key, value in run.settings.items() if key in common or (key in trained and value != usual[key])
+    ]
     return ", ".join(f"{key}={value!r}" for key, value in told)
+
+
+def _steps(run: Run) -> str:
+    n = len(run.history.records)
+    return "No training step" if run.seed is None else f"{n:,} step{'s' * (n != 1)}"
 
 
 def _row(at: int, run: Run, row: dict[str, Any], names: tuple[str, ...], best: dict[str, set[int]]) -> dict[str, Any]:
@@ -189,7 +199,7 @@ def _row(at: int, run: Run, row: dict[str, Any], names: tuple[str, ...], best: d
     return {
         "index": at,
         "objective": f"{row['objective']}{stopped}",
-        "help": f"{row['options']}\n{_settings(run)}\n{row['steps']} steps, compared on {row['data']}",
+        "help": f"{row['options']}\n{_settings(run)}\n{_steps(run)}, compared on {row['data']}",
         "cells": {
             "seed": {"text": None if seed is None else str(seed), "value": seed},
             **{name: _cell(row[name], name) | ({"best": True} if at in best[name] else {}) for name in names},

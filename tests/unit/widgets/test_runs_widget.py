@@ -62,6 +62,22 @@ def test_rows_are_those_of_the_frame() -> None:
     assert widget.notes == [UNDERLINED, *RUNS.notes] and len(widget.notes) == 3
 
 
+def test_the_help_tells_what_is_not_as_usual_and_no_training_where_there_was_none() -> None:
+    settings = {
+        "epochs": 3,
+        "learning_rate": 5e-4,
+        "weight_decay": 0.5,
+        "accumulate": 1,
+        "clusters": [7],
+        "discovery": "a1",
+    }
+    widget = RunsWidget(Runs(RUNS.before, tuple(run("one", seed, 4, settings=settings) for seed in (0, None))))
+    assert [row["help"] for row in widget.rows] == [
+        "one()\nepochs=3, learning_rate=0.0005, weight_decay=0.5, clusters=[7]\n0 steps, compared on <i>d</i>",
+        "one()\nclusters=[7]\nNo training step, compared on <i>d</i>",
+    ]
+
+
 def test_means_are_shown_of_what_has_several_seeds() -> None:
     widget, summary = RunsWidget(RUNS), RUNS.summary()
     assert [row["objective"] for row in widget.means] == ["one"]
