@@ -16,6 +16,7 @@ from ravl_explore.metrics import Samples, paired
 Interval = tuple[float, float]
 LEVELS = ("image", "region")
 EPSILONS = ("ε1", "ε2")
+HIGHER_IS_BETTER = ("accuracy", "worst group")  # of the others 0 is best
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,3 +177,8 @@ def measures(evaluation: Evaluation) -> list[tuple[str, str, str, float]]:
     if evaluation.gap is not None:
         rows.append(("shortcut", "performance gap G", "", evaluation.gap))
     return rows
+
+
+def numbers(evaluation: Evaluation) -> dict[str, float]:
+    """The same by name, level before measure: ``"image worst group"``, ``"shortcut ε1"``."""
+    return {f"{level} {measure}": value for level, measure, _, value in measures(evaluation)}

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from ravl_explore.comparison import Comparison, compare, measures
+from ravl_explore.comparison import Comparison, compare, numbers
 from ravl_explore.errors import RavlError, StorageError
 from ravl_explore.evaluation import Evaluation
 from ravl_explore.files import write_whole
@@ -111,8 +111,8 @@ class Runs:
     @property
     def measures(self) -> tuple[str, ...]:
         """What the table's numbers are called: those of :meth:`Comparison.frame`, level before measure."""
-        found = [_numbers(self.before), *(_numbers(run.comparison.after) for run in self.runs)]
-        return tuple(dict.fromkeys(name for numbers in found for name in numbers))
+        found = [numbers(self.before), *(numbers(run.comparison.after) for run in self.runs)]
+        return tuple(dict.fromkeys(name for each in found for name in each))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -139,7 +139,7 @@ class Runs:
                 "seconds": run.seconds,
                 "options": run.spelled,
                 "settings": ", ".join(f"{key}={value!r}" for key, value in run.settings.items()),
-                **_numbers(run.comparison.after),
+                **numbers(run.comparison.after),
             }
             for label, run in zip(self.labels, self.runs, strict=True)
         ]
@@ -158,8 +158,8 @@ class Runs:
             rows.append({"objective": objective, "data": data, "n": len(group)})
             for measure in ("seconds", *self.measures):
                 rows[-1] |= {measure: group[measure].mean(), measure + SPREAD: group[measure].std()}
-        numbers = [name for measure in ("seconds", *self.measures) for name in (measure, measure + SPREAD)]
-        return pd.DataFrame(rows, columns=["objective", "data", "n", *numbers])
+        columns = [name for measure in ("seconds", *self.measures) for name in (measure, measure + SPREAD)]
+        return pd.DataFrame(rows, columns=["objective", "data", "n", *columns])
 
     def save(self, path: str | Path) -> Path:
         """Write all of it to one JSON file, whole or not at all; the models are not in it.
@@ -208,10 +208,6 @@ def _choices(run: Run) -> Content:
 def _label(name: str, own: Content, alike: Sequence[Content]) -> str:
     differ = [f"{key}={own[key]}" for key in own if any(other.get(key) != own[key] for other in alike)]
     return f"{name} ({', '.join(differ)})" if differ else name
-
-
-def _numbers(evaluation: Evaluation) -> dict[str, float]:
-    return {f"{level} {measure}": value for level, measure, _, value in measures(evaluation)}
 
 
 # JSON: floats that are not finite become text, as JSON has no word for them

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +100,12 @@ def shortcut_strength(groups: GroupAccuracy, class_name: str) -> tuple[float, fl
     epsilon_1 is how much more accurate the class itself is with the feature; epsilon_2 how much less accurate the
     worst hit other class is with it (paper, Section 3.2, evaluation settings).
     """
-    table = groups.table
-    with_it, without = (table[table["present"] == there].set_index("class_name")["accuracy"] for there in (True, False))
-    gain = (with_it - without).to_dict()
-    others = [-value for name, value in gain.items() if name != class_name]
-    return float(gain[class_name]), float(np.max(others))
+    at = groups.table["class_name"].tolist().index(class_name) // 2
+    first, second = epsilons(groups.table["accuracy"].to_numpy(float).reshape(-1, 2), at)
+    return float(first), float(second)
+
+
+def epsilons(accuracy: Float[np.ndarray, "*draws n_classes 2"], at: int) -> tuple[np.ndarray, np.ndarray]:
+    """(epsilon_1, epsilon_2) of a shortcut to class ``at``, from the accuracies without and with the feature."""
+    gain = accuracy[..., 1] - accuracy[..., 0]
+    return gain[..., at], np.delete(-gain, at, axis=-1).max(-1)

@@ -79,10 +79,16 @@ def performance_gap(
     right_in = np.bincount(cell[correct[presence.image]], minlength=shape[0] * n_classes).reshape(shape)
     n_out = np.bincount(labels, minlength=n_classes)[None] - n_in
     right_out = np.bincount(labels[correct], minlength=n_classes)[None] - right_in
+    return Gaps(n_in, n_out, right_in, right_out, *weighted_gaps(n_in, n_out, right_in, right_out))
+
+
+def weighted_gaps(
+    n_in: np.ndarray, n_out: np.ndarray, right_in: np.ndarray, right_out: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(accuracy_in, accuracy_out, per_class, total) of :class:`Gaps`, from counts of shape (n, n_classes)."""
     both = (n_in > 0) & (n_out > 0)
     accuracy_in = np.where(both, right_in / np.maximum(n_in, 1), np.nan)
     accuracy_out = np.where(both, right_out / np.maximum(n_out, 1), np.nan)
     weight = 2 * np.minimum(n_in, n_out) / np.maximum(n_in + n_out, 1)
     per_class = weight * (accuracy_in - accuracy_out)
-    total = np.nansum(np.abs(per_class), axis=1)
-    return Gaps(n_in, n_out, right_in, right_out, accuracy_in, accuracy_out, per_class, total)
+    return accuracy_in, accuracy_out, per_class, np.nansum(np.abs(per_class), axis=1)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ravl_explore.metrics.accuracy import Samples
+from ravl_explore.metrics.accuracy import Samples, epsilons
+from ravl_explore.metrics.gap import weighted_gaps
+from ravl_explore.metrics.significance import LEVEL
 
 N_DRAWS = 1000
-LEVEL = 0.95
 ENOUGH = 0.9  # of the draws: in the others a group is empty
 UNKNOWN = (float("nan"), float("nan"))
 CELLS_AT_ONCE = 4_000_000  # 32 MB
@@ -127,16 +128,10 @@ def group(cell: int) -> Measure:
 def shortcut(at: int, which: int) -> Measure:
     """epsilon_1 or epsilon_2 (``which`` 0 or 1) of a shortcut to class ``at``, as ``shortcut_strength`` has them."""
 
-    def measure(right: np.ndarray, n: np.ndarray) -> np.ndarray:
-        accuracy = (right / n).reshape(len(n), -1, 2)
-        gain = accuracy[:, :, 1] - accuracy[:, :, 0]
-        return gain[:, at] if which == 0 else np.delete(-gain, at, axis=1).max(1)
-
-    return measure
+    return lambda right, n: epsilons((right / n).reshape(len(n), -1, 2), at)[which]
 
 
 def gap(right: np.ndarray, n: np.ndarray) -> np.ndarray:
     """Performance gap G, as ``performance_gap`` has it."""
-    n, right = n.reshape(len(n), -1, 2), right.reshape(len(n), -1, 2)
-    accuracy, weight = right / n, 2 * n.min(2) / n.sum(2)
-    return np.nansum(np.abs(weight * (accuracy[:, :, 1] - accuracy[:, :, 0])), axis=1)
+    (n_out, n_in), (right_out, right_in) = (np.moveaxis(each.reshape(len(each), -1, 2), 2, 0) for each in (n, right))
+    return weighted_gaps(n_in, n_out, right_in, right_out)[3]

@@ -152,7 +152,7 @@ class CaptionCoverage(widgets.VBox):
             if data is None:
                 self.message.say(NO_DATA)
                 self._error = InputError("images with captions", "none", NO_DATA)
-            elif _lacks_captions(self._opened()):
+            elif _lacks_captions(self._opened(data)):
                 self.message.say(NO_CAPTIONS)
                 self._error = DataError("a dataset with captions", "one without", "Untick “Classes from the captions”.")
             elif not self.use.value:
@@ -166,16 +166,11 @@ class CaptionCoverage(widgets.VBox):
         self.changes += 1
 
     def _read(self, data: Any, policy: Ambiguity, synonyms: bool, progress: Progress) -> tuple[Any, ...]:
+        source = self._opened(data)
+        opened: Any = source() if callable(source) else source
         with self._swap:
-            made = self._made
-        opened: Any
-        if made is not None and made[0] is data:
-            opened = made[1]
-        else:
-            opened = data() if callable(data) else data
-            with self._swap:
-                if data is self._data:
-                    self._made = (data, opened)
+            if data is self._data:
+                self._made = (data, opened)
         if opened.captions is None:
             raise DataError("a dataset with captions", "one without", "Untick “Classes from the captions”.")
         names = opened.class_names
@@ -206,12 +201,13 @@ class CaptionCoverage(widgets.VBox):
                     self.message.say(_summary(found, later), "fact")
         self.changes += 1
 
-    def _opened(self) -> Any:
+    def _opened(self, data: Any) -> Any:
         """What was offered, or what it gave if it was opened already."""
-        return self._made[1] if self._made is not None and self._made[0] is self._data else self._data
+        with self._swap:
+            return self._made[1] if self._made is not None and self._made[0] is data else data
 
     def _show_state(self) -> None:
-        in_vain = self._data is None or _lacks_captions(self._opened())
+        in_vain = self._data is None or _lacks_captions(self._opened(self._data))
         self.use.disabled = self._locked or (in_vain and not self.use.value)  # what is ticked can be unticked
         self.policy.disabled = self.synonyms.disabled = self.use.disabled or not self.use.value
 

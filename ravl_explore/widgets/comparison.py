@@ -9,10 +9,9 @@ from typing import Any
 import anywidget
 import traitlets
 
-from ravl_explore.comparison import Comparison
+from ravl_explore.comparison import HIGHER_IS_BETTER, Comparison
 
 STATIC = Path(__file__).parent / "static"
-HIGHER_IS_BETTER = {"accuracy", "worst group"}
 INTERVALS = (
     "A change whose 95 % interval (over images like these) holds 0 may be chance; "
     "of twenty groups in which nothing changed, one is expected beyond its interval."

@@ -21,7 +21,8 @@ from ravl_explore.widgets.notes import Notes
 FIELD = widgets.Layout(width="100%", margin="2px 0")
 LABEL = {"description_width": "110px"}
 SEVERAL = "Ctrl- or ⌘-click for several"
-TRAIN, TEST = (next(k for k, v in data_sources.Demo.menu().items() if v == (split,)) for split in ("train", "test"))
+DEMO = {split: label for label, (split,) in data_sources.Demo.menu().items()}
+TRAIN, TEST = DEMO["train"], DEMO["test"]
 SEARCHED = "The images that were searched"
 
 
@@ -138,7 +139,7 @@ class MitigationForm(widgets.VBox):
     def _say_whose(self) -> None:
         """Say where the comparison cannot be trusted, as far as the menus tell; no image is opened for it."""
         data = self._searched
-        label = f"Demo: garments, {data.split}" if isinstance(data, data_sources.Demo) else SEARCHED
+        label = DEMO[data.split] if isinstance(data, data_sources.Demo) else SEARCHED
         searched = data is not None and self.test_data.menu.value == label
         self.note.say(SEEN.format("these images were") if searched or self.train_data.same_pick(self.test_data) else "")
 

@@ -68,9 +68,8 @@ class Outcome(widgets.VBox):
         """List one more run that was compared, and pick it; its models stay in memory as long as there is room."""
         if finished.comparison is None:
             raise ValueError("a run that was compared")
-        self.runs.add(
-            finished.mitigation, finished.comparison, finished.caution
-        )  # picks it: nothing is drawn until it is known here
+        # this picks it, and nothing is drawn until it is known here
+        self.runs.add(finished.mitigation, finished.comparison, finished.caution)
         with self._swap:
             listed = _Listed(finished.comparison, finished.test_data, _how(finished), finished.caution, finished)
             self._all = let_go([*self._all, listed], MOST_BYTES)

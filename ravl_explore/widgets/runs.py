@@ -12,9 +12,8 @@ import anywidget
 import pandas as pd
 import traitlets
 
-from ravl_explore.comparison import Comparison, measures
+from ravl_explore.comparison import HIGHER_IS_BETTER, Comparison, numbers
 from ravl_explore.errors import InputError
-from ravl_explore.evaluation import Evaluation
 from ravl_explore.files import write_whole
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.runs import SPREAD, Run, Runs
@@ -22,8 +21,7 @@ from ravl_explore.training import TrainingSettings
 
 STATIC = Path(__file__).parent / "static"
 FEATURES = ("clusters", "model")
-COMMON = ("epochs", "learning_rate", "batch_size", *FEATURES)
-HIGHER_IS_BETTER = ("accuracy", "worst group")
+COMMON = ("epochs", "learning_rate", "batch_size")
 HELP = {
     "image accuracy": "Whole images classified rightly",
     "image worst group": "The same in the group of class and feature where it is lowest",
@@ -126,7 +124,7 @@ class RunsWidget(anywidget.AnyWidget):
             self.columns, self.before, self.rows, self.means, self.notes = [], [], [], [], [EMPTY]
             return
         frame, summary, names = runs.frame(), runs.summary(), runs.measures
-        before = [_values(run.comparison.before) for run in listed]
+        before = [numbers(run.comparison.before) for run in listed]
         best = {name: _best(frame, name, before) for name in names}
         with self.hold_sync():
             self.columns = _columns(names)
@@ -165,7 +163,7 @@ def _befores(listed: tuple[Run, ...], names: tuple[str, ...]) -> list[dict[str, 
     found: dict[Any, dict[str, Any]] = {}
     for run in listed:
         evaluation = run.comparison.before
-        values = _values(evaluation)
+        values = numbers(evaluation)
         name = f"before, {evaluation.data_name}"
         key = tuple(
             (each, None if math.isnan(value) else value) for each, value in values.items()
@@ -180,12 +178,12 @@ def _befores(listed: tuple[Run, ...], names: tuple[str, ...]) -> list[dict[str, 
 def _settings(run: Run) -> str:
     """How it was trained: what everybody asks for, and what is not as usual."""
     usual = vars(TrainingSettings())
-    common = COMMON if run.seed is not None else FEATURES  # what takes no step is not trained in any way
-    trained = set(usual) if run.seed is not None else set()
-    told = [
-        (key, value) for key, value in run.settings.items() if key in common or (key in trained and value != usual[key])
-    ]
-    return ", ".join(f"{key}={value!r}" for key, value in told)
+
+    def tells(key: str, value: Any) -> bool:
+        trained = run.seed is not None  # what takes no step is not trained in any way
+        return key in FEATURES or (trained and (key in COMMON or value != usual.get(key, value)))
+
+    return ", ".join(f"{key}={value!r}" for key, value in run.settings.items() if tells(key, value))
 
 
 def _steps(run: Run) -> str:
@@ -248,9 +246,6 @@ def _best(frame: pd.DataFrame, name: str, before: list[dict[str, float]]) -> set
         here = [at for at in usable if alike[at] == each]
         if len(here) > 1:
             top = max(score[at] for at in here)
-            found |= {at for at in here if score[at] == top and not top <= start[at]}
+            if not top <= each[1]:  # what they began with
+                found |= {at for at in here if score[at] == top}
     return found
-
-
-def _values(evaluation: Evaluation) -> dict[str, float]:
-    return {f"{level} {measure}": value for level, measure, _, value in measures(evaluation)}

@@ -17,6 +17,7 @@ import numpy as np
 
 import ravl_explore as rx
 from ravl_explore import clustering, data, metrics, models, objectives, regions
+from ravl_explore.comparison import numbers
 from ravl_explore.data.demo import SIDE
 
 CFT = objectives.ConceptGuided()
@@ -50,8 +51,7 @@ class Quadrants:
 
 def measure(model: Any, images: data.Demo, assignment: Any, name: str, seed: int | None, seconds: float) -> dict:
     evaluation = rx.evaluate(model, images, assignment=assignment)
-    rows = rx.compare(evaluation, evaluation).frame().to_dict("records")
-    values = {f"{each['level']} {each['measure']}": each["before"] for each in rows}
+    values = numbers(evaluation)
     shown = np.flatnonzero(np.asarray(images.feature_present))[:MEASURED]
     for classes in ("prediction", "label"):
         found = rx.relevance_maps(model, images, shown, classes).align(Quadrants(images))

@@ -22,7 +22,7 @@ import torch
 
 import ravl_explore as rx
 from ravl_explore import clustering, data, models, objectives, regions
-from ravl_explore.comparison import compare
+from ravl_explore.comparison import numbers
 from ravl_explore.controlled.demo import DEBIAN, N_PRETRAIN, PER_CLASS, RECIPES, SEEDS, correlated, fine_tune, read_raw
 from ravl_explore.data.base import ArrayDataset
 from ravl_explore.data.demo import CAPTIONS, CLASS_NAMES, TEMPLATES, compose
@@ -82,7 +82,7 @@ def build(name: str, raw: Path) -> tuple[Any, Any]:
 
 def measures(model: Any, on: Any, assignment: rx.Assignment, class_name: str) -> dict[str, float]:
     evaluation = rx.evaluate(model, on, assignment=assignment)
-    found = {f"{r.level} {r.measure}": r.before for r in compare(evaluation, evaluation).frame().itertuples()}
+    found = numbers(evaluation)
     found["shortcut ε1"], found["shortcut ε2"] = (100 * each for each in evaluation.shortcut(class_name))
     return {name: round(float(found[name]), 2) for name in MEASURES}
 

@@ -20,6 +20,7 @@ import torch
 
 import ravl_explore as rx
 from ravl_explore import clustering, data, metrics, models, regions
+from ravl_explore.comparison import numbers
 from ravl_explore.objectives import RegionAware
 from ravl_explore.running import every_objective
 
@@ -38,9 +39,7 @@ EXTRA = {"RaVL, summed over the batch as printed": RegionAware(reduction="sum")}
 
 def row(method: str, seed: int | None, seconds: float, evaluation: rx.Evaluation) -> dict:
     """One line of the stored results."""
-    rows = rx.compare(evaluation, evaluation).frame().to_dict("records")
-    values = {f"{each['level']} {each['measure']}": each["before"] for each in rows}
-    return {"method": method, "seed": seed, "seconds": seconds, **values}
+    return {"method": method, "seed": seed, "seconds": seconds, **numbers(evaluation)}
 
 
 def markdown(rows: list[dict]) -> str:
