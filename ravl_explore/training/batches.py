@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,6 +81,20 @@ class TrainingSet:
             pixels[start : start + group] = resize([self.data.image(int(i)) for i in images[start:][:group]], size)
             start += group
         return pixels
+
+
+def evenly(n: int, most: int) -> Iterator[slice]:
+    """Cut ``n`` things in as few pieces of at most ``most`` as there can be, whose sizes differ by one at most.
+
+    A short last batch would pull at the full learning rate with a loss that so few images make small.
+
+    Examples
+    --------
+    >>> [piece.stop - piece.start for piece in evenly(20, 8)], list(evenly(0, 8))
+    ([6, 7, 7], [])
+    """
+    n_pieces = math.ceil(n / most)
+    return (slice(k * n // n_pieces, (k + 1) * n // n_pieces) for k in range(n_pieces))
 
 
 def nearest(mask: Bool[np.ndarray, "h w"], size: int) -> Bool[np.ndarray, "size size"]:

@@ -26,7 +26,8 @@ class TrainingSettings:
     ----------
     epochs : passes over the images
     learning_rate : of AdamW, at its highest
-    batch_size : images that are compared with each other
+    batch_size : images that are compared with each other, at most: an epoch is cut into as few batches of one size (or
+        one less) as this allows, so that no small last one pulls at the full rate
     seed : of the images' order, the objective's draws and the tower's dropout
     freeze_batch_norm : keep BatchNorm's running statistics as they are, and normalise by them
     schedule : the learning rate falls to 0 as half a ``"cosine"`` or along a line (``"linear"``), or is ``"constant"``

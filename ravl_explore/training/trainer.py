@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ravl_explore.errors import InputError, TrainingError
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.base import Objective
-from ravl_explore.training.batches import TrainingSet
+from ravl_explore.training.batches import TrainingSet, evenly
 from ravl_explore.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer, restore_weights
 from ravl_explore.training.folder import RunFolder
 from ravl_explore.training.forward import forward
@@ -99,10 +99,9 @@ class Trainer(Steps):
             )
         self._model, self._set, self._settings, self._folder = model, training_set, settings, folder
         self._objective, self._validate = objective, validate
-        n_images, per_step = len(training_set.data), settings.batch_size * settings.accumulate
-        self._steps_per_epoch = max(1, math.ceil(n_images / per_step))
-        self._n_steps = settings.epochs * self._steps_per_epoch
-        self._every = validate_every or max(1, self._steps_per_epoch // 4)
+        self._pieces = list(evenly(len(training_set.data), settings.batch_size * settings.accumulate))
+        self._n_steps = settings.epochs * len(self._pieces)
+        self._every = validate_every or max(1, len(self._pieces) // 4)
         self._image_sizes = training_set.data.image_sizes
         self._weights = objective.sample_weights(training_set.labels, training_set.present)
         self._shuffling = np.random.default_rng(settings.seed)
@@ -142,7 +141,7 @@ class Trainer(Steps):
 
     def _advance(self) -> StepRecord:
         """One optimiser step with what belongs to it; at the last one all ends are tied before it is given out."""
-        settings, place = self._settings, self._step % self._steps_per_epoch
+        settings, place = self._settings, self._step % len(self._pieces)
         if place == 0:
             n = len(self._set.data)
             self._order = (
@@ -150,17 +149,16 @@ class Trainer(Steps):
                 if self._weights is None
                 else self._shuffling.choice(n, n, p=self._weights)
             )
-        per_step = settings.batch_size * settings.accumulate
         for group in self._optimizer.param_groups:
             group["lr"] = settings.learning_rate * settings.scale(self._step, self._n_steps)
-        terms, details = self._optimise(self._order[place * per_step :][:per_step])
+        terms, details = self._optimise(self._order[self._pieces[place]])
         self._step += 1
         measured: dict[str, float] = {}
         if self._validate is not None and (self._step % self._every == 0 or self._step == self._n_steps):
             self._model.visual.eval()
             measured = self._validate()
         stopping = self._judge(measured)
-        seconds, epoch = time.monotonic() - self._started, (self._step - 1) // self._steps_per_epoch
+        seconds, epoch = time.monotonic() - self._started, (self._step - 1) // len(self._pieces)
         self.records.append(StepRecord(self._step, self._n_steps, epoch, terms, seconds, measured, details))
         self._remember()
         self._whole = True
@@ -184,8 +182,8 @@ class Trainer(Steps):
         details: dict[str, float] = {}
         with _statistics_kept_on_failure(visual, self._settings.freeze_batch_norm):
             with _noise(self._settings.seed, step, device):
-                for first in range(0, len(images), self._settings.batch_size):
-                    own = images[first : first + self._settings.batch_size]
+                for piece in evenly(len(images), self._settings.batch_size):
+                    own = images[piece]
                     self._backward(own, len(own) / len(images), terms, details)
             self._scaler.unscale_(self._optimizer)
             norm = nn.utils.clip_grad_norm_(visual.parameters(), MAX_GRADIENT_NORM)

@@ -20,7 +20,7 @@ from ravl_explore.models.clip_model import ClipModel
 from ravl_explore.objectives import CounterfactualRegions, RegionAware, Standard, Upsampled
 from ravl_explore.objectives.base import ImageObjective
 from ravl_explore.training import WARMUP_STEPS, History, StepRecord, TrainingSet, TrainingSettings, train
-from ravl_explore.training.batches import nearest
+from ravl_explore.training.batches import evenly, nearest
 from ravl_explore.training.forward import encode
 
 SETTINGS = TrainingSettings(epochs=2, learning_rate=1e-3, batch_size=8, seed=0)
@@ -101,7 +101,7 @@ def test_every_image_is_seen_once_an_epoch_in_a_new_order(
     spy = Spy()
     list(train(make_model(), training_set, spy, SETTINGS))
     sizes = [len(batch.pixels) for _, _, batch in spy.seen]
-    assert sizes == [8, 8, 4, 8, 8, 4]
+    assert sizes == [6, 7, 7, 6, 7, 7], "batches of at most 8, none much smaller than the others"
     whole = resize([training_set.data.image(i) for i in range(20)], 64)
     orders = []
     for epoch in (0, 1):
@@ -110,6 +110,14 @@ def test_every_image_is_seen_once_an_epoch_in_a_new_order(
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(20))
     assert orders[0] != orders[1] and orders[0] != list(range(20))
     assert all(len(region) == 0 for _, region, _ in spy.seen), "no region is embedded for those who do not ask"
+
+
+@pytest.mark.parametrize(("n", "most"), [(5000, 128), (1, 8), (8, 8), (9, 8), (129, 128), (10, 3)])
+def test_batches_are_as_few_as_can_be_and_of_one_size(n: int, most: int) -> None:
+    pieces = list(evenly(n, most))
+    sizes = [piece.stop - piece.start for piece in pieces]
+    assert len(pieces) == -(-n // most) and max(sizes) <= most and max(sizes) - min(sizes) <= 1
+    assert [i for piece in pieces for i in range(piece.start, piece.stop)] == list(range(n))
 
 
 def test_sample_weights_decide_what_is_drawn(make_model: Callable[..., Any], training_set: TrainingSet) -> None:
@@ -396,11 +404,11 @@ def close(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], share: f
 
 def test_accumulated_batches_give_the_mean_gradient(make_model: Callable[..., Any], training_set: TrainingSet) -> None:
     whole, record = gradient(make_model(), training_set, PerImage(), TrainingSettings(batch_size=20))
-    parts, in_parts = gradient(make_model(), training_set, PerImage(), TrainingSettings(batch_size=6, accumulate=4))
+    parts, in_parts = gradient(make_model(), training_set, PerImage(), TrainingSettings(batch_size=7, accumulate=3))
     assert close(whole, parts, 1e-5)
     assert in_parts.n_steps == record.n_steps == 3
     assert in_parts.terms["loss"] == pytest.approx(record.terms["loss"], rel=1e-5)
-    assert in_parts.details["images"] == pytest.approx((3 * 6 * 6 + 2 * 2) / 20), "weighted by images"
+    assert in_parts.details["images"] == pytest.approx((6 * 6 + 2 * 7 * 7) / 20), "weighted by images"
     steps = train(make_model(), training_set, Standard(), TrainingSettings(2, 1e-3, 4, accumulate=2))
     assert [(r.step, r.epoch) for r in steps] == [(1, 0), (2, 0), (3, 0), (4, 1), (5, 1), (6, 1)]
 
