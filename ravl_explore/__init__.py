@@ -7,9 +7,14 @@ The nouns flow one way: ``embed`` -> ``zero_shot`` -> a clusterer -> ``discover`
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# Threads of OpenMP that wait for the others spin, unless this is said before PyTorch loads it. On a busy machine two
+# that spin take ten times as long as one (tests/benchmarks/waiting_threads.py); asleep, they leave the core to others.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 _HOME = {
     "Assignment": "assignment",
