@@ -72,7 +72,8 @@ def main() -> None:
                         taken[way].append(seconds(way, size))
             best = {way: min(each) for way, each in taken.items()}
             ratios = ", ".join(f"{way} {best[way] / best['1 thread']:.2f}" for way in WAYS)
-            print(f"{size}, beside {beside} counting processes: {ratios} (1 thread: {best['1 thread']:.1f} s)", flush=True)
+            alone = best["1 thread"]
+            print(f"{size}, beside {beside} counting processes: {ratios} (1 thread: {alone:.1f} s)", flush=True)
 
 
 if __name__ == "__main__":
