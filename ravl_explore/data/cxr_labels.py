@@ -65,7 +65,7 @@ def label_with_torchxrayvision(
     folder, names, _ = read_annotations(root, split)
     if not names:
         raise DataError("at least one image", f"none in {split}.csv", "Check the file.")
-    files = resolve_inside(folder, names)
+    files = resolve_inside(folder, names, argument=None)
     model = _pretrained() if model is None else model
     pathologies = list(model.pathologies)
     if PATHOLOGY not in pathologies:

@@ -87,7 +87,7 @@ class ObjectCxr(ImageFiles):
         if other:
             raise DataError(f"labels among {CLASS_NAMES}", f"also {other[:5]}", "Rename them.")
         super().__init__(
-            resolve_inside(folder, [names[i] for i in kept]),
+            resolve_inside(folder, [names[i] for i in kept], argument=None),
             [CLASS_NAMES.index(known[names[i]]) for i in kept],
             CLASS_NAMES,
             name=f"Object-CXR, {split}",

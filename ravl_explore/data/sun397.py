@@ -58,7 +58,7 @@ class Sun397(ImageFiles):
             )
         pictures = folder / "SUN397" if (folder / "SUN397").is_dir() else folder
         super().__init__(
-            resolve_inside(pictures, images),
+            resolve_inside(pictures, images, argument=None),
             [label_of[image.rpartition("/")[0]] for image in images],
             [class_name(place) for place in places],
             name=f"SUN397, partition {partition}, {part}",
