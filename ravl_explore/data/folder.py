@@ -6,18 +6,17 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ravl_explore.data.access import readable
 from ravl_explore.data.base import CLIP_TEMPLATES
 from ravl_explore.data.columns import classes_of, listed, names_from, number_notes
 from ravl_explore.data.files import ImageFiles, plain_name
 from ravl_explore.data.reading import SUFFIXES, is_image
 from ravl_explore.errors import DataError
 from ravl_explore.forms import Field
-from ravl_explore.text import storable
 
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "holdout"})
 BESIDE_SPLITS = frozenset({"", "set", "split", "data", "dataset", "images", "imgs"})  # "test_images" is a split, too
@@ -26,7 +25,8 @@ NO_IMAGES = frozenset({  # what lies beside images and is no picture that anybod
     ".ini", ".db", ".lnk", ".url", ".py", ".ipynb", ".sh", ".m", ".xls", ".xlsx", ".doc", ".docx", ".rtf", ".parquet",
     ".md5", ".sha1", ".sha256", ".lock", ".tmp", ".bak", ".cache", ".info", ".lst",
 })  # fmt: skip
-MOST_ENDINGS = 5  # each in a note of its own
+MOST_ENDINGS, MOST_CLASSES = 5, 10  # each ending in a note of its own, each class with its count
+OTHERS = "Files with other endings"
 NO_IMAGE_NAMES = frozenset({"readme", "license", "licence", "copying", "makefile", "dicomdir", "md5sums", "sha256sums"})
 
 
@@ -67,7 +67,7 @@ class Folder(ImageFiles):
         class_names: Sequence[str] | str | None = None,
     ) -> None:
         root = Path(path).expanduser()
-        with _readable(root):
+        with readable(root):
             if not root.is_dir():
                 raise DataError(
                     "a folder with one subfolder per class", f"{str(root)!r}, not a folder", "Check the path."
@@ -159,18 +159,6 @@ def _is_missed(path: Path) -> bool:
     return not known and not path.name.startswith(".")
 
 
-@contextmanager
-def _readable(root: Path) -> Any:
-    try:
-        yield
-    except OSError as error:
-        where = storable(error.filename or root)
-        reason = error.strerror or type(error).__name__
-        raise DataError(
-            "folders that can be read", f"{where!r} ({reason})", "Allow reading it, or move it elsewhere."
-        ) from error
-
-
 def _check_layout(
     root: Path,
     found: dict[str, _Content],
@@ -227,7 +215,7 @@ def _like_a_split(name: str) -> bool:
 def _split_notes(found: dict[str, _Content], subfolders: list[str]) -> list[str]:
     """What to say of subfolders that may be no classes."""
     splits = [name for name in subfolders if _like_a_split(name)]
-    if len(splits) > 1 or any(found[name].inner for name in splits):
+    if len(splits) > 1 or any(len(found[name].inner) > 1 for name in splits):
         named = listed(splits)
         return [f"Subfolders are taken for classes, though they are called like the splits of a dataset: {named}."]
     inner = [found[name].inner for name in subfolders]
@@ -269,20 +257,23 @@ def _left_out(found: dict[str, _Content]) -> list[str]:
     for name, content in found.items():
         for ending, count in content.others.items():
             by_ending.setdefault(ending, Counter())[name] = count
-    told = sorted(by_ending, key=lambda ending: -by_ending[ending].total())[:MOST_ENDINGS]
+    told = sorted(by_ending, key=lambda ending: (-by_ending[ending].total(), ending))[:MOST_ENDINGS]
     if rest := [by_ending[ending] for ending in by_ending if ending not in told]:
-        by_ending["with other endings"] = sum(rest, Counter())
-        told.append("with other endings")
+        by_ending[OTHERS] = sum(rest, Counter())
+        told.append(OTHERS)
     links = [link for content in found.values() for link in content.links]
     return [
-        *(
-            f"{by_ending[ending].total()} {_files(ending)} were left out, of no kind of image that is read: "
-            f"{', '.join(f'{count} of {name!r}' for name, count in by_ending[ending].items())}."
-            for ending in told
-        ),
+        *(f"{_files(ending)} were left out, of no kind of image that is read: {_by_class(by_ending[ending])}."
+          for ending in told),
         *([f"Links to folders were not followed: {listed(links)}."] if links else []),
-    ]
+    ]  # fmt: skip
+
+
+def _by_class(counts: Counter[str]) -> str:
+    most = [f"{count} of {name!r}" for name, count in counts.most_common(MOST_CLASSES)]
+    more = [f"... ({counts.total()} in all)"] if len(counts) > MOST_CLASSES else []
+    return ", ".join([*most, *more])
 
 
 def _files(ending: str) -> str:
-    return "files without an ending" if not ending else f"{ending} files" if ending[0] == "." else f"files {ending}"
+    return "Files without an ending" if not ending else ending if ending == OTHERS else f"{ending} files"

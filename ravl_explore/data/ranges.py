@@ -48,12 +48,11 @@ class SharedRange:
             shown = f"at one depth, {depth_of(int(self.high))} bits, which the largest value needs"
         else:
             shown = f"from {self.low:g} to {self.high:g}, their least and largest value"
-        some = (
-            f"; {self.n_read} of them were looked at, and what is brighter is white"
-            if self.n_read < self.n_images
-            else ""
-        )
-        return f"{self.n_images} {self.kind} are shown {shown} ({self.high:g}, in {where!r}){some}."
+        kind = f"{self.kind[0].upper()}{self.kind[1:]}, {self.n_images} in all,"
+        told = f"{kind} are shown {shown} ({self.high:g}, in {where!r})"
+        if self.n_read < self.n_images:
+            told += f"; {self.n_read} of them were looked at, and what is brighter in others is white"
+        return f"{told}."
 
 
 def shared_ranges(

@@ -144,12 +144,6 @@ def header_or_reason(source: Source) -> Header | str:
         return reason_of(error)
 
 
-def size_or_reason(source: Source) -> tuple[int, int] | str:
-    """Width and height, or why the header cannot be read."""
-    found = header_or_reason(source)
-    return found if isinstance(found, str) else (found.width, found.height)
-
-
 def reason_of(error: DataError) -> str:
     """Why a file cannot be read, of what :func:`read_image` raised, without its name."""
     return _reason(error.__cause__ or error)
@@ -232,7 +226,7 @@ def _bytes_per_pixel(image: Image.Image) -> int:
     held = 1 if image.mode in ("1", "L", "P") else 2 if image.mode.startswith("I;16") else 4
     made = 3
     if deep.is_deep(image):
-        made = 7 if n_samples == 1 and image.mode != "I" else 32
+        made = 9 if n_samples == 1 else 32 if image.format == "PPM" else 14 if n_samples == 3 else 18
     decoder = DECODERS.get(image.format or "", 0) * n_samples
     if image.info.get("progressive"):  # a JPEG whose coefficients are collected first
         decoder = 2 * n_samples
