@@ -115,7 +115,9 @@ class Coco(ImageFiles):
         feature_ids = [key for key, name in categories.items() if name == feature]
         present = {image for image, row in boxes.items() if any(box[0] in feature_ids for box in row)}
         super().__init__(
-            resolve_inside(folder, [str(facts[key]["file_name"]) for key in kept]),
+            resolve_inside(
+                folder, [str(facts[key]["file_name"]) for key in kept], beside=file.parent, argument="images"
+            ),
             labels,
             names,
             name=file.stem,

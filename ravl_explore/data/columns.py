@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ TEXT_TABLES = frozenset({".csv", ".tsv", ".txt"})
 PARQUET = frozenset({".parquet", ".pq"})
 MISSING = frozenset({"", "nan", "na", "n/a", "<na>"})  # "none" is not among them: "no finding" is a class
 SHOWN = 10  # names in a message
+ID = re.compile(r"(?i)(?:n|c|class|label|category|cluster|id)?[ _-]?\d+")  # n01443537 is WordNet's, as in ImageNet
 NONE = "(none)"  # the column that is not read
 USUAL_NAMES = {
     "image": (
@@ -142,10 +144,18 @@ def names_from(given: Sequence[str] | str | None) -> tuple[str, ...] | None:
 
 
 def number_notes(names: Sequence[str], class_names: Any) -> list[str]:
-    """What to say of prompts such as "a photo of a 0"; nothing where numbers were asked for by ``class_names``."""
-    if names_from(class_names) is not None or not all(name.isdecimal() for name in names):
+    """What to say of prompts such as "a photo of a 0"; nothing where numbers were asked for by ``class_names``.
+
+    Examples
+    --------
+    >>> number_notes(["n01443537", "class_2"], None), number_notes(["n1", "cat"], None)
+    (["Class names are ids such as 'n01443537'; give class_names for prompts that say something."], [])
+    """
+    if names_from(class_names) is not None or not all(ID.fullmatch(name) for name in names):
         return []
-    return ["Class names are numbers; give class_names for prompts that say something."]
+    ids = [name for name in names if not name.isdecimal()]
+    called = f"ids such as {ids[0]!r}" if ids else "numbers"
+    return [f"Class names are {called}; give class_names for prompts that say something."]
 
 
 def classes_of(

@@ -118,7 +118,7 @@ class Table(ImageFiles):
                 f"none among {len(rows['image'])} of {str(file)!r}",
                 "Check which columns are read.",
             )
-        files = resolve_inside(folder, [rows["image"][i] for i in complete])
+        files = resolve_inside(folder, [rows["image"][i] for i in complete], beside=file.parent)
         kept, repeats = _first_of_each(
             complete, files, {role: rows[role] for role in ("label", "group") if role in rows}
         )
