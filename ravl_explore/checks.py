@@ -141,7 +141,7 @@ def offers(name: str, value: Any, what: str, attributes: Sequence[str], remedy: 
 
 def listed(name: str, value: Any, kind: type[Kind], remedy: str) -> tuple[Kind, ...]:
     """A list, tuple or the like of objects of a class; one such object alone is none. It may be empty."""
-    if isinstance(value, str) or not (isinstance(value, Sequence) or isinstance(value, np.ndarray)):
+    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
         raise InputError(f"{name} as a list", came(value), remedy)
     wrong = [each for each in value if not isinstance(each, kind)]
     if wrong:
@@ -195,7 +195,7 @@ def bounds(values: np.ndarray) -> tuple[float, float]:
 
 
 def pixels(value: Any, what: str) -> np.ndarray:
-    """An image of a dataset, (height, width, 3) uint8 of at least one pixel, or a DataError that says ``what`` is none."""
+    """An image of a dataset, (height, width, 3) uint8, of at least one pixel; else a DataError that names ``what``."""
     fits = isinstance(value, np.ndarray) and value.ndim == 3 and value.shape[2] == 3 and value.dtype == np.uint8
     if not fits or 0 in value.shape:
         told = f"with shape {value.shape} in {value.dtype}" if isinstance(value, np.ndarray) else f"as {came(value)}"

@@ -252,7 +252,9 @@ def check_features(features: Sequence[SpuriousFeature], what: str = "suppress") 
     if isinstance(features, Discovery):
         raise InputError("features as a list", "a Discovery", "Pass those you looked at: discovery.features[:1].")
     remedy = "Pass discovery.features[:1], a list even of one."
-    found = checks.listed("features", features, SpuriousFeature, remedy)
+    found = checks.listed("features", features, object, remedy)
+    for each in found:
+        checks.offers("features of a list", each, "of discovered features", ("cluster", "medoids", "attribute"), remedy)
     if not found:
         raise InputError(
             f"at least one feature to {what}", "none", "Choose a cluster in the table, or pass discovery.features[:1]."

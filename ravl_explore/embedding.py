@@ -23,7 +23,7 @@ from ravl_explore.data.base import (
     names,
     where,
 )
-from ravl_explore.data.identity import Identity, check_belongs
+from ravl_explore.data.identity import UNKNOWN, Identity, check_belongs
 from ravl_explore.data.subset import Subset
 from ravl_explore.embedding_cache import FORMAT, DiskArrays, embeddings_folder, read_boxes, write_boxes
 from ravl_explore.errors import DataError, InputError, ModelError
@@ -99,7 +99,7 @@ class Embeddings:
     region_method: str = ""
     templates: tuple[str, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
-    identity: Identity = Identity()
+    identity: Identity = UNKNOWN
 
     def __post_init__(self) -> None:
         for name in ("image", "region", "text"):
@@ -123,7 +123,8 @@ class Embeddings:
                 f"{len(self.class_names)} class_names",
                 "Give them in the order of the text embeddings.",
             )
-        checks.array("labels", self.labels, "iu", (len(self.image),), 0, len(self.text) - 1)
+        labels = checks.array("labels", self.labels, "iu", (len(self.image),), 0, len(self.text) - 1)
+        object.__setattr__(self, "labels", labels.astype(np.int64, copy=False))  # smaller ones overflow in sums
         self.regions.check_images(len(self.image))
         check_temperature(self.temperature)
         for name, rows in (("image", self.image), ("region", self.region), ("text", self.text)):
@@ -143,7 +144,7 @@ class Embeddings:
         if self.unreadable and len(data) == len(self.labels) + len(self.unreadable):
             data = _without(data, self.unreadable)  # else nothing was skipped, or it is restricted already
         check_belongs(
-            "embedded dataset",
+            "embedding",
             data,
             len(self.labels),
             self.identity,

@@ -26,8 +26,8 @@ class KMedoids:
     The sweep goes from few clusters to many and starts each number from the medoids of the one before, plus the region
     that lowers the loss most, then swaps medoids until no single swap helps (FasterPAM). A number's result can
     therefore differ with the numbers tried before it. Where fewer regions differ than clusters are asked for, there are
-    as many clusters as differ, with a warning, and no larger number is tried. Memory: 4 n_regions² bytes for the distances, and 16 n_regions
-    bytes for each of the most clusters.
+    as many clusters as differ, with a warning, and no larger number is tried. Memory: 4 n_regions² bytes for the
+    distances, and 16 n_regions bytes for each of the most clusters.
 
     Parameters
     ----------
@@ -167,8 +167,7 @@ def default_sweep(n_classes: int) -> range:
     >>> default_sweep(10)
     range(20, 50)
     """
-    if n_classes < 1:
-        raise InputError("at least one class", f"{n_classes}", "Check the dataset's class names.")
+    checks.whole("at least one class: n_classes", n_classes, 1, remedy="Check the dataset's class names.")
     return range(2 * n_classes, 5 * n_classes)
 
 

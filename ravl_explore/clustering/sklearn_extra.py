@@ -15,7 +15,6 @@ from ravl_explore.clustering.kmedoids import STAGE, check_enough_regions, check_
 from ravl_explore.errors import MissingDependencyError
 from ravl_explore.progress import Progress, report
 
-
 HIGHEST_SEED = 2**32 - 1  # scikit-learn's
 
 

@@ -297,7 +297,9 @@ def _check_regions(data: ImageTextDataset) -> None:
     if data.regions is None:
         return  # ready for a proposer's boxes, as Demo's are
     if not isinstance(data.regions, Regions):
-        raise DataError("regions as Regions, or None", came(data.regions), "Make them with Regions(boxes, image_index).")
+        raise DataError(
+            "regions as Regions, or None", came(data.regions), "Make them with Regions(boxes, image_index)."
+        )
     n_regions = len(data.regions)
     for name, values in known.items():
         if values is not None and values.shape != (n_regions,):

@@ -48,6 +48,9 @@ class Identity(NamedTuple):
         return not self.outline or self.outline != other.outline
 
 
+UNKNOWN = Identity()
+
+
 def outline(data: Any) -> str:
     """One name for the files of the images, in order, wherever they lie; empty where images are no files."""
     if not len(data) or not Path(where(data, 0)).is_file():
@@ -72,18 +75,16 @@ def _piece(path: str) -> bytes:
 def check_belongs(
     what: str, data: Any, n_images: int, identity: Identity, *, class_names: Sequence[str] = (), labels: Any = None
 ) -> None:
-    """Raise InputError unless ``data`` are the images that ``what`` (a discovery, an assignment) was made from.
+    """Raise InputError unless ``data`` are the images that ``what`` (an assignment, an embedding) was made from.
 
     Told by number, classes and labels, where these are known, and by identity: that they are as many says little.
     """
-    remedy = "Give the data it was made from, with its files as they were."
+    remedy = "Give the data it was made from, with the files as they were."
     if len(data) != n_images:
-        raise InputError(f"the {n_images:,} images of the {what}", f"{len(data):,}", remedy)
+        raise InputError(f"an {what} of these {len(data):,} images", f"one of {n_images:,}", remedy)
     if class_names and tuple(data.class_names) != tuple(class_names):
-        raise InputError(
-            f"the classes of the {what}, {list(class_names)}", f"other images, of {list(data.class_names)}", remedy
-        )
+        raise InputError(f"the {what}'s classes {tuple(class_names)}", f"other images, of {data.class_names}", remedy)
     if labels is not None and not np.array_equal(data.labels, labels):
-        raise InputError(f"the labels of the {what}", f"others, from {data.name!r}", remedy)
+        raise InputError(f"the {what}'s labels", f"others, from {data.name!r}", remedy)
     if identity.differs(data):
-        raise InputError(f"the images of the {what}", f"other images, in {data.name!r}", remedy)
+        raise InputError(f"the {what}'s images", f"other images, in {data.name!r}", remedy)

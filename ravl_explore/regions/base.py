@@ -18,7 +18,6 @@ from ravl_explore.checks import KINDS, came
 from ravl_explore.errors import InputError
 from ravl_explore.progress import Progress
 
-
 BYTES_A_BOX = 80  # while boxes are made: corners in double precision, then single, beside their checks
 
 

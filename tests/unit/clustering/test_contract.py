@@ -109,7 +109,11 @@ class TestFewerRegionsThanClusters:
         copies = np.repeat(blobs[COPIES], 15, axis=0)
         copies = copies + noise * np.random.default_rng(0).normal(size=copies.shape).astype(np.float32)
         copies = copies[np.random.default_rng(1).permutation(30)]
-        told = pytest.warns(UserWarning, match=f"^2 clusters were made, not {numbers[-1]}") if numbers != [2] else nullcontext()
+        told = (
+            pytest.warns(UserWarning, match=f"^2 clusters were made, not {numbers[-1]}")
+            if numbers != [2]
+            else nullcontext()
+        )
         with told:
             result = part(numbers, seed=0)(copies)
         assert result.n_clusters == 2 and sorted(np.bincount(result.labels)) == [15, 15]
