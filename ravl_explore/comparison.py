@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
+from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.evaluation import Evaluation
 from ravl_explore.metrics import Samples, paired
@@ -30,6 +31,23 @@ class Comparison:
 
     before: Evaluation
     after: Evaluation
+
+    def __post_init__(self) -> None:
+        for name in ("before", "after"):
+            checks.instance(name, getattr(self, name), Evaluation, "Make one with rx.evaluate(model, data).")
+        before, after = self.before, self.after
+        same = (
+            not before.identity.unlike(after.identity)
+            and before.class_names == after.class_names
+            and np.array_equal(before.labels, after.labels)
+            and np.array_equal(before.image.table["n"], after.image.table["n"])
+        )
+        if not same:
+            raise InputError(
+                "two evaluations of the same dataset",
+                f"{before.data_name!r} and {after.data_name!r}",
+                "Evaluate both models on the same images, with the same assignment.",
+            )
 
     @property
     def fixed(self) -> Int[np.ndarray, " n_fixed"]:
@@ -108,6 +126,8 @@ class Comparison:
             groups = getattr(self.before, level)
             return paired.worst(groups.table["n"].to_numpy() >= max(groups.samples.min_size, 1))
         if measure in EPSILONS:
+            if self.before.attribute not in self.before.class_names:
+                return _unknown
             return paired.shortcut(self.before.class_names.index(self.before.attribute), EPSILONS.index(measure))
         return paired.gap
 
@@ -130,18 +150,12 @@ def compare(before: Evaluation, after: Evaluation) -> Comparison:
     InputError
         When they are of different images, labels, classes or groups.
     """
-    same = (
-        before.class_names == after.class_names
-        and np.array_equal(before.labels, after.labels)
-        and np.array_equal(before.image.table["n"], after.image.table["n"])
-    )
-    if not same:
-        raise InputError(
-            "two evaluations of the same dataset",
-            f"{before.data_name!r} and {after.data_name!r}",
-            "Evaluate both models on the same images, with the same assignment.",
-        )
     return Comparison(before, after)
+
+
+def _unknown(right: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """What the images cannot tell, such as a shortcut to a class that none of them has."""
+    return np.full(len(n), np.nan)
 
 
 def _right(evaluation: Evaluation) -> np.ndarray:

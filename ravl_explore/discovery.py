@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from ravl_explore import checks
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.errors import InputError
 from ravl_explore.metrics import (
@@ -68,6 +70,11 @@ class SpuriousFeature:
     table: pd.DataFrame = field(repr=False)
     medoids: Float[np.ndarray, "n_clusters dim"] = field(repr=False)
 
+    def __post_init__(self) -> None:
+        checks.array("medoids", self.medoids, "f", (None, None))
+        checks.whole("cluster", self.cluster, 0, len(self.medoids) - 1)
+        checks.array("region_index", self.region_index, "iu", (None,), 0)
+
     @property
     def may_be_chance(self) -> bool:
         """Whether chance could give a gap this large, by the q-value; what no test could tell is not doubted."""
@@ -95,6 +102,13 @@ class Discovery:
     clustering: Clustering
     min_influence: float
     rule: Rule
+
+    def __post_init__(self) -> None:
+        _check_settings(self.scores, self.clustering, self.min_influence, self.rule)
+        clusters = checks.listed("clusters", self.clusters, SpuriousFeature, "Make them with discover().")
+        if sorted(each.cluster for each in clusters) != list(range(self.clustering.n_clusters)):
+            came = f"{[each.cluster for each in clusters[:10]]}"
+            raise InputError(f"each of {self.clustering.n_clusters} clusters once", came, "Make them with discover().")
 
     @property
     def features(self) -> tuple[SpuriousFeature, ...]:
@@ -173,17 +187,8 @@ def discover(
     InputError
         For a clustering of other regions, or settings out of range. An empty result is no error.
     """
+    _check_settings(scores, clustering, min_influence, rule)
     embeddings = scores.embeddings
-    if len(clustering.labels) != len(embeddings.region):
-        raise InputError(
-            f"a clustering of these {len(embeddings.region)} regions",
-            f"one of {len(clustering.labels)}",
-            "Cluster again.",
-        )
-    if rule not in RULES:
-        raise InputError(f"a rule in {RULES}", repr(rule), "Use 'paper' unless you compare with the released code.")
-    if not 0 <= min_influence <= 1:
-        raise InputError("min_influence from 0 to 1", f"{min_influence}", "The paper uses 0.25.")
     presence, gaps, influences = score_clusters(scores, clustering.labels, len(clustering.medoids))
     reasons = [
         _reason(float(influences[c]), gaps.per_class[c], min_influence, rule) for c in range(len(clustering.medoids))
@@ -214,6 +219,51 @@ def discover(
         for c in ranked
     )
     return Discovery(clusters, scores, clustering, min_influence, rule)
+
+
+def check_choices(min_influence: float, rule: str) -> None:
+    """Raise InputError for settings of :func:`discover` out of range."""
+    checks.number("min_influence", min_influence, 0, 1, remedy="The paper uses 0.25.")
+    if not isinstance(rule, str) or rule not in RULES:
+        raise InputError(
+            f"a rule in {RULES}", checks.came(rule), "Use 'paper' unless you compare with the released code."
+        )
+
+
+def _check_settings(scores: Scores, clustering: Clustering, min_influence: float, rule: str) -> None:
+    checks.instance("scores", scores, Scores, "Make them with zero_shot(embeddings).")
+    checks.instance("clustering", clustering, Clustering, "Make one with KMedoids(...)(embeddings.region).")
+    n_regions = len(scores.embeddings.region)
+    if len(clustering.labels) != n_regions:
+        raise InputError(
+            f"a clustering of these {n_regions} regions", f"one of {len(clustering.labels)}", "Cluster again."
+        )
+    check_choices(min_influence, rule)
+
+
+def check_features(features: Sequence[SpuriousFeature], what: str = "suppress") -> tuple[SpuriousFeature, ...]:
+    """The features as a tuple, once they are some, of one discovery, each once.
+
+    Raises
+    ------
+    InputError
+        For none, for one that is not in a list, a whole discovery, or features of several discoveries.
+    """
+    if isinstance(features, Discovery):
+        raise InputError("features as a list", "a Discovery", "Pass those you looked at: discovery.features[:1].")
+    remedy = "Pass discovery.features[:1], a list even of one."
+    found = checks.listed("features", features, object, remedy)
+    for each in found:
+        checks.offers("features of a list", each, "of discovered features", ("cluster", "medoids", "attribute"), remedy)
+    if not found:
+        raise InputError(
+            f"at least one feature to {what}", "none", "Choose a cluster in the table, or pass discovery.features[:1]."
+        )
+    if any(each.medoids is not found[0].medoids for each in found):
+        raise InputError("features of one discovery", "features of several", "Take them all from one Discovery.")
+    if len({each.cluster for each in found}) < len(found):
+        raise InputError("each feature once", f"clusters {[each.cluster for each in found]}", "Leave one of them out.")
+    return found
 
 
 def score_clusters(

@@ -13,12 +13,28 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from ravl_explore.data.base import ImageTextDataset, check_dataset, check_templates
+from ravl_explore import checks
+from ravl_explore.data.base import (
+    ImageTextDataset,
+    check_dataset,
+    check_templates,
+    checked_image,
+    checked_sizes,
+    names,
+    where,
+)
+from ravl_explore.data.identity import UNKNOWN, Identity, check_belongs
 from ravl_explore.data.subset import Subset
 from ravl_explore.embedding_cache import FORMAT, DiskArrays, embeddings_folder, read_boxes, write_boxes
 from ravl_explore.errors import DataError, InputError, ModelError
 from ravl_explore.fingerprints import digest
-from ravl_explore.models.base import TEMPERATURE, VisionLanguageModel, class_embeddings, resize, scale_boxes
+from ravl_explore.models.base import (
+    TEMPERATURE,
+    VisionLanguageModel,
+    class_embeddings,
+    resize,
+    scale_boxes,
+)
 from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer, Regions, propose
 from ravl_explore.regions.given import Given
@@ -29,6 +45,9 @@ ROWS = 65_536  # rows checked at a time
 READERS = min(8, os.cpu_count() or 1)
 SHRINK = 4  # images of more than this many times the model's pixels are squashed as they are read, to spare memory
 MOST_NAMED = 3
+MOST_IN_BATCH = 1_000_000  # images: 600 GB of pixels for the smallest CLIP
+COLDEST, HOTTEST = 1e-6, 1e3  # below, scores overflow; above, they are all alike
+MODEL = ("name", "dim", "image_size", "visual", "embed_text", "encode")
 
 Image = np.ndarray | torch.Tensor
 
@@ -59,6 +78,12 @@ class Embeddings:
     proposer_name, region_method : who found the regions, and how the model embedded them
     templates : the prompts of the classes
     unreadable : images of the dataset that were skipped, and so are in no array here; see :meth:`of`
+    identity : what tells these images from others; empty where they were embedded by hand
+
+    Raises
+    ------
+    InputError, ModelError
+        For what cannot be: shapes that do not fit, labels that are no indices, regions of images that are not there.
     """
 
     image: Float[np.ndarray, "n_images dim"]
@@ -74,19 +99,34 @@ class Embeddings:
     region_method: str = ""
     templates: tuple[str, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
+    identity: Identity = UNKNOWN
 
     def __post_init__(self) -> None:
+        for name in ("image", "region", "text"):
+            checks.array(name, getattr(self, name)[:0], "f", (0, None))
         dims = {"image": self.image.shape[1], "region": self.region.shape[1], "text": self.text.shape[1]}
         if len(set(dims.values())) > 1:
             raise ModelError(
                 "one embedding size for images, regions and texts", f"{dims}", "Embed all three with the same model."
             )
+        checks.instance("regions", self.regions, Regions, "Make them with Regions(boxes, image_index).")
         if len(self.region) != len(self.regions) or len(self.labels) != len(self.image):
             raise InputError(
                 "one embedding per region and one label per image",
                 f"{len(self.region)} for {len(self.regions)} regions, {len(self.labels)} labels for {len(self.image)}",
                 "Use the regions and the dataset that were embedded.",
             )
+        checks.texts("class_names", self.class_names)
+        if len(self.class_names) != len(self.text):
+            raise InputError(
+                f"a name for each of {len(self.text)} embedded classes",
+                f"{len(self.class_names)} class_names",
+                "Give them in the order of the text embeddings.",
+            )
+        labels = checks.array("labels", self.labels, "iu", (len(self.image),), 0, len(self.text) - 1)
+        object.__setattr__(self, "labels", labels.astype(np.int64, copy=False))  # smaller ones overflow in sums
+        self.regions.check_images(len(self.image))
+        check_temperature(self.temperature)
         for name, rows in (("image", self.image), ("region", self.region), ("text", self.text)):
             _check_unit_rows(name, rows)
 
@@ -96,17 +136,24 @@ class Embeddings:
         Raises
         ------
         InputError
-            When ``data`` is not what was embedded.
+            When ``data`` is not what was embedded, as far as can be told: other images, or others in this order.
+            Copied files are the same images. Where nothing is known of the images (of embeddings that an earlier
+            version saved), number, classes, labels and boxes must fit.
         """
-        if len(data) == len(self.labels):  # nothing was skipped, or it is restricted already
-            return data
-        if len(data) != len(self.labels) + len(self.unreadable):
-            raise InputError(
-                f"the {len(self.labels) + len(self.unreadable)} images that were embedded",
-                f"{len(data)}",
-                "Give the dataset that was embedded.",
-            )
-        return _without(data, self.unreadable)
+        check_dataset(data)
+        if self.unreadable and len(data) == len(self.labels) + len(self.unreadable):
+            data = _without(data, self.unreadable)  # else nothing was skipped, or it is restricted already
+        check_belongs(
+            "embedding",
+            data,
+            len(self.labels),
+            self.identity,
+            class_names=self.class_names,
+            labels=self.labels,
+        )
+        if not self.identity.fingerprint and len(self.regions):
+            self.regions.check_inside(checked_sizes(data))
+        return data
 
 
 def embed(
@@ -147,26 +194,33 @@ def embed(
     StorageError
         When the cache cannot be written.
     """
+    check_model(model)
     check_dataset(data)
+    proposer = Grid(2, 2) if proposer is None else check_proposer(proposer)
     if templates is not None:
         check_templates(templates)
-    if batch_size < 1:
-        raise InputError("a batch size of at least 1", f"{batch_size}", "Try 128.")
-    if max_unreadable < 0:
-        raise InputError("max_unreadable of at least 0", f"{max_unreadable}", "0 stops at the first unreadable image.")
+    batch_size = checks.whole("batch_size", batch_size, 1, MOST_IN_BATCH, "Try 128.")
+    max_unreadable = checks.whole("max_unreadable", max_unreadable, 0, remedy="0 stops at the first unreadable image.")
+    check_temperature(temperature)
+    if not isinstance(cache, bool):
+        checks.path("cache", cache)
     skipped = _unreadable_headers(data, max_unreadable, progress)
     part = _without(data, skipped) if max_unreadable else data
     report(progress, 0, 0, "Finding regions")
-    proposer = proposer or Grid(2, 2)
     if skipped and isinstance(proposer, Given) and proposer.regions is not None:  # they count all images
         proposer = Given(_without_images(proposer.regions, [each.index for each in skipped], len(data)))
-    regions = _regions(proposer, part, cache, progress)
-    regions.check_inside(part.image_sizes)
+    sizes = checked_sizes(part)
+    regions = checks.instance("regions", _regions(proposer, part, cache, progress), Regions, "Mend the proposer.")
+    regions.check_inside(sizes)
+    n_rows = len(part) + len(regions)
+    if cache is False:
+        remedy = "Take fewer regions an image, or keep them on disk with cache=True."
+        checks.fits_memory(f"{n_rows:,} embeddings of images and regions", 8 * model.dim * n_rows, remedy)
     templates = tuple(templates or data.templates)
     text = class_embeddings(model, data.class_names, templates).cpu().numpy()
     arrays = _storage(model, part, regions, cache)
     try:
-        work = _Work(model, part, regions, batch_size, max_unreadable - len(skipped))
+        work = _Work(model, part, sizes, regions, batch_size, max_unreadable - len(skipped))
         work.fill(arrays, progress)
         image, region = arrays.read()
     finally:
@@ -177,30 +231,59 @@ def embed(
     if late:
         regions = _without_images(regions, [each.index for each in late], len(part))
     kept = np.setdiff1d(np.arange(len(part)), [each.index for each in late])
+    unreadable = _in_data(skipped, late, len(data))
     return Embeddings(
         image,
         region,
         text,
         regions,
         part.labels[kept],
-        data.class_names,
+        names("class_names", data.class_names),
         temperature,
         model.name,
         data.name,
-        proposer.name,
+        getattr(proposer, "name", getattr(proposer, "__name__", "")),  # a function will do
         model.region_method,
         templates,
-        _in_data(skipped, late, len(data)),
+        unreadable,
+        Identity.of(_without(data, unreadable)),
     )
+
+
+def check_model(model: VisionLanguageModel) -> None:
+    """Raise InputError unless it is a model: no name or path of one, and not its class."""
+    checks.offers("model", model, "a model", MODEL, "Open one with models.open_model, or models.Demo('spurious').")
+
+
+def check_proposer(proposer: Proposer) -> Proposer:
+    """The proposer, once it is one: no name of one, and not its class."""
+    remedy = "Give an object such as regions.Grid(2, 2), or open a name with regions.open_proposer."
+    if isinstance(proposer, Regions):
+        raise InputError("proposer a proposer of regions", "Regions", "Wrap boxes as regions.Given(boxes).")
+    checks.offers("proposer", proposer, "a proposer of regions", ("__call__",), remedy)
+    return proposer
+
+
+def check_temperature(temperature: float) -> None:
+    """Raise InputError unless similarities can be divided by it."""
+    remedy = "The paper uses 0.07."
+    if checks.number("a temperature", temperature, above=0, remedy=remedy) < COLDEST or temperature > HOTTEST:
+        raise InputError(f"a temperature above 0, from {COLDEST:g} to {HOTTEST:g}", f"{temperature}", remedy)
 
 
 class _Work:
     """Reads images ahead in threads, embeds batch after batch, and skips what cannot be read, up to a limit."""
 
     def __init__(
-        self, model: VisionLanguageModel, data: ImageTextDataset, regions: Regions, batch_size: int, limit: int
+        self,
+        model: VisionLanguageModel,
+        data: ImageTextDataset,
+        sizes: np.ndarray,
+        regions: Regions,
+        batch_size: int,
+        limit: int,
     ) -> None:
-        self._model, self._data, self._regions = model, data, regions
+        self._model, self._data, self._sizes, self._regions = model, data, sizes, regions
         self._batch_size, self._limit = batch_size, limit
 
     def fill(self, arrays: DiskArrays | _MemoryArrays, progress: Progress | None) -> None:
@@ -210,7 +293,6 @@ class _Work:
             report(progress, n_images, n_images, "Reading cached embeddings")
             return
         report(progress, arrays.state.seen, n_images, stage)
-        sizes = self._data.image_sizes
         for images, read in self._batches(arrays.state.seen):
             good = [(i, each) for i, each in zip(images, read, strict=True) if not isinstance(each, Unreadable)]
             bad = [each for each in read if isinstance(each, Unreadable)]
@@ -220,7 +302,7 @@ class _Work:
             if good:
                 here = np.array([i for i, _ in good])
                 pixels = _pixels([each for _, each in good], self._model.image_size)
-                boxes = batch_boxes(self._regions, sizes, here, self._model.image_size)
+                boxes = batch_boxes(self._regions, self._sizes, here, self._model.image_size)
                 with torch.inference_mode():
                     encoded = self._model.encode(pixels, boxes)
                 image, region = (each.float().cpu().numpy() for each in encoded)
@@ -247,11 +329,11 @@ class _Work:
 
     def _read(self, index: int) -> Image | Unreadable:
         try:
-            image = self._data.image(index)
+            image = checked_image(self._data, index, self._sizes[index])
         except DataError as error:
             if self._limit < 1:
                 raise
-            return Unreadable(index, _where(self._data, index), error.came)
+            return Unreadable(index, where(self._data, index), error.came)
         size = self._model.image_size
         return resize([image], size)[0] if image.size > SHRINK * 3 * size**2 else image
 
@@ -320,7 +402,7 @@ def _unreadable_headers(data: ImageTextDataset, limit: int, progress: Progress |
     scan = getattr(data, "unreadable", None)
     if scan is None:
         return []
-    found = [Unreadable(index, _where(data, index), reason) for index, reason in sorted(scan(progress).items())]
+    found = [Unreadable(index, where(data, index), reason) for index, reason in sorted(scan(progress).items())]
     if len(found) > limit:
         raise _too_many(found, limit)
     return found
@@ -334,11 +416,6 @@ def _too_many(found: list[Unreadable], limit: int) -> DataError:
         f"{len(found)} so far: {named}{more}",
         "Mend or remove these files, or raise max_unreadable.",
     )
-
-
-def _where(data: ImageTextDataset, index: int) -> str:
-    where = getattr(data, "where", None)
-    return where(index) if where is not None else f"image {index}"
 
 
 def _without(data: ImageTextDataset, skipped: tuple[Unreadable, ...] | list[Unreadable]) -> ImageTextDataset:

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 
+from ravl_explore import checks
 from ravl_explore.assignment import Assignment
-from ravl_explore.data.base import ImageTextDataset
-from ravl_explore.embedding import embed
+from ravl_explore.data.base import ImageTextDataset, check_dataset, checked_image
+from ravl_explore.data.identity import UNKNOWN, Identity
+from ravl_explore.embedding import check_model, embed
 from ravl_explore.errors import InputError
 from ravl_explore.metrics import GroupAccuracy, Presence, group_accuracy, performance_gap, shortcut_strength
 from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resize
@@ -41,6 +43,12 @@ class Evaluation:
     attribute : the class the discovered feature pulls towards, or None
     gap : performance gap G of the discovered feature on this dataset, or None
     found : (n_images,) bool, which images hold the discovered feature; None where it is not known
+    identity : what tells the images from others; empty where it is not known
+
+    Raises
+    ------
+    InputError
+        For labels and predictions that do not fit the classes or each other.
     """
 
     image: GroupAccuracy
@@ -54,13 +62,42 @@ class Evaluation:
     attribute: str | None
     gap: float | None
     found: Bool[np.ndarray, " n_images"] | None = None
+    identity: Identity = UNKNOWN
+
+    def __post_init__(self) -> None:
+        n_classes = len(checks.texts("class_names", self.class_names))
+        checks.array("labels", self.labels, "i", (None,), 0, n_classes - 1)
+        n_images = len(self.labels)
+        checks.array("predictions", self.predictions, "i", (n_images,), 0, n_classes - 1)
+        if self.found is not None:
+            checks.array("found", self.found, "b", (n_images,))
+        for name, groups in (("image", self.image), ("region", self.region)):
+            if groups is not None or name == "image":
+                checks.instance(name, groups, GroupAccuracy, "Make it with metrics.group_accuracy.")
+                if len(groups.table) != 2 * n_classes:
+                    came = f"{len(groups.table)} in {name}"
+                    raise InputError(f"{2 * n_classes} groups, two a class", came, "Count all classes.")
+        n = self.image.table["n"].to_numpy().reshape(-1, 2).sum(1)
+        if (n != np.bincount(self.labels, minlength=n_classes)).any():
+            raise InputError("groups of the labelled images", "other numbers of them", "Count the same images.")
 
     def shortcut(self, class_name: str | None = None) -> tuple[float, float]:
-        """(epsilon_1, epsilon_2) of the shortcut to ``class_name`` or ``attribute``; 0 to 1, NaN for empty groups."""
-        name = class_name or self.attribute
+        """(epsilon_1, epsilon_2) of the shortcut to ``class_name`` or ``attribute``; 0 to 1.
+
+        NaN for empty groups, and where these images have no such class as ``attribute``, which may be a class of the
+        searched images alone.
+
+        Raises
+        ------
+        InputError
+            For a ``class_name`` that is no class, or none where there is no ``attribute``.
+        """
+        if class_name is None and self.attribute is not None and self.attribute not in self.class_names:
+            return float("nan"), float("nan")
+        name = self.attribute if class_name is None else class_name
         if name not in self.class_names:
             raise InputError(
-                f"one of the classes {self.class_names}", repr(name), "Name the class the feature pulls to."
+                f"one of the classes {self.class_names}", checks.came(name), "Name the class the feature pulls to."
             )
         return shortcut_strength(self.image, name)
 
@@ -87,7 +124,9 @@ def evaluate(
     InputError
         When the assignment is of another dataset.
     """
-    _check_assignment(assignment, data)
+    check_model(model)
+    check_dataset(data)
+    _check_choices(assignment, data, min_group_size)
     scores = zero_shot(embed(model, data, proposer, progress=progress))
     return evaluate_scores(scores, data, assignment=assignment, min_group_size=min_group_size)
 
@@ -100,7 +139,9 @@ def evaluate_scores(
     min_group_size: int = MIN_GROUP_SIZE,
 ) -> Evaluation:
     """The same as :func:`evaluate` for a dataset that is scored already."""
-    _check_assignment(assignment, data)
+    checks.instance("scores", scores, Scores, "Make them with zero_shot(embeddings).")
+    data = scores.embeddings.of(data)
+    _check_choices(assignment, data, min_group_size)
     regions = scores.embeddings.regions
     present = data.feature_present
     if present is None:
@@ -119,14 +160,15 @@ def evaluate_scores(
         if assignment is None
         else feature_gap(assignment.present, data.labels, scores.correct, data.class_names),
         found=None if assignment is None else assignment.present,
+        identity=scores.embeddings.identity,
     )
 
 
-def _check_assignment(assignment: Assignment | None, data: ImageTextDataset) -> None:
-    if assignment is not None and len(assignment.present) != len(data):
-        raise InputError(
-            f"an assignment of these {len(data)} images", f"one of {len(assignment.present)}", "Assign this dataset."
-        )
+def _check_choices(assignment: Assignment | None, data: ImageTextDataset, min_group_size: int) -> None:
+    checks.whole("min_group_size", min_group_size, 0)
+    if assignment is not None:
+        checks.instance("assignment", assignment, Assignment, "Make one with rx.assign(model, data, features).")
+        assignment.check_of(data)
 
 
 def feature_gap(present: np.ndarray, labels: np.ndarray, correct: np.ndarray, class_names: tuple[str, ...]) -> float:
@@ -148,7 +190,8 @@ def validator(
         hits = []
         for start in range(0, len(data), batch_size):
             stop = min(start + batch_size, len(data))
-            image, _ = model.encode(resize([data.image(i) for i in range(start, stop)], model.image_size), None)
+            pixels = resize([checked_image(data, i) for i in range(start, stop)], model.image_size)
+            image, _ = model.encode(pixels, None)
             hits.append((image @ classes.T).argmax(1).cpu().numpy() == data.labels[start:stop])
         result = group_accuracy(np.concatenate(hits), data.labels, groups, data.class_names)
         return {"accuracy": result.overall, "worst_group": result.worst}

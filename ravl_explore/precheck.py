@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from ravl_explore.assignment import assign_embeddings
+from ravl_explore import checks
+from ravl_explore.assignment import assign_embeddings, check_labels
 from ravl_explore.cores import core_regions
 from ravl_explore.discovery import SpuriousFeature
+from ravl_explore.discovery import check_features as check_chosen
 from ravl_explore.embedding import Embeddings
 from ravl_explore.errors import InputError
 
@@ -71,9 +73,17 @@ def check_features(
     InputError
         When no feature is given, or the labels are not of these images.
     """
-    if not features:
-        raise InputError("at least one feature to check", "none", "Choose a cluster in the table.")
-    labels = embeddings.labels if labels is None else labels
+    checks.instance("embeddings", embeddings, Embeddings, "Make them with rx.embed(model, data).")
+    features = check_chosen(features, "check")
+    if embeddings.region.shape[1] != features[0].medoids.shape[1]:
+        raise InputError(
+            f"embeddings of {features[0].medoids.shape[1]} dimensions, as the features have",
+            f"{embeddings.region.shape[1]}",
+            "Embed with the searched model.",
+        )
+    if labels is None:
+        labels = embeddings.labels
+    labels = check_labels(labels, len(embeddings.labels), len(embeddings.text))
     assignment = assign_embeddings(embeddings, features, labels)
     spurious, present = assignment.spurious, assignment.present
     names, known = embeddings.class_names, labels >= 0

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
+from ravl_explore import checks
 from ravl_explore.concepts.base import ConceptMasks
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.errors import InputError, ModelError
 from ravl_explore.metrics import Alignment, alignment
 from ravl_explore.metrics.alignment import minmax
 from ravl_explore.models.base import TEMPERATURE, VisionLanguageModel, class_embeddings, resize
-from ravl_explore.objectives.base import check_choice
 from ravl_explore.objectives.concept_guided import Score, explained
 from ravl_explore.progress import Progress, report
 
@@ -124,7 +124,7 @@ def relevance_maps(
     outside = images[(images < 0) | (images >= len(data))]
     if len(outside):
         raise InputError(f"images from 0 to {len(data) - 1}", f"{int(outside[0])}", "Pick one of these.")
-    check_choice("score", score, ("logit", "contrast"))
+    checks.one_of("score", score, ("logit", "contrast"))
     chosen = _chosen(classes, data.class_names)
     if boxes is not None:
         boxes = np.asarray(boxes, np.float32)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ravl_explore.comparison import Comparison, compare, numbers
+from ravl_explore.data.identity import Identity
 from ravl_explore.errors import RavlError, StorageError
 from ravl_explore.evaluation import Evaluation
 from ravl_explore.files import write_whole
@@ -293,6 +294,7 @@ def unpack_evaluation(content: Content) -> Evaluation:
     values["found"] = None if found is None else np.asarray(found, bool)
     for name in ("predictions", "labels"):
         values[name] = np.asarray(content[name], np.int64)
+    values["identity"] = Identity(*content.get("identity", ()))
     values["class_names"] = tuple(content["class_names"])
     values["gap"] = None if content["gap"] is None else float(content["gap"])
     return Evaluation(**values)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ravl_explore import checks
 from ravl_explore.embedding import Embeddings
 from ravl_explore.errors import InputError
 
 ROWS = 65_536
+SUM_TOLERANCE = 1e-3  # of float32 sums of many classes, and of scores kept as float16
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +24,23 @@ class Scores:
     image : (n_images, n_classes) float32
     region : (n_regions, n_classes) float32
     embeddings : what was scored
+
+    Raises
+    ------
+    InputError
+        For scores of another shape, or rows that are no softmax: finite, from 0 to 1, with a sum of 1.
     """
 
     image: Float[np.ndarray, "n_images n_classes"]
     region: Float[np.ndarray, "n_regions n_classes"]
     embeddings: Embeddings
+
+    def __post_init__(self) -> None:
+        e = checks.instance("embeddings", self.embeddings, Embeddings, "Make scores with zero_shot(embeddings).")
+        for name, n_rows in (("image", len(e.image)), ("region", len(e.region))):
+            scores = checks.array(f"{name} scores", getattr(self, name), "f", (n_rows, len(e.text)))
+            for start in range(0, n_rows, ROWS):
+                _check_softmax(name, scores[start : start + ROWS], start)
 
     @property
     def predictions(self) -> Int[np.ndarray, " n_images"]:
@@ -50,10 +64,9 @@ def zero_shot(embeddings: Embeddings) -> Scores:
     Raises
     ------
     InputError
-        When the temperature is not positive.
+        For anything but embeddings.
     """
-    if not embeddings.temperature > 0:
-        raise InputError("a temperature above 0", f"{embeddings.temperature}", "The paper uses 0.07.")
+    checks.instance("embeddings", embeddings, Embeddings, "Make them with embed(model, data).")
     prompts = embeddings.text.T / embeddings.temperature
     return Scores(_scores(embeddings.image, prompts), _scores(embeddings.region, prompts), embeddings)
 
@@ -65,6 +78,18 @@ def _scores(rows: Float[np.ndarray, "n dim"], prompts: Float[np.ndarray, "dim k"
         part = slice(start, start + ROWS)
         scores[part] = softmax(rows[part] @ prompts)
     return scores
+
+
+def _check_softmax(name: str, scores: Float[np.ndarray, "n k"], start: int) -> None:
+    wrong = np.abs(scores.sum(1, dtype=np.float64) - 1) > SUM_TOLERANCE
+    wrong |= (scores < 0).any(1)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise InputError(
+            f"{name} scores from 0 to 1 whose rows add up to 1",
+            f"row {start + row} with a lowest of {scores[row].min():g} and a sum of {scores[row].sum():g}",
+            "Give the softmax over classes, as zero_shot does.",
+        )
 
 
 def softmax(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:

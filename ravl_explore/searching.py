@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ravl_explore import checks
 from ravl_explore.clustering import Clusterer, automatic
+from ravl_explore.clustering.kmedoids import check_n_clusters
 from ravl_explore.data.base import ImageTextDataset
-from ravl_explore.discovery import MIN_INFLUENCE, Discovery, Rule, discover
+from ravl_explore.discovery import MIN_INFLUENCE, Discovery, Rule, check_choices, discover
 from ravl_explore.embedding import embed
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.progress import Progress, report
@@ -61,6 +63,12 @@ def search(
     RavlError
         Whatever these functions raise; finding nothing is no error.
     """
+    if clusterer is not None:
+        remedy = "Give an object such as clustering.KMedoids(20)."
+        checks.offers("clusterer", clusterer, "a clusterer", ("__call__",), remedy)
+    numbers = None if n_clusters is None else check_n_clusters(n_clusters)
+    checks.seed("seed", seed)
+    check_choices(min_influence, rule)  # all of these now, not after all images are embedded
     embeddings = embed(
         model,
         data,
@@ -72,7 +80,7 @@ def search(
         progress=progress,
     )
     if clusterer is None:
-        clusterer = automatic(len(embeddings.class_names), len(embeddings.region), seed, n_clusters)
+        clusterer = automatic(len(embeddings.class_names), len(embeddings.region), seed, numbers)
     clustering = clusterer(embeddings.region, progress)
     report(progress, 0, 0, "Scoring clusters")
     discovery = discover(zero_shot(embeddings), clustering, min_influence=min_influence, rule=rule)

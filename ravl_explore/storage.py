@@ -19,6 +19,7 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from ravl_explore.clustering.base import Clustering
+from ravl_explore.data.identity import Identity
 from ravl_explore.discovery import Discovery, discover
 from ravl_explore.embedding import Embeddings, Unreadable
 from ravl_explore.errors import RavlError, StorageError
@@ -115,6 +116,7 @@ def _pack_embeddings(e: Embeddings) -> tuple[Arrays, dict[str, Any]]:
         "proposer_name": e.proposer_name,
         "region_method": e.region_method,
         "templates": list(e.templates),
+        "identity": list(e.identity),
         "unreadable": [[each.index, each.where, each.reason] for each in e.unreadable],
     }
     return arrays, meta
@@ -131,10 +133,11 @@ def _unpack_embeddings(a: Arrays, meta: dict[str, Any]) -> Embeddings:
         meta["temperature"],
         meta["model_name"],
         meta["data_name"],
-        meta.get("proposer_name", ""),  # files of 0.1.0's first weeks lack these four
+        meta.get("proposer_name", ""),  # files of 0.1.0's first weeks lack these five
         meta.get("region_method", ""),
         tuple(meta.get("templates", ())),
         tuple(Unreadable(*each) for each in meta.get("unreadable", ())),
+        Identity(*meta.get("identity", ())),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ravl_explore import checks
 from ravl_explore.clustering.base import Clusterer
 from ravl_explore.clustering.clara import Clara
 from ravl_explore.clustering.kmedoids import KMedoids, default_sweep
@@ -30,6 +31,7 @@ def automatic(
     >>> automatic(10, 4_000).name, automatic(10, 400_000).name
     ('k-medoids', 'CLARA')
     """
+    checks.whole("n_regions", n_regions, 0)
     numbers = automatic_sweep(n_classes, n_regions) if n_clusters is None else n_clusters
     return KMedoids(numbers, seed) if n_regions <= MOST_EXACT else Clara(numbers, seed)
 
@@ -54,6 +56,7 @@ def automatic_sweep(n_classes: int, n_regions: int) -> tuple[int, ...]:
     (30, (794, 835, 876), 1984)
     """
     paper = default_sweep(n_classes)
+    checks.whole("n_regions", n_regions, 0)
     start = paper.start if paper.start < n_regions else max(2, n_regions // 2)
     stop = max(start + 1, min(paper.stop, n_regions))
     numbers = np.linspace(start, stop - 1, min(MOST_NUMBERS, stop - start)).round().astype(int)

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64
 
+from ravl_explore import checks
+from ravl_explore.errors import InputError
 from ravl_explore.progress import Progress
 
 
@@ -33,6 +35,11 @@ class Clustering:
         One row for each number of clusters tried: ``n_clusters``, ``loss``, ``silhouette`` (in ``[-1, 1]``);
         clusterers may add columns, such as ``silhouette_error``.
 
+    Raises
+    ------
+    InputError
+        For labels or medoids out of range, an empty cluster, or a medoid that is not in its own cluster.
+
     Examples
     --------
     >>> table = pd.DataFrame({"n_clusters": [2], "loss": [0.1], "silhouette": [0.8]})
@@ -45,6 +52,23 @@ class Clustering:
     medoids: Int64[np.ndarray, " n_clusters"]
     loss: float
     sweep: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        n_regions = checks.array("cluster labels", self.labels, "i", (None,), 0).size
+        medoids = checks.array("medoids", self.medoids, "i", (None,), 0, n_regions - 1)
+        if not len(medoids):
+            raise InputError("at least one cluster", "none", "Give a medoid for each cluster.")
+        sizes = np.bincount(self.labels, minlength=len(medoids))
+        if len(sizes) > len(medoids):
+            raise InputError(
+                f"labels of {len(medoids)} clusters, as many as medoids", f"label {len(sizes) - 1}", "Count from 0."
+            )
+        own = self.labels[medoids] == np.arange(len(medoids))
+        if not own.all() or not sizes.all():  # a cluster that holds its medoid is not empty; told apart for the reader
+            wrong = int(np.flatnonzero(~own)[0]) if sizes.all() else int(np.flatnonzero(sizes == 0)[0])
+            came = f"cluster {wrong} with its medoid elsewhere" if sizes.all() else f"cluster {wrong} empty"
+            raise InputError("clusters that hold their medoids", came, "Give each cluster one of its own regions.")
+        checks.number("loss", self.loss, 0)
 
     @property
     def n_clusters(self) -> int:

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Int64
 
+from ravl_explore import checks
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.clustering.chunks import Step, as_single
 from ravl_explore.clustering.distances import check_unit_rows, cosine_distance, grown_distance
 from ravl_explore.clustering.kmedoids import STAGE, check_enough_regions, check_n_clusters, choose
-from ravl_explore.errors import InputError
 from ravl_explore.progress import Progress, report
 
 N_SAMPLES = 5  # Kaufman & Rousseeuw 1990, section 3.3.1
@@ -28,7 +28,8 @@ class Clara:
     medoids so far and starts from them (the first one from those of the number before, plus the sample's regions that
     lower the loss most). Its medoids are judged by the loss over **all** regions, and the best are kept.
     scikit-learn-extra 0.3.0 compares the loss on a sample with that on all, mixes up the two kinds of indices, and
-    keeps the last medoids instead of the best.
+    keeps the last medoids instead of the best. Where fewer regions differ than clusters are asked for, it ends as
+    :class:`KMedoids` does.
 
     Embeddings may be memory-mapped, as float32 or float16: they are read 16,384 rows at a time. Memory beside them:
     about 40 n_regions bytes, and ``4 (n_samples + 2) sample_size²`` bytes for the samples' distances. Where the sample
@@ -86,16 +87,14 @@ class Clara:
         max_passes: int = 100,
     ) -> None:
         self.n_clusters = check_n_clusters(n_clusters)
-        for what, value, least in (
-            ("sample_size", sample_size, 1),
-            ("n_samples", n_samples, 1),
-            ("silhouette_sample", silhouette_sample, 2),
-            ("max_passes", max_passes, 1),
-        ):
-            if value is not None and value < least:
-                raise InputError(f"{what} of at least {least}", f"{value}", "Leave it out to use the default.")
-        self.seed, self.sample_size, self.n_samples = seed, sample_size, n_samples
-        self.silhouette_sample, self.max_passes = silhouette_sample, max_passes
+        default = "Leave it out to use the default."
+        self.seed = checks.seed("seed", seed)
+        self.sample_size = None if sample_size is None else checks.whole("sample_size", sample_size, 1, remedy=default)
+        self.n_samples = checks.whole("n_samples", n_samples, 1, remedy=default)
+        self.silhouette_sample = silhouette_sample
+        if silhouette_sample is not None:
+            self.silhouette_sample = checks.whole("silhouette_sample", silhouette_sample, 2, remedy=default)
+        self.max_passes = checks.whole("max_passes", max_passes, 1, remedy=default)
 
     def __repr__(self) -> str:
         return (
@@ -129,6 +128,7 @@ class Clara:
         the table has ``silhouette_error``.
         """
         from ravl_explore.clustering.cosine_silhouette import cosine_silhouette  # here, for these import Numba
+        from ravl_explore.clustering.distinct import merge_alike, warn_of_fewer
         from ravl_explore.clustering.nearest import nearest_medoid
 
         meter = _Meter(self.n_clusters, self.n_samples, progress)
@@ -148,6 +148,10 @@ class Clara:
                 found_labels, found_loss = nearest_medoid(embeddings, found, meter.part(n_clusters, place, n_regions))
                 if found_loss < loss:
                     medoids, labels, loss = found, found_labels, found_loss
+            labels, kept = merge_alike(embeddings, labels, medoids)
+            if len(kept) < n_clusters and any(row["n_clusters"] == len(kept) for row in rows):
+                warn_of_fewer(self.n_clusters[-1], len(kept))
+                return
             silhouette, error = cosine_silhouette(
                 embeddings,
                 labels,
@@ -155,16 +159,22 @@ class Clara:
                 seed=self.seed,
                 step=meter.part(n_clusters, self.n_samples, 2 * n_regions),
             )
-            rows.append({"n_clusters": n_clusters, "loss": loss, "silhouette": silhouette, "silhouette_error": error})
-            yield Clustering(labels, medoids.copy(), loss, pd.DataFrame(rows))
+            rows.append({"n_clusters": len(kept), "loss": loss, "silhouette": silhouette, "silhouette_error": error})
+            yield Clustering(labels, kept.copy(), loss, pd.DataFrame(rows))
+            if len(kept) < n_clusters:  # and so for all larger numbers
+                warn_of_fewer(self.n_clusters[-1], len(kept))
+                return
             meter.part(n_clusters, self.n_samples, 1)(1)
 
     def _samples(self, embeddings: np.ndarray, tick: Callable[[], None]) -> list[_Sample]:
         """The samples, drawn once for all numbers of clusters; a single one where it holds all regions."""
         n_regions, most = len(embeddings), self.n_clusters[-1]
         wanted = max(SAMPLE_SIZE, 40 + 2 * most) if self.sample_size is None else self.sample_size
-        size = max(wanted, most + 1)
-        if size >= n_regions:
+        size = min(max(wanted, most + 1), n_regions)
+        n_samples = 1 if size == n_regions else self.n_samples
+        what = f"{n_samples:,} samples of {size:,} regions"
+        checks.fits_memory(what, 4 * (n_samples + 2) * size**2, "Take fewer samples, or smaller ones.")
+        if size == n_regions:
             drawn = [np.arange(n_regions)]
         else:
             draw = np.random.default_rng((self.seed, 1))

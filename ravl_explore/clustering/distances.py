@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Float32, Int, Real
 
+from ravl_explore.checks import free_bytes, gigabytes
 from ravl_explore.clustering.chunks import Step, blocks
 from ravl_explore.errors import InputError
 
@@ -124,10 +125,10 @@ def cosine_distance(
     """
     embeddings = check_embeddings(embeddings)
     n_regions = len(embeddings)
-    need, free = 4 * n_regions**2, _free_bytes() if max_bytes is None else max_bytes
+    need, free = 4 * n_regions**2, free_bytes() if max_bytes is None else max_bytes
     too_big = InputError(
-        f"a distance matrix that fits in memory ({_gigabytes(free)} free)",
-        f"{n_regions} regions, which need {_gigabytes(need)}",
+        f"a distance matrix that fits in memory ({gigabytes(free)} free)",
+        f"{n_regions} regions, which need {gigabytes(need)}",
         "Cluster fewer regions: take fewer images, a coarser grid or a random sample.",
     )
     if free is not None and need > free:
@@ -189,17 +190,3 @@ def summed_distance(
     distance = np.clip(1.0 - similarity, 0.0, 2.0)
     distance[medoids[labels] == np.arange(len(labels))] = 0.0
     return float(distance.sum())
-
-
-def _free_bytes() -> int | None:
-    """Memory the machine can still give, or None where that is unknown."""
-    try:
-        import psutil
-    except ImportError:
-        return None
-    return int(psutil.virtual_memory().available)
-
-
-def _gigabytes(n_bytes: int | None) -> str:
-    """Write a number of bytes for people."""
-    return "an unknown amount" if n_bytes is None else f"{n_bytes / 1e9:.3g} GB"

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from operator import index
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ravl_explore import checks
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.clustering.distances import check_embeddings, cosine_distance
 from ravl_explore.errors import InputError
 from ravl_explore.progress import Progress, report
 
 STAGE = "Clustering regions"
+MOST_CLUSTERS = 100_000  # of so many regions, distances and the swaps' sums take 200 GB
 
 
 class KMedoids:
@@ -22,8 +25,9 @@ class KMedoids:
 
     The sweep goes from few clusters to many and starts each number from the medoids of the one before, plus the region
     that lowers the loss most, then swaps medoids until no single swap helps (FasterPAM). A number's result can
-    therefore differ with the numbers tried before it. Memory: 4 n_regions² bytes for the distances, and 16 n_regions
-    bytes for each of the most clusters.
+    therefore differ with the numbers tried before it. Where fewer regions differ than clusters are asked for, there are
+    as many clusters as differ, with a warning, and no larger number is tried. Memory: 4 n_regions² bytes for the
+    distances, and 16 n_regions bytes for each of the most clusters.
 
     Parameters
     ----------
@@ -37,7 +41,7 @@ class KMedoids:
     Raises
     ------
     InputError
-        If no number is given, one is below 2, or ``max_passes`` is below 1.
+        If no number is given, one is below 2 or more than any memory has room for, or ``max_passes`` is below 1.
 
     Examples
     --------
@@ -54,9 +58,8 @@ class KMedoids:
 
     def __init__(self, n_clusters: int | Iterable[int], seed: int = 0, max_passes: int = 100) -> None:
         self.n_clusters = check_n_clusters(n_clusters)
-        if max_passes < 1:
-            raise InputError("max_passes of at least 1", f"{max_passes}", "Leave it out to use 100.")
-        self.seed, self.max_passes = seed, max_passes
+        self.seed = checks.seed("seed", seed)
+        self.max_passes = checks.whole("max_passes", max_passes, 1, remedy="Leave it out to use 100.")
 
     def __repr__(self) -> str:
         return f"KMedoids(n_clusters={list(self.n_clusters)}, seed={self.seed}, max_passes={self.max_passes})"
@@ -94,11 +97,15 @@ class KMedoids:
         2
         """
         from ravl_explore.clustering import fasterpam  # here, for Numba takes a while to import
+        from ravl_explore.clustering.distinct import merge_alike, warn_of_fewer
         from ravl_explore.clustering.silhouette import Silhouettes
 
         embeddings = check_embeddings(embeddings)
         n_regions, total = len(embeddings), len(self.n_clusters)
         check_enough_regions(n_regions, self.n_clusters)
+        need = 4 * n_regions**2 + 16 * n_regions * self.n_clusters[-1]
+        what = f"{n_regions:,} regions in up to {self.n_clusters[-1]:,} clusters"
+        checks.fits_memory(what, need, "Cluster fewer regions, or use Clara, which takes any number of them.")
         report(progress, 0, total, STAGE)
         distance = cosine_distance(embeddings)
         medoids = fasterpam.Medoids.none(distance, self.n_clusters[-1])
@@ -114,10 +121,15 @@ class KMedoids:
                 if not fasterpam.swap_round(medoids, order):
                     break
             report(progress, done, total, STAGE)
-            labels = medoids.labels()
-            loss = medoids.loss()
-            rows.append({"n_clusters": n_clusters, "loss": loss, "silhouette": silhouette(labels)})
-            yield Clustering(labels, medoids.index.copy(), loss, pd.DataFrame(rows))
+            labels, index = merge_alike(embeddings, medoids.labels(), medoids.index.copy())
+            loss, made = medoids.loss(), len(index)
+            if made == n_clusters or all(row["n_clusters"] != made for row in rows):
+                rows.append({"n_clusters": made, "loss": loss, "silhouette": silhouette(labels)})
+                yield Clustering(labels, index, loss, pd.DataFrame(rows))
+            if made < n_clusters:  # and so for all larger numbers
+                warn_of_fewer(self.n_clusters[-1], made)
+                report(progress, total, total, STAGE)
+                return
             report(progress, done + 1, total, STAGE)
 
 
@@ -155,8 +167,7 @@ def default_sweep(n_classes: int) -> range:
     >>> default_sweep(10)
     range(20, 50)
     """
-    if n_classes < 1:
-        raise InputError("at least one class", f"{n_classes}", "Check the dataset's class names.")
+    checks.whole("at least one class: n_classes", n_classes, 1, remedy="Check the dataset's class names.")
     return range(2 * n_classes, 5 * n_classes)
 
 
@@ -166,17 +177,28 @@ def check_n_clusters(n_clusters: int | Iterable[int]) -> tuple[int, ...]:
     Raises
     ------
     InputError
-        If there is none, or one is not a whole number of at least 2.
+        If there is none, or one is not a whole number from 2 to 100,000.
     """
-    try:
-        numbers = [index(k) for k in n_clusters] if isinstance(n_clusters, Iterable) else [index(n_clusters)]
-    except TypeError as error:
-        raise InputError("whole numbers of clusters", repr(n_clusters), "Pass an int or a range.") from error
+    many = isinstance(n_clusters, Iterable) and not isinstance(n_clusters, str | bytes)
+    if isinstance(n_clusters, range) and len(n_clusters):  # not gone through: it may be of any length
+        numbers: Iterable[Any] = {n_clusters[0], n_clusters[-1]}
+    else:
+        numbers = list(n_clusters) if many else [n_clusters]  # type: ignore[arg-type]  # told apart by many
     if not numbers:
         raise InputError("at least one number of clusters", "none", "Pass an int, or a range that is not empty.")
-    if min(numbers) < 2:
-        raise InputError("at least 2 clusters", f"n_clusters={min(numbers)}", "Start the sweep at 2 or above.")
-    return tuple(sorted(set(numbers)))
+    for number in numbers:
+        if isinstance(number, bool | np.bool_) or not hasattr(number, "__index__"):
+            raise InputError("whole numbers of clusters", checks.came(number), "Pass an int or a range.")
+    smallest, largest = min(numbers), max(numbers)
+    if smallest < 2:
+        raise InputError("at least 2 clusters", f"n_clusters={smallest}", "Start the sweep at 2 or above.")
+    if largest > MOST_CLUSTERS:
+        raise InputError(
+            f"at most {MOST_CLUSTERS:,} clusters, which no memory has room for",
+            f"n_clusters={checks.came(largest)}",
+            "RaVL tries 2 to 5 times as many as classes.",
+        )
+    return tuple(sorted({index(number) for number in (n_clusters if many else numbers)}))  # type: ignore[union-attr]
 
 
 def check_enough_regions(n_regions: int, n_clusters: tuple[int, ...]) -> None:

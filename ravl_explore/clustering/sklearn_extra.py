@@ -8,11 +8,14 @@ from importlib import import_module
 import numpy as np
 import pandas as pd
 
+from ravl_explore import checks
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.clustering.distances import check_embeddings, cosine_distance, summed_distance
 from ravl_explore.clustering.kmedoids import STAGE, check_enough_regions, check_n_clusters
 from ravl_explore.errors import MissingDependencyError
 from ravl_explore.progress import Progress, report
+
+HIGHEST_SEED = 2**32 - 1  # scikit-learn's
 
 
 class SklearnExtraKMedoids:
@@ -20,8 +23,8 @@ class SklearnExtraKMedoids:
 
     Distances are clipped to ``[0, 1]``, as there; initialisation k-medoids++, method "alternate", 300 iterations at
     most. Where no silhouette is above 0 the best is taken all the same, while the released code fails. Losses are
-    sums of unclipped cosine distances, so that they compare with those of other clusterers. Unlike with
-    :class:`KMedoids`, clusters can be empty where regions are identical.
+    sums of unclipped cosine distances, so that they compare with those of other clusterers. Where fewer regions differ
+    than clusters are asked for, it ends as :class:`KMedoids` does.
 
     Parameters
     ----------
@@ -45,7 +48,7 @@ class SklearnExtraKMedoids:
 
     def __init__(self, n_clusters: int | Iterable[int], seed: int = 0) -> None:
         self.n_clusters = check_n_clusters(n_clusters)
-        self.seed = seed
+        self.seed = checks.seed("seed", seed, HIGHEST_SEED)
 
     def __repr__(self) -> str:
         return f"SklearnExtraKMedoids(n_clusters={list(self.n_clusters)}, seed={self.seed})"
@@ -73,6 +76,8 @@ class SklearnExtraKMedoids:
         sklearn_extra_kmedoids = _import_kmedoids()
         from sklearn.metrics import silhouette_score
 
+        from ravl_explore.clustering.distinct import merge_alike, warn_of_fewer  # here, for it imports Numba
+
         def fit(n_clusters: int):
             return sklearn_extra_kmedoids(
                 n_clusters=n_clusters,
@@ -88,21 +93,32 @@ class SklearnExtraKMedoids:
         for done, n_clusters in enumerate(self.n_clusters):
             report(progress, done, len(self.n_clusters), STAGE)
             model = fit(n_clusters)
-            rows.append(
-                {
-                    "n_clusters": n_clusters,
-                    "loss": summed_distance(embeddings, model.labels_, model.medoid_indices_),
-                    "silhouette": float(silhouette_score(distance, model.labels_, metric="precomputed"))
-                    if 1 < len(np.unique(model.labels_)) < len(distance)
-                    else 0.0,  # undefined in scikit-learn, which raises
-                }
-            )
+            labels, medoids = merge_alike(embeddings, model.labels_, model.medoid_indices_)
+            made = len(medoids)
+            if made == n_clusters or all(row["n_clusters"] != made for row in rows):
+                rows.append(
+                    {
+                        "n_clusters": made,
+                        "loss": summed_distance(embeddings, labels, medoids),
+                        "silhouette": float(silhouette_score(distance, labels, metric="precomputed"))
+                        if 1 < len(np.unique(labels)) < len(distance)
+                        else 0.0,  # undefined in scikit-learn, which raises
+                        "asked": n_clusters,
+                    }
+                )
+            if made < n_clusters:  # and so for all larger numbers
+                warn_of_fewer(self.n_clusters[-1], made)
+                break
         sweep = pd.DataFrame(rows)
         best = int(sweep["silhouette"].to_numpy().argmax())  # the first, so the fewest clusters, wins ties
-        model = fit(self.n_clusters[best])
+        model = fit(rows[best]["asked"])
+        labels, medoids = merge_alike(embeddings, model.labels_, model.medoid_indices_)
         report(progress, len(self.n_clusters), len(self.n_clusters), STAGE)
         return Clustering(
-            model.labels_.astype(np.int64), model.medoid_indices_.astype(np.int64), float(rows[best]["loss"]), sweep
+            labels.astype(np.int64),
+            medoids.astype(np.int64),
+            float(rows[best]["loss"]),
+            sweep.drop(columns="asked"),
         )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from ravl_explore.data.base import ImageTextDataset, check_dataset
+from ravl_explore.checks import came
+from ravl_explore.data.base import ImageTextDataset, check_dataset, checked_sizes, where
 from ravl_explore.errors import InputError
 from ravl_explore.fingerprints import digest
 from ravl_explore.progress import Progress
@@ -33,6 +34,7 @@ class Subset:
     """
 
     def __init__(self, data: ImageTextDataset, index: Sequence[int] | np.ndarray, name: str | None = None) -> None:
+        check_dataset(data)
         self.data: Any = data
         self.index: Int[np.ndarray, " n_images"] = _rows(index, len(data))
         self.name = data.name if name is None else name
@@ -72,16 +74,14 @@ class Subset:
 
     def sizes_of(self, index: Int[np.ndarray, " n"]) -> Int[np.ndarray, "n 2"]:
         """Width and height of some of these images."""
-        rows = self.index[index]
-        return self.data.sizes_of(rows) if hasattr(self.data, "sizes_of") else self.data.image_sizes[rows]
+        return checked_sizes(self.data, self.index[index])
 
     def image(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
         return self.data.image(int(self.index[index]))
 
     def where(self, index: int) -> str:
         """The path of one image, or its number where the dataset has no files."""
-        row = int(self.index[index])
-        return self.data.where(row) if hasattr(self.data, "where") else f"image {row}"
+        return where(self.data, int(self.index[index]))
 
     def unreadable(self, progress: Progress | None = None) -> dict[int, str]:
         """Index -> reason of these images whose header cannot be read."""
@@ -89,12 +89,20 @@ class Subset:
         return {place: bad[row] for place, row in enumerate(self.index.tolist()) if row in bad} if bad else {}
 
     def fingerprint(self) -> str:
-        """Of the whole dataset's images and which of them these are."""
-        return digest(["subset", self.data.fingerprint(), self.index])
+        """Of the whole dataset's images and which of them these are; all of them, in order, are the dataset itself."""
+        data, index = self.data, self.index
+        while isinstance(data, Subset):
+            data, index = data.data, data.index[index]
+        if np.array_equal(index, np.arange(len(data))):
+            return data.fingerprint()
+        return digest(["subset", data.fingerprint(), index])
 
 
 def _rows(index: Sequence[int] | np.ndarray, n_images: int) -> np.ndarray:
-    index = np.asarray(index)
+    try:
+        index = np.asarray(index)
+    except ValueError as error:  # lists of different lengths in it
+        raise InputError("image numbers in one row", came(index), "Give integers, or one flag per image.") from error
     if index.dtype == bool:
         if index.shape != (n_images,):
             raise InputError(f"one flag for each of {n_images} images", f"shape {index.shape}", "Give one per image.")
@@ -102,9 +110,7 @@ def _rows(index: Sequence[int] | np.ndarray, n_images: int) -> np.ndarray:
     if index.size == 0:
         return np.zeros(0, np.int64)
     if index.ndim != 1 or index.dtype.kind not in "iu":
-        raise InputError(
-            "image numbers in one row", f"{index.dtype} of shape {index.shape}", "Give integers, or one flag per image."
-        )
+        raise InputError("image numbers in one row", came(index), "Give integers, or one flag per image.")
     index = index.astype(np.int64)
     if index.min() < 0 or index.max() >= n_images:
         raise InputError(

@@ -70,7 +70,7 @@ def group_accuracy(
     (0.75, 0.0, ('b', True))
     """
     n_classes = len(class_names)
-    cell = labels * 2 + present
+    cell = labels.astype(np.int64) * 2 + present  # small integers would overflow
     n = np.bincount(cell, minlength=2 * n_classes)
     hits = np.bincount(cell, weights=correct, minlength=2 * n_classes)
     accuracy = np.where(n > 0, hits / np.maximum(n, 1), np.nan)

@@ -19,12 +19,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ravl_explore.errors import InputError
+from ravl_explore import checks
 
 ClassText = Literal["prompts", "names"]
 EqualCaptions = Literal["negatives", "positives"]
 Values = Mapping[str, Tensor | float]
 LEARNING_RATE = 5e-4  # measured on the demo
+REQUIRED = (
+    "name", "uses_regions", "uses_relevance", "usual_learning_rate", "class_text", "sample_weights", "begin", "edit",
+    "__call__",
+)  # fmt: skip
 Relevance = Callable[[Tensor, bool], Tensor]
 
 
@@ -250,19 +254,17 @@ def class_losses(image: Float[Tensor, "b dim"], batch: Batch) -> Float[Tensor, "
     return cross_entropy(similarity[labelled], batch.labels[labelled], reduction="none")
 
 
+def check_objective(objective: Objective, name: str = "objective") -> None:
+    """Raise InputError unless it is an objective: no name of one, and not its class."""
+    checks.offers(name, objective, "an objective", REQUIRED, "Give an object such as objectives.RegionAware().")
+
+
 def check_share(weight: float) -> None:
     """Raise InputError unless ``weight`` is a share, from 0 to 1."""
-    if not 0 <= weight <= 1:
-        raise InputError("weight from 0 to 1", f"{weight}", "The paper uses 0.8.")
-
-
-def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Raise InputError unless the option ``name`` is one of ``choices``."""
-    if value not in choices:
-        raise InputError(f"{name} {' or '.join(choices)}", repr(value), "Pick one of those.")
+    checks.number("weight", weight, 0, 1, remedy="The paper uses 0.8.")
 
 
 def check_texts(class_text: str, equal_captions: str) -> None:
     """Raise InputError unless both are options that every objective has."""
-    check_choice("class_text", class_text, ("prompts", "names"))
-    check_choice("equal_captions", equal_captions, ("negatives", "positives"))
+    checks.one_of("class_text", class_text, ("prompts", "names"))
+    checks.one_of("equal_captions", equal_captions, ("negatives", "positives"))

@@ -10,13 +10,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
+from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.objectives.base import (
     Batch,
     ClassText,
     ImageObjective,
     Values,
-    check_choice,
     check_texts,
     class_losses,
     logits,
@@ -79,13 +79,12 @@ class ConceptGuided(ImageObjective):
 
     def __post_init__(self) -> None:
         for name in ("align", "concept", "non", "cls"):
-            value = getattr(self, name)
-            if not 0 <= value < float("inf"):
-                raise InputError(f"{name} of 0 or more", f"{value}", "The paper uses 0.8, 0.5, 1.2 and 0.2.")
-        check_choice("target", self.target, ("label", "prediction"))
-        check_choice("score", self.score, ("logit", "contrast"))
-        check_choice("class_loss", self.class_loss, ("label", "prediction"))
-        check_choice("average", self.average, ("mask", "pixels"))
+            checks.number(name, getattr(self, name), 0, remedy="The paper uses 0.8, 0.5, 1.2 and 0.2.")
+        checks.flag("second_order", self.second_order)
+        checks.one_of("target", self.target, ("label", "prediction"))
+        checks.one_of("score", self.score, ("logit", "contrast"))
+        checks.one_of("class_loss", self.class_loss, ("label", "prediction"))
+        checks.one_of("average", self.average, ("mask", "pixels"))
         check_texts(self.class_text, self.equal_captions)
 
     @classmethod

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.objectives.base import (
     Batch,
@@ -19,7 +20,7 @@ from ravl_explore.objectives.base import (
     Run,
     Start,
     Values,
-    check_choice,
+    check_objective,
 )
 from ravl_explore.objectives.blending import Blend
 from ravl_explore.objectives.donors import Clusters, Donors, From, crops, gathered
@@ -71,13 +72,15 @@ class CounterfactualRegions(ImageObjective):
     equal_captions: EqualCaptions = "negatives"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.probability <= 1:
-            raise InputError("probability from 0 to 1", f"{self.probability}", "0.5 makes both cases equally common.")
-        check_choice("mode", self.mode, ("swap", "erase", "paste"))
-        check_choice("blend", self.blend, ("none", "feather", "poisson", "features"))
-        check_choice("donors", self.donors, ("any", "typical"))
-        check_choice("clusters", self.clusters, ("together", "apart"))
-        check_choice("equal_captions", self.equal_captions, ("negatives", "positives"))
+        checks.number("probability", self.probability, 0, 1, remedy="0.5 makes both cases equally common.")
+        checks.flag("upsample", self.upsample)
+        if self.loss is not None:
+            check_objective(self.loss, "loss")
+        checks.one_of("mode", self.mode, ("swap", "erase", "paste"))
+        checks.one_of("blend", self.blend, ("none", "feather", "poisson", "features"))
+        checks.one_of("donors", self.donors, ("any", "typical"))
+        checks.one_of("clusters", self.clusters, ("together", "apart"))
+        checks.one_of("equal_captions", self.equal_captions, ("negatives", "positives"))
         if isinstance(self.loss, TrainingFree):
             raise InputError("a loss to train with", f"{self.loss}, which needs no training", "Try RegionAware().")
         if self.blend == "features" and self.uses_relevance:

@@ -9,14 +9,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ravl_explore.errors import InputError
+from ravl_explore import checks
 from ravl_explore.objectives.base import (
     Batch,
     ClassText,
     EqualCaptions,
     ImageObjective,
     Values,
-    check_choice,
     check_share,
     check_texts,
     logits,
@@ -67,11 +66,11 @@ class RegionAware(ImageObjective):
 
     def __post_init__(self) -> None:
         check_share(self.weight)
-        check_choice("reduction", self.reduction, ("mean", "sum"))
-        check_choice("duplicates", self.duplicates, ("unique", "samples"))
+        checks.one_of("reduction", self.reduction, ("mean", "sum"))
+        checks.one_of("duplicates", self.duplicates, ("unique", "samples"))
         check_texts(self.class_text, self.equal_captions)
-        if self.max_spurious is not None and self.max_spurious < 0:
-            raise InputError("max_spurious of 0 or more, or None", f"{self.max_spurious}", "None lets all count.")
+        if self.max_spurious is not None:
+            checks.whole("max_spurious", self.max_spurious, 0, remedy="None lets all count.")
 
     @classmethod
     def menu(cls) -> dict[str, tuple[()]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.objectives.base import (
     Batch,
@@ -20,7 +20,6 @@ from ravl_explore.objectives.base import (
     Run,
     Start,
     Values,
-    check_choice,
     logits,
     single,
 )
@@ -67,13 +66,11 @@ class SpuriousAware(ImageObjective):
 
     def __post_init__(self) -> None:
         for name in ("class_weight", "spurious_weight"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise InputError(f"{name} of 0 or more", f"{value}", "The original uses 1.")
-        check_choice("stand_in", self.stand_in, ("images", "regions", "text", "batch"))
-        check_choice("equal_captions", self.equal_captions, ("negatives", "positives"))
+            checks.number(name, getattr(self, name), 0, remedy="The original uses 1.")
+        checks.one_of("stand_in", self.stand_in, ("images", "regions", "text", "batch"))
+        checks.one_of("equal_captions", self.equal_captions, ("negatives", "positives"))
         given = self.descriptions
-        if given is not None and (isinstance(given, str) or len(given) != 2):
+        if given is not None and len(checks.texts("descriptions", given)) != 2:
             raise InputError("two descriptions", f"{given!r}", 'Give ("street", "street with a car").')
         if (self.stand_in == "text") != (given is not None):
             raise InputError(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ravl_explore.objectives.base import EqualCaptions, ImageObjective, check_choice
+from ravl_explore import checks
+from ravl_explore.objectives.base import EqualCaptions, ImageObjective
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Standard(ImageObjective):
     equal_captions: EqualCaptions = "negatives"
 
     def __post_init__(self) -> None:
-        check_choice("equal_captions", self.equal_captions, ("negatives", "positives"))
+        checks.one_of("equal_captions", self.equal_captions, ("negatives", "positives"))
 
     @classmethod
     def menu(cls) -> dict[str, tuple[()]]:

@@ -17,9 +17,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from ravl_explore import checks
 from ravl_explore.errors import InputError, ModelError
 from ravl_explore.fingerprints import digest
-from ravl_explore.objectives.base import ImageObjective, Objective, Relevance, Start, check_choice
+from ravl_explore.objectives.base import ImageObjective, Objective, Relevance, Start
 from ravl_explore.objectives.prototypes import prototypes, seen
 
 Axis = Literal["images", "regions"]
@@ -83,7 +84,7 @@ class Projection(TrainingFree):
     axis: Axis = "images"
 
     def __post_init__(self) -> None:
-        check_choice("axis", self.axis, ("images", "regions"))
+        checks.one_of("axis", self.axis, ("images", "regions"))
 
     @classmethod
     def menu(cls) -> dict[str, tuple[()]]:
@@ -115,7 +116,7 @@ class Shift(TrainingFree):
     axis: Axis = "images"
 
     def __post_init__(self) -> None:
-        check_choice("axis", self.axis, ("images", "regions"))
+        checks.one_of("axis", self.axis, ("images", "regions"))
 
     @classmethod
     def menu(cls) -> dict[str, tuple[()]]:

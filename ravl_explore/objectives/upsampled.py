@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ravl_explore.objectives.base import EqualCaptions, ImageObjective, check_choice
+from ravl_explore import checks
+from ravl_explore.objectives.base import EqualCaptions, ImageObjective
 from ravl_explore.objectives.groups import balanced
 
 
@@ -23,7 +24,7 @@ class Upsampled(ImageObjective):
     equal_captions: EqualCaptions = "negatives"
 
     def __post_init__(self) -> None:
-        check_choice("equal_captions", self.equal_captions, ("negatives", "positives"))
+        checks.one_of("equal_captions", self.equal_captions, ("negatives", "positives"))
 
     @classmethod
     def menu(cls) -> dict[str, tuple[()]]:

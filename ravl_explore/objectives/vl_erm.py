@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from ravl_explore import checks
 from ravl_explore.objectives.base import (
     Batch,
     ClassText,
@@ -43,6 +44,7 @@ class VlErm(ImageObjective):
 
     def __post_init__(self) -> None:
         check_share(self.weight)
+        checks.flag("upsample", self.upsample)
         check_texts(self.class_text, self.equal_captions)
 
     @classmethod

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from ravl_explore.errors import InputError
+from ravl_explore import checks
 from ravl_explore.objectives.base import (
     Batch,
     ClassText,
@@ -63,9 +63,8 @@ class VlGdro(ImageObjective):
     def __post_init__(self) -> None:
         check_share(self.weight)
         for name in ("rate", "adjustment"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise InputError(f"{name} of 0 or more", f"{value}", "Group DRO uses rate=0.01 and adjustment=0.")
+            checks.number(name, getattr(self, name), 0, remedy="Group DRO uses rate=0.01 and adjustment=0.")
+        checks.flag("upsample", self.upsample)
         check_texts(self.class_text, self.equal_captions)
 
     @classmethod

@@ -13,8 +13,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from ravl_explore import checks
+from ravl_explore.checks import KINDS, came
 from ravl_explore.errors import InputError
 from ravl_explore.progress import Progress
+
+BYTES_A_BOX = 80  # while boxes are made: corners in double precision, then single, beside their checks
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +35,8 @@ class Regions:
     Raises
     ------
     InputError
-        For a wrong shape, NaN or infinite corners, an empty or reversed box, or an unordered ``image_index``.
+        For a wrong shape, NaN or infinite corners, an empty or reversed box, or an ``image_index`` that is unordered or
+        no whole numbers.
 
     Examples
     --------
@@ -43,10 +48,10 @@ class Regions:
     image_index: Int[np.ndarray, " n_regions"]
 
     def __post_init__(self) -> None:
-        boxes = np.asarray(self.boxes, dtype=np.float32)
+        boxes = _numbers("boxes", self.boxes, "fiu").astype(np.float32, copy=False)
         if boxes.size == 0:
             boxes = boxes.reshape(0, 4)
-        image_index = np.asarray(self.image_index, dtype=np.int64)
+        image_index = _numbers("image_index", self.image_index, "iu").astype(np.int64, copy=False)
         if boxes.ndim != 2 or boxes.shape[1] != 4:
             raise InputError("boxes of shape (n_regions, 4)", f"shape {boxes.shape}", "Give x1, y1, x2, y2 per box.")
         if image_index.shape != (len(boxes),):
@@ -67,7 +72,7 @@ class Regions:
     @classmethod
     def from_lists(cls, boxes_per_image: list) -> Regions:
         """Build from one (n_i, 4) array or list of boxes per image, in image order; an image may have none."""
-        arrays = [np.asarray(boxes, dtype=np.float32) for boxes in boxes_per_image]
+        arrays = [_numbers("boxes", boxes, "fiu").astype(np.float32, copy=False) for boxes in boxes_per_image]
         arrays = [array if array.size else np.zeros((0, 4), np.float32) for array in arrays]
         for image, array in enumerate(arrays):
             if array.ndim != 2 or array.shape[1] != 4:
@@ -89,6 +94,15 @@ class Regions:
         start, stop = np.searchsorted(self.image_index, [image, image + 1])
         return slice(int(start), int(stop))
 
+    def check_images(self, n_images: int) -> None:
+        """Raise InputError when the image of a box is not among ``n_images``."""
+        if len(self) and self.image_index[-1] >= n_images:
+            raise InputError(
+                f"image indices below {n_images}",
+                f"{int(self.image_index[-1])}",
+                "Use regions that were made for this dataset.",
+            )
+
     def check_inside(self, image_sizes: Int[np.ndarray, "n_images 2"], tolerance: float = 1.0) -> None:
         """Raise InputError when a box's image is not there, or a box leaves its image by over ``tolerance`` pixels.
 
@@ -96,12 +110,7 @@ class Regions:
         """
         if len(self) == 0:
             raise InputError("at least one region", "none", "Pick a region proposer that finds boxes in these images.")
-        if self.image_index[-1] >= len(image_sizes):
-            raise InputError(
-                f"image indices below {len(image_sizes)}",
-                f"{int(self.image_index[-1])}",
-                "Use regions that were made for this dataset.",
-            )
+        self.check_images(len(image_sizes))
         sizes = np.asarray(image_sizes, dtype=np.float32)[self.image_index]
         outside = (self.boxes[:, :2] < -tolerance).any(1) | (self.boxes[:, 2:] > sizes + tolerance).any(1)
         if outside.any():
@@ -113,6 +122,24 @@ class Regions:
                 f"in image {int(self.image_index[first])} of {width} x {height} pixels",
                 "Give x1, y1, x2, y2 in pixels of the stored image (COCO's are x, y, width, height).",
             )
+
+
+def check_room(per_image: int, n_images: int, name: str, remedy: str) -> None:
+    """Raise InputError when that many boxes are more than memory holds, before one of them is made."""
+    n = per_image * n_images
+    what = f"{checks.gigantic(n)} boxes ({name}, in {n_images:,} images)"
+    checks.fits_memory(what, BYTES_A_BOX * n, remedy)
+
+
+def _numbers(name: str, values: Any, kinds: str) -> np.ndarray:
+    """As an array; NumPy would cut fractions off indices, and read texts as numbers."""
+    try:
+        found = np.asarray(values)
+    except ValueError as error:  # lists of different lengths in it
+        raise InputError(f"{name} as an array", f"lists in {came(values)}", "Give as many values a box.") from error
+    if found.size and found.dtype.kind not in kinds:
+        raise InputError(f"{name} as {KINDS[kinds]}", came(found), "Convert it first.")
+    return found
 
 
 def _check_corners(boxes: np.ndarray) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.regions.base import HasImageSizes, Regions
 
@@ -20,6 +21,10 @@ class Given:
 
     regions: Regions | None = None
 
+    def __post_init__(self) -> None:
+        if self.regions is not None:
+            checks.instance("regions", self.regions, Regions, "Give Given(Regions(boxes, image_index)).")
+
     @classmethod
     def menu(cls) -> dict[str, tuple[()]]:
         """Menu label -> constructor arguments."""
@@ -33,5 +38,6 @@ class Given:
         regions = self.regions if self.regions is not None else getattr(data, "regions", None)
         if regions is None:
             raise InputError("a dataset with boxes", "one without", "Pick a grid, or give Given(Regions(...)).")
+        checks.instance("regions", regions, Regions, "Make them with Regions(boxes, image_index).")
         regions.check_inside(data.image_sizes)
         return regions

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ravl_explore.errors import InputError
+from ravl_explore import checks
 from ravl_explore.forms import Field
-from ravl_explore.regions.base import HasImageSizes, Regions
+from ravl_explore.regions.base import HasImageSizes, Regions, check_room
+
+EXAMPLE = "Try Grid(2, 2)."
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,9 @@ class Grid:
     cols: int = 2
 
     def __post_init__(self) -> None:
-        if self.rows < 1 or self.cols < 1:
-            raise InputError("at least one row and one column", f"{self.rows} x {self.cols}", "Try Grid(2, 2).")
+        for name in ("rows", "cols"):
+            value = checks.whole(f"at least one row and one column: {name}", getattr(self, name), 1, remedy=EXAMPLE)
+            object.__setattr__(self, name, value)
 
     @classmethod
     def menu(cls) -> dict[str, tuple[int, int]]:
@@ -46,6 +49,7 @@ class Grid:
 
     def __call__(self, data: HasImageSizes) -> Regions:
         sizes = np.asarray(data.image_sizes, dtype=np.float32)
+        check_room(self.rows * self.cols, len(sizes), self.name, "Take a coarser grid.")
         xs, ys = np.arange(self.cols + 1) / self.cols, np.arange(self.rows + 1) / self.rows
         cells = np.array([[xs[c], ys[r], xs[c + 1], ys[r + 1]] for r in range(self.rows) for c in range(self.cols)])
         boxes = (cells[None] * sizes[:, [0, 1, 0, 1]][:, None]).reshape(-1, 4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.regions.base import Proposer
 from ravl_explore.regions.detector import Detector
@@ -29,7 +30,7 @@ def open_proposer(text: str) -> Proposer:
     >>> open_proposer("grid:3x2"), open_proposer("sliding:0.5").name
     (Grid(rows=3, cols=2), 'Sliding windows 0.5, step 0.25')
     """
-    kind, colon, rest = text.strip().partition(":")
+    kind, colon, rest = checks.instance("regions", text, str, f"Write one such as {FORMS}.").strip().partition(":")
     rest = rest.strip()
     if kind.lower() in MAKERS and bool(colon) == bool(rest):
         try:

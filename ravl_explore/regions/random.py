@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.forms import Field
-from ravl_explore.regions.base import HasImageSizes, Regions
+from ravl_explore.regions.base import HasImageSizes, Regions, check_room
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,17 @@ class Random:
     max_size: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.n < 1:
-            raise InputError("at least one box per image", f"{self.n}", "Try Random(20).")
-        if self.seed < 0:
-            raise InputError("a seed of 0 or more", f"{self.seed}", "Try 0.")
-        if not 0 < self.min_size <= self.max_size <= 1:
-            raise InputError(
-                "0 < min_size <= max_size <= 1",
-                f"{self.min_size} and {self.max_size}",
-                "They are fractions of the image's width and height.",
-            )
+        remedy = "They are fractions of the image's width and height."
+        values = {
+            "n": checks.whole("at least one box per image: n", self.n, 1, remedy="Try Random(20)."),
+            "seed": checks.seed("seed", self.seed),
+            "min_size": checks.number("min_size", self.min_size, above=0, high=1, remedy=remedy),
+            "max_size": checks.number("max_size", self.max_size, above=0, high=1, remedy=remedy),
+        }
+        if self.min_size > self.max_size:
+            raise InputError("0 < min_size <= max_size <= 1", f"{self.min_size} and {self.max_size}", remedy)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     @property
     def name(self) -> str:
@@ -61,6 +63,7 @@ class Random:
 
     def __call__(self, data: HasImageSizes) -> Regions:
         sizes = np.asarray(data.image_sizes, dtype=np.float32)[:, None]
+        check_room(self.n, len(sizes), self.name, "Take fewer boxes.")
         drawn = np.random.default_rng(self.seed).random((len(sizes), self.n, 4), dtype=np.float32)
         share = self.min_size + (self.max_size - self.min_size) * drawn[..., :2]
         sides = np.minimum(np.maximum(share * sizes, 1), sizes)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from ravl_explore.errors import InputError
+from ravl_explore import checks
 from ravl_explore.forms import Field
-from ravl_explore.regions.base import HasImageSizes, Regions
+from ravl_explore.regions.base import HasImageSizes, Regions, check_room
 
 ROUNDING = 1e-9  # steps such as 0.1 do not add up exactly
 
@@ -39,11 +40,10 @@ class Sliding:
     step: float = 0.25
 
     def __post_init__(self) -> None:
-        for name, value in (("size", self.size), ("step", self.step)):
-            if not 0 < value <= 1:
-                raise InputError(
-                    f"a {name} above 0 and at most 1", f"{value}", "It is a fraction of the image's width and height."
-                )
+        remedy = "It is a fraction of the image's width and height."
+        for name in ("size", "step"):
+            value = checks.number(f"a {name}", getattr(self, name), above=0, high=1, remedy=remedy)
+            object.__setattr__(self, name, value)
 
     @property
     def name(self) -> str:
@@ -51,6 +51,7 @@ class Sliding:
 
     def __call__(self, data: HasImageSizes) -> Regions:
         sizes = np.asarray(data.image_sizes, dtype=np.float32)
+        check_room(math.ceil((1 - self.size) / self.step + 1) ** 2, len(sizes), self.name, "Take longer steps.")
         starts = np.arange(0, 1 - self.size + ROUNDING, self.step)
         if starts[-1] < 1 - self.size - ROUNDING:
             starts = np.append(starts, 1 - self.size)

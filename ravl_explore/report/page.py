@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ravl_explore import __version__
+from ravl_explore import __version__, checks
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import Discovery
-from ravl_explore.errors import InputError
 from ravl_explore.layout import cached_layout, pca_layout
 from ravl_explore.plots.region_map import drawn_regions
 from ravl_explore.report.drawings import region_map_svg
@@ -77,11 +76,14 @@ def report_html(
     Raises
     ------
     InputError
-        For data of another number of images or with other labels.
+        For data that are not the images that were embedded, or numbers below 0.
     """
+    checks.instance("discovery", discovery, Discovery, "Make one with rx.discover(...) or open it with rx.load.")
+    for name, value in (("n_suspects", n_suspects), ("n_typical", n_typical), ("n_errors", n_errors)):
+        checks.whole(name, value, 0)
     embeddings = discovery.scores.embeddings
     if data is not None:
-        _check_same(discovery, data)
+        data = embeddings.of(data)
     model, name = escape(embeddings.model_name or "the model", 80), escape(embeddings.data_name or "the images", 80)
     shown = range(min(n_suspects, len(discovery.features)))
     misleading = misleading_regions(discovery)
@@ -150,13 +152,3 @@ def _settings(discovery: Discovery) -> dict[str, Any]:
         "rule": discovery.rule,
         "clusters": f"{discovery.clustering.n_clusters}, of {plural(len(discovery.clustering.sweep), 'number')} tried",
     }
-
-
-def _check_same(discovery: Discovery, data: ImageTextDataset) -> None:
-    embeddings = discovery.scores.embeddings
-    if len(data) != len(embeddings.labels):
-        raise InputError(
-            f"the discovery's {len(embeddings.labels):,} images", f"{len(data):,}", "Give the data it was made from."
-        )
-    if not np.array_equal(data.labels, embeddings.labels) or tuple(data.class_names) != tuple(embeddings.class_names):
-        raise InputError("the discovery's labels", f"others, from {data.name!r}", "Give the data it was made from.")

@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-import numpy as np
-
+from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.objectives.base import LEARNING_RATE
 
 WARMUP_STEPS = 20  # measured on the demo: without warm-up the first steps at 5e-4 overshoot
 WEIGHT_DECAY = 0.01
+MOST = 1_000_000  # epochs, images of a batch and the like: more has no end, or no room in memory
 Schedule = Literal["cosine", "linear", "constant"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Monitor = Literal["worst_group", "accuracy"]
@@ -60,24 +60,22 @@ class TrainingSettings:
     monitor: Monitor = "worst_group"
 
     def __post_init__(self) -> None:
-        whole = [("epochs", 1), ("batch_size", 2), ("seed", 0), ("warmup_steps", 0), ("accumulate", 1)]
-        whole += [(name, 1) for name in ("region_chunk", "patience") if getattr(self, name) is not None]
-        for name, smallest in whole:
-            value = getattr(self, name)
-            if not _is_whole(value) or value < smallest:
-                raise InputError(f"{name} a whole number from {smallest} up", f"{value}", f"Try {name}={smallest}.")
-            object.__setattr__(self, name, int(value))
-        if not 0 < self.learning_rate < 1:
-            raise InputError(
-                "learning_rate between 0 and 1", f"{self.learning_rate}", "Try 5e-4, or 5e-6 for a large model."
-            )
-        if not 0 <= self.weight_decay < 1:
-            raise InputError("weight_decay from 0 to below 1", f"{self.weight_decay}", "0.01 is usual.")
+        least = {"epochs": 1, "batch_size": 2, "warmup_steps": 0, "accumulate": 1, "region_chunk": 1, "patience": 1}
+        given = {name: getattr(self, name) for name in vars(self)}
+        usual = "Try 5e-4, or 5e-6 for a large model."
+        plain: dict[str, Any] = {  # as Python's own numbers, which a file can hold
+            "seed": checks.seed("seed", self.seed),
+            "learning_rate": checks.number("learning_rate", self.learning_rate, above=0, below=1, remedy=usual),
+            "weight_decay": checks.number("weight_decay", self.weight_decay, 0, below=1, remedy="0.01 is usual."),
+            "freeze_batch_norm": checks.flag("freeze_batch_norm", self.freeze_batch_norm),
+        }
+        for name, smallest in least.items():
+            if given[name] is not None or name not in ("region_chunk", "patience"):
+                plain[name] = checks.whole(name, given[name], smallest, MOST, f"Try {name}={max(smallest, 1)}.")
         for name, choices in (("schedule", Schedule), ("precision", Precision), ("monitor", Monitor)):
-            if getattr(self, name) not in get_args(choices):
-                raise InputError(
-                    f"{name} {' or '.join(get_args(choices))}", repr(getattr(self, name)), "Pick one of those."
-                )
+            checks.one_of(name, given[name], get_args(choices))
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
         if self.region_chunk is not None and not self.freeze_batch_norm:
             raise InputError(
                 "freeze_batch_norm=True with region_chunk",
@@ -105,7 +103,3 @@ class TrainingSettings:
         if self.schedule == "cosine":
             return warm * 0.5 * (1 + math.cos(math.pi * step / n_steps))
         return warm * (1 - step / n_steps) if self.schedule == "linear" else warm
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int | float | np.integer) and math.isfinite(value) and int(value) == value

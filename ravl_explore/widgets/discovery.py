@@ -10,9 +10,9 @@ import ipywidgets as widgets
 import numpy as np
 import traitlets
 
+from ravl_explore import checks
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import Discovery
-from ravl_explore.errors import InputError
 from ravl_explore.layout import cached_layout, pca_layout, store_layout, umap_layout
 from ravl_explore.plots.palette import cluster_colors, cluster_symbols
 from ravl_explore.progress import Progress
@@ -73,13 +73,12 @@ class DiscoveryWidget(widgets.VBox):
         Raises
         ------
         InputError
-            When ``data`` has another number of images than the discovery.
+            When ``data`` are not the images that the discovery was made from.
         """
+        checks.instance("discovery", discovery, Discovery, "Make one with rx.discover(...) or open it with rx.load.")
         embeddings = discovery.scores.embeddings
-        if data is not None and len(data) != len(embeddings.labels):
-            raise InputError(
-                f"the discovery's {len(embeddings.labels)} images", f"{len(data)}", "Give the data it was made from."
-            )
+        if data is not None:
+            data = embeddings.of(data)
         layout = cached_layout(embeddings)
         with self._quietly():
             self.discovery = discovery

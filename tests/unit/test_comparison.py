@@ -10,6 +10,7 @@ import pytest
 
 import ravl_explore as rx
 from ravl_explore.comparison import compare
+from ravl_explore.data.identity import Identity
 from ravl_explore.errors import InputError
 from ravl_explore.evaluation import Evaluation
 from ravl_explore.metrics import group_accuracy
@@ -81,11 +82,16 @@ def test_groups_show_each_group_that_is_there() -> None:
 
 
 def test_what_cannot_be_compared() -> None:
-    one = evaluation((1, 2, 3, 4))
+    one = evaluation((1, 2, 3, 4), identity=Identity("these images"))
     for changes in (
-        {"labels": 1 - LABELS},
-        {"labels": LABELS[:-1]},
+        {"labels": LABELS[::-1], "image": group_accuracy(LABELS == 0, LABELS[::-1], PRESENT, NAMES)},
+        {
+            "labels": LABELS[:-1],
+            "predictions": LABELS[:-1],
+            "image": group_accuracy(LABELS[:-1] == 0, LABELS[:-1], PRESENT[:-1], NAMES),
+        },
         {"class_names": ("shirt", "hat")},
+        {"identity": Identity("other images")},
         {"image": group_accuracy(LABELS == 0, LABELS, np.zeros(40, bool), NAMES)},
     ):
         with pytest.raises(InputError, match="two evaluations of the same dataset, got 'd' and 'e'"):
@@ -96,8 +102,17 @@ def test_fixed_and_broken_are_the_images_whose_answer_changed_sides() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(3, size=200)
     old, new = rng.integers(3, size=200), rng.integers(3, size=200)
+    names, present = ("a", "b", "c"), np.zeros(200, bool)
     parts = [
-        evaluation((1, 1, 1, 1), labels=labels, predictions=each, class_names=("a", "b", "c")) for each in (old, new)
+        evaluation(
+            (1, 1, 1, 1),
+            labels=labels,
+            predictions=each,
+            class_names=names,
+            image=group_accuracy(each == labels, labels, present, names),
+            region=None,
+        )
+        for each in (old, new)
     ]
     comparison = compare(*parts)
     fixed, broken = [], []

@@ -33,7 +33,8 @@ def worked(make_embeddings: Callable[..., Any]) -> tuple[Scores, Clustering]:
         counts=(2,) * 16, n_classes=2, dim=4, region=region, labels=np.tile([0, 1], 8), class_names=("shirt", "bag")
     )
     predictions = np.where(np.arange(16) < 8, 0, 1)
-    region_scores = np.tile(np.array([[0.9, 0.9], [0.1, 0.1]]), (16, 1))
+    shows, hides = np.eye(2)[predictions] * 0.8 + 0.1, np.eye(2)[1 - predictions] * 0.8 + 0.1
+    region_scores = np.stack([shows, hides], axis=1).reshape(32, 2)  # the first region is each image's top one
     scores = Scores(np.eye(2)[predictions], region_scores, embeddings)
     return scores, Clustering(clusters, np.array([0, 16, 1]), 0.0, SWEEP)
 
@@ -57,7 +58,7 @@ def test_a_worked_case(worked: tuple[Scores, Clustering]) -> None:
 def test_threshold_is_inclusive(worked: tuple[Scores, Clustering]) -> None:
     scores, clustering = worked
     region_scores = scores.region.copy()
-    region_scores[[2, 6]] = 0  # of the four errors of cluster 0, two now look at cluster 2
+    region_scores[[2, 6]] = [0, 1]  # of the four errors of cluster 0, two now look at cluster 2
     halved = Scores(scores.image, region_scores, scores.embeddings)
     assert discover(halved, clustering, min_influence=0.5).feature(0).kept
     pruned = discover(halved, clustering, min_influence=0.51)
@@ -114,7 +115,7 @@ def test_one_sided_clusters_are_pruned_by_the_released_rule_only(make_discovery:
 def test_ties_go_by_influence_then_by_number(worked: tuple[Scores, Clustering]) -> None:
     scores, clustering = worked
     region_scores = scores.region.copy()
-    region_scores[0::2][1] = 0  # one error of cluster 0 looks elsewhere: the same gap, less influence
+    region_scores[0::2][1] = [0, 1]  # one error of cluster 0 looks elsewhere: the same gap, less influence
     found = discover(Scores(scores.image, region_scores, scores.embeddings), clustering)
     assert [each.performance_gap for each in found.features] == [2.0, 2.0]
     assert [each.cluster for each in found.features] == [1, 0]
@@ -186,7 +187,7 @@ def test_no_error_no_feature(worked: tuple[Scores, Clustering]) -> None:
 
 def test_no_cluster_survives(worked: tuple[Scores, Clustering]) -> None:
     scores, clustering = worked
-    looking_away = Scores(scores.image, scores.region[:, ::-1] * np.tile([[0], [1]], (16, 1)), scores.embeddings)
+    looking_away = Scores(scores.image, scores.region[:, ::-1], scores.embeddings)
     found = discover(looking_away, clustering)
     assert found.features == ()
     assert found.why_none() == "all 3 clusters were pruned, most because: influence below 0.25"

@@ -83,7 +83,7 @@ def test_progress_may_cancel_between_batches(
 
 
 def test_bad_batch_size(model: Any, make_data: Callable[..., Any]) -> None:
-    with pytest.raises(InputError, match="batch size"):
+    with pytest.raises(InputError, match="batch_size a whole number from 1 up, got 0"):
         embed(model, make_data(3), batch_size=0)
 
 

@@ -277,9 +277,9 @@ def test_the_map_draws_every_region_once_inside_its_frame(discovery: Any) -> Non
 def test_other_data_is_refused(discovery: Any) -> None:
     data = pictures_of(discovery)
     data.labels = (data.labels + 1) % 3
-    with pytest.raises(InputError, match="the discovery's labels"):
+    with pytest.raises(InputError, match="the embedding's labels"):
         report_html(discovery, data)
-    with pytest.raises(InputError, match="60 images, got 3"):
+    with pytest.raises(InputError, match="of these 3 images, got one of 60"):
         report_html(discovery, ArrayDataset(np.zeros((3, 8, 8, 3), np.uint8), [0, 1, 2], data.class_names))
 
 

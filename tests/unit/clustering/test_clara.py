@@ -171,16 +171,16 @@ def test_choosing_keeps_the_column_of_errors(many):
 
 
 @pytest.mark.parametrize("n_regions", [2, 3, 40])
-def test_identical_regions(n_regions):
-    numbers = range(2, min(n_regions, 6) + 1)
-    clustering = Clara(numbers, sample_size=10)(np.tile([[0.6, 0.8]], (n_regions, 1)))
-    assert clustering.n_clusters == 2
-    assert clustering.loss == pytest.approx(0, abs=1e-5)
-    assert clustering.sweep["silhouette"].tolist() == [0.0] * len(numbers)
+def test_identical_regions_are_refused(n_regions):
+    with pytest.raises(InputError, match=f"at least two regions that differ, got {n_regions} that are all the same"):
+        Clara(range(2, min(n_regions, 6) + 1), sample_size=10)(np.tile([[0.6, 0.8]], (n_regions, 1)))
 
 
 def test_no_cluster_is_empty_when_there_are_fewer_different_regions_than_clusters(blobs):
-    for clustering in Clara(range(2, 13), sample_size=14).sweep(np.repeat(blobs[:3], 10, axis=0)):
+    with pytest.warns(UserWarning, match="3 clusters"):
+        found = list(Clara(range(2, 13), sample_size=14).sweep(np.repeat(blobs[:3], 10, axis=0)))
+    assert [clustering.n_clusters for clustering in found] == [2, 3]
+    for clustering in found:
         assert np.bincount(clustering.labels, minlength=clustering.n_clusters).min() >= 1
         np.testing.assert_array_equal(clustering.labels[clustering.medoids], np.arange(clustering.n_clusters))
         assert len(set(clustering.medoids)) == clustering.n_clusters
@@ -227,10 +227,10 @@ def test_yielded_clusterings_do_not_change_later(blobs):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"sample_size": 0}, "sample_size of at least 1, got 0"),
-        ({"n_samples": 0}, "n_samples of at least 1"),
-        ({"silhouette_sample": 1}, "silhouette_sample of at least 2"),
-        ({"max_passes": 0}, "max_passes of at least 1"),
+        ({"sample_size": 0}, "sample_size a whole number from 1 up, got 0"),
+        ({"n_samples": 0}, "n_samples a whole number from 1 up"),
+        ({"silhouette_sample": 1}, "silhouette_sample a whole number from 2 up"),
+        ({"max_passes": 0}, "max_passes a whole number from 1 up"),
     ],
 )
 def test_wrong_settings(settings, message):

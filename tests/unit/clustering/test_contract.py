@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ravl_explore import clustering
-from ravl_explore.clustering import Clusterer, Clustering, SklearnExtraKMedoids
+from ravl_explore.clustering import Clara, Clusterer, Clustering, KMedoids, SklearnExtraKMedoids
 from ravl_explore.errors import Cancelled, InputError, MissingDependencyError
 
 CLUSTERERS = [
@@ -95,6 +96,87 @@ class TestContract:
             part(1)
 
 
+COPIES = [2, 7]  # of these two regions there are 15 each
+
+
+@pytest.mark.parametrize("part", [KMedoids, Clara])
+class TestFewerRegionsThanClusters:
+    """Identical regions are one point: no cluster may stand where another stands."""
+
+    @pytest.mark.parametrize("numbers", [[5], [2, 3, 4], [2], [4, 9]])
+    @pytest.mark.parametrize("noise", [0, 3e-8])
+    def test_there_are_as_many_as_differ(self, part, blobs, numbers, noise):
+        copies = np.repeat(blobs[COPIES], 15, axis=0)
+        copies = copies + noise * np.random.default_rng(0).normal(size=copies.shape).astype(np.float32)
+        copies = copies[np.random.default_rng(1).permutation(30)]
+        told = (
+            pytest.warns(UserWarning, match=f"^2 clusters were made, not {numbers[-1]}")
+            if numbers != [2]
+            else nullcontext()
+        )
+        with told:
+            result = part(numbers, seed=0)(copies)
+        assert result.n_clusters == 2 and sorted(np.bincount(result.labels)) == [15, 15]
+        assert result.sweep["n_clusters"].tolist() == [2]
+        assert result.silhouette == pytest.approx(1, abs=1e-4)
+
+    def test_smaller_numbers_are_tried_all_the_same(self, part, blobs):
+        copies = np.concatenate([np.repeat(blobs[:4], 5, axis=0), blobs[:1]])
+        with pytest.warns(UserWarning, match="4 clusters"):
+            result = part([2, 3, 6, 8], seed=0)(copies)
+        assert result.sweep["n_clusters"].tolist() == [2, 3, 4]
+
+    def test_one_region_many_times_is_refused(self, part, blobs):
+        with pytest.raises(InputError, match="at least two regions that differ, got 9 that are all the same"):
+            part([2, 3])(np.repeat(blobs[:1], 9, axis=0))
+
+
+@pytest.mark.usefixtures("sklearn_extra")
+@pytest.mark.parametrize("numbers", [[2, 3, 4], [5], [2]])
+def test_adapter_gives_as_many_clusters_as_regions_differ(blobs, numbers):
+    copies = np.tile(blobs[COPIES], (15, 1))  # the stand-in's medoids are the first regions
+    with pytest.warns(UserWarning, match="^2 clusters") if numbers != [2] else nullcontext():
+        result = SklearnExtraKMedoids(numbers)(copies)
+    assert result.sweep["n_clusters"].tolist() == [2] and list(result.sweep.columns)[-1] == "silhouette"
+    assert np.bincount(result.labels).tolist() == [15, 15]
+    with pytest.raises(InputError, match="at least two regions that differ"):
+        SklearnExtraKMedoids(3)(np.repeat(blobs[:1], 5, axis=0))
+
+
+def test_a_sample_that_misses_what_differs_gives_fewer(blobs):
+    """CLARA sees copies alone: what it gives is no two clusters of one point."""
+    copies = np.concatenate([np.repeat(blobs[COPIES], 500, axis=0), blobs[20:24]])
+    with pytest.warns(UserWarning, match="clusters were made, not 6"):
+        result = Clara([6], seed=0, sample_size=10, n_samples=1)(copies)
+    assert 2 <= result.n_clusters <= 6
+    assert len(np.unique(copies[result.medoids], axis=0)) == result.n_clusters
+
+
+@pytest.mark.parametrize("part", CLUSTERERS)
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        (10**12, "at most 100,000 clusters"),
+        (range(2, 10**15), "at most 100,000 clusters"),
+        ([3, True], "whole numbers of clusters, got True"),
+        ([3, 2.5], "whole numbers of clusters, got 2.5"),
+        ("3", "whole numbers of clusters, got '3'"),
+        (range(9, 2), "at least one number of clusters"),
+        (None, "whole numbers of clusters, got None"),
+    ],
+)
+def test_impossible_numbers_are_refused_at_once(part, numbers, told):
+    with pytest.raises(InputError, match=told):
+        part(numbers)
+
+
+@pytest.mark.parametrize("part", CLUSTERERS)
+@pytest.mark.parametrize("seed", [-1, 2**64, 0.5, "0", None, True])
+def test_seeds_that_nobody_can_hold(part, seed):
+    with pytest.raises(InputError, match="seed a whole number"):
+        part(3, seed=seed)
+
+
 def test_adapter_runs_as_the_released_code(blobs, sklearn_extra):
     result = SklearnExtraKMedoids([4, 3], seed=0)(blobs)
     settings = {"metric": "precomputed", "method": "alternate", "init": "k-medoids++", "max_iter": 300}
@@ -107,8 +189,7 @@ def test_adapter_runs_as_the_released_code(blobs, sklearn_extra):
 
 @pytest.mark.usefixtures("sklearn_extra")
 def test_adapter_with_undefined_silhouettes(blobs):
-    """All regions identical, or each its own cluster: 0, where scikit-learn raises."""
-    assert SklearnExtraKMedoids(3)(np.repeat(blobs[:1], 5, axis=0)).silhouette == 0
+    """Each region its own cluster: 0, where scikit-learn raises."""
     assert SklearnExtraKMedoids(5)(blobs[:5]).silhouette == 0
 
 

@@ -56,10 +56,10 @@ def test_sums_of_distances_are_exact(many):
 def test_too_large_for_memory(blobs, monkeypatch):
     with pytest.raises(InputError, match=r"1e-06 GB free\), got 60 regions.*fewer regions"):
         cosine_distance(blobs, max_bytes=1000)
-    monkeypatch.setattr(distances, "_free_bytes", lambda: 4 * 60 * 60 - 1)
+    monkeypatch.setattr(distances, "free_bytes", lambda: 4 * 60 * 60 - 1)
     with pytest.raises(InputError, match="fewer regions"):
         cosine_distance(blobs)
-    monkeypatch.setattr(distances, "_free_bytes", lambda: None)
+    monkeypatch.setattr(distances, "free_bytes", lambda: None)
     assert cosine_distance(blobs).shape == (60, 60)
 
 

@@ -117,15 +117,16 @@ def test_max_passes_bounds_the_rounds(many):
 
 
 @pytest.mark.parametrize("n_regions", [2, 3, 7])
-def test_identical_regions(n_regions):
-    clustering = KMedoids(range(2, n_regions + 1))(np.tile([[0.6, 0.8]], (n_regions, 1)))
-    assert clustering.n_clusters == 2
-    assert clustering.loss == 0
-    assert clustering.sweep["silhouette"].tolist() == [0.0] * (n_regions - 1)
+def test_identical_regions_are_refused(n_regions):
+    with pytest.raises(InputError, match=f"at least two regions that differ, got {n_regions} that are all the same"):
+        KMedoids(range(2, n_regions + 1))(np.tile([[0.6, 0.8]], (n_regions, 1)))
 
 
 def test_no_cluster_is_empty_when_there_are_fewer_different_regions_than_clusters(blobs):
-    for clustering in KMedoids(range(2, 13)).sweep(np.repeat(blobs[:3], 4, axis=0)):
+    with pytest.warns(UserWarning, match="3 clusters"):
+        found = list(KMedoids(range(2, 13)).sweep(np.repeat(blobs[:3], 4, axis=0)))
+    assert [clustering.n_clusters for clustering in found] == [2, 3]
+    for clustering in found:
         assert np.bincount(clustering.labels, minlength=clustering.n_clusters).min() >= 1
         np.testing.assert_array_equal(clustering.labels[clustering.medoids], np.arange(clustering.n_clusters))
         assert len(set(clustering.medoids)) == clustering.n_clusters

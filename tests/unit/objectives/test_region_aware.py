@@ -261,7 +261,7 @@ def test_max_spurious_lowers_what_regions_add() -> None:
     [
         ({"reduction": "median"}, "reduction mean or sum, got 'median'"),
         ({"duplicates": "all"}, "duplicates unique or samples, got 'all'"),
-        ({"max_spurious": -1}, "max_spurious of 0 or more, or None, got -1"),
+        ({"max_spurious": -1}, "max_spurious a whole number from 0 up, got -1. None lets all count"),
     ],
 )
 def test_region_aware_refuses(arguments: dict[str, Any], told: str) -> None:

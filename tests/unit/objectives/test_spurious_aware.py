@@ -202,7 +202,7 @@ def test_images_are_looked_at_evenly_from_all_groups() -> None:
         ({"stand_in": "text"}, "descriptions together with stand_in='text'"),
         ({"descriptions": ("a", "b")}, "descriptions together with stand_in='text'"),
         ({"stand_in": "text", "descriptions": ("a",)}, "two descriptions"),
-        ({"stand_in": "text", "descriptions": "ab"}, "two descriptions"),
+        ({"stand_in": "text", "descriptions": "ab"}, "descriptions as a list, got 'ab'"),
     ],
 )
 def test_settings_out_of_range(arguments: dict[str, Any], told: str) -> None:

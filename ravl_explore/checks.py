@@ -1,0 +1,271 @@
+"""Checks of what callers give: of the right kind, in range, of the right shape? An error names what is wrong.
+
+Each check returns what it was given, numbers as Python's own. ``name`` is the argument or the attribute; ``remedy``
+says what to do, where there is more to say than that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from numbers import Real
+from operator import index
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ravl_explore.errors import DataError, InputError
+
+HIGHEST_SEED = 2**63 - 1  # what NumPy, PyTorch and a table's column of integers can all hold
+ROWS = 65_536  # of an array checked at a time, so that none is copied as a whole
+SHOWN = 80  # characters of a wrong value
+DIGITS = 40  # of a wrong number; of longer ones only the length is told
+
+KINDS = {"i": "signed integers", "iu": "integers", "f": "floats", "b": "booleans", "fiu": "numbers"}
+
+Kind = TypeVar("Kind")
+
+
+def whole(name: str, value: Any, low: int, high: int | None = None, remedy: str = "") -> int:
+    """A whole number from ``low`` to ``high``; True and False are none, nor is 2.5 or a text.
+
+    >>> whole("batch_size", np.int64(8), 1)
+    8
+    >>> whole("batch_size", 0.5, 1)
+    Traceback (most recent call last):
+    ravl_explore.errors.InputError: Expected batch_size a whole number from 1 up, got 0.5. Give such a number.
+    """
+    try:
+        number = None if isinstance(value, bool | np.bool_) else index(value)
+    except TypeError:
+        number = int(value) if isinstance(value, float) and value.is_integer() else None
+    if number is None or number < low:
+        raise InputError(f"{name} a whole number from {low} up", came(value), remedy or "Give such a number.")
+    if high is not None and number > high:
+        raise InputError(f"{name} a whole number up to {high:,}", came(value), remedy or "Give a smaller one.")
+    return number
+
+
+def seed(name: str, value: Any, highest: int = HIGHEST_SEED) -> int:
+    """A seed of random numbers: a whole number of 0 or more, that all who draw can hold."""
+    return whole(name, value, 0, highest, "Try 0.")
+
+
+def number(
+    name: str,
+    value: Any,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    remedy: str = "",
+) -> float:
+    """A finite number from ``low`` to ``high``, or above ``above`` and below ``below``; a text is none.
+
+    >>> number("weight", 1, 0, 1)
+    1
+    >>> number("weight", "0.8", 0, 1)
+    Traceback (most recent call last):
+    ravl_explore.errors.InputError: Expected weight from 0 to 1, got '0.8'. Give such a number.
+    """
+    plain = value.item() if isinstance(value, np.generic) else value
+    if (
+        not isinstance(plain, Real)
+        or isinstance(plain, bool)
+        or not -float("inf") < plain < float("inf")
+        or (low is not None and plain < low)
+        or (high is not None and plain > high)
+        or (above is not None and plain <= above)
+        or (below is not None and plain >= below)
+    ):
+        expected = f"{name} {_span(low, high, above, below)}".rstrip()
+        raise InputError(expected, came(value), remedy or "Give such a number.")
+    return plain  # type: ignore[return-value]  # a Real is what float stands for
+
+
+def _span(low: float | None, high: float | None, above: float | None, below: float | None) -> str:
+    if above is not None:
+        end = "" if high is None else f" and at most {high:g}"
+        return f"between {above:g} and {below:g}" if below is not None else f"above {above:g}{end}"
+    if low is None:
+        return "a finite number"
+    if below is not None:
+        return f"from {low:g} to below {below:g}"
+    return f"of {low:g} or more" if high is None else f"from {low:g} to {high:g}"
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False, and nothing that only counts as one of them, as the text ``"no"`` does."""
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(f"{name} True or False", came(value), "Give one of these, without quotes.")
+    return bool(value)
+
+
+def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
+    """One of some words."""
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"{name} {' or '.join(choices)}", came(value), "Pick one of those.")
+    return value
+
+
+def text(name: str, value: Any) -> str:
+    """A text that is not empty."""
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f"{name} a text", came(value), "Give one in quotes.")
+    return value
+
+
+def path(name: str, value: Any) -> str:
+    """The path of a file or folder, a text or ``pathlib.Path``; an empty one would mean the folder one is in."""
+    if not isinstance(value, str | os.PathLike) or isinstance(value, bytes) or not str(value).strip():
+        raise InputError(f"{name} a path", came(value), "Give the path of a file or folder.")
+    return os.fspath(value)
+
+
+def instance(name: str, value: Any, kind: type[Kind], remedy: str) -> Kind:
+    """An object of a class: not the class itself, not its name, not a list of such objects."""
+    if not isinstance(value, kind):
+        raise InputError(f"{name} {_a(kind.__name__)}", came(value), remedy)
+    return value
+
+
+def offers(name: str, value: Any, what: str, attributes: Sequence[str], remedy: str) -> None:
+    """An object that has all these attributes, whatever its class; not a class, whose objects would have them."""
+    bare = isinstance(value, type | str | bytes | os.PathLike) or value is None
+    missing = [each for each in attributes if bare or not (hasattr(type(value), each) or hasattr(value, each))]
+    if missing:
+        lacks = "" if bare or len(missing) == len(attributes) else f", which has no {', '.join(missing)}"
+        raise InputError(f"{name} {what}", f"{came(value)}{lacks}", remedy)
+
+
+def listed(name: str, value: Any, kind: type[Kind], remedy: str) -> tuple[Kind, ...]:
+    """A list, tuple or the like of objects of a class; one such object alone is none. It may be empty."""
+    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
+        raise InputError(f"{name} as a list", came(value), remedy)
+    wrong = [each for each in value if not isinstance(each, kind)]
+    if wrong:
+        raise InputError(f"{name} as a list of {kind.__name__}", f"{came(wrong[0])} in it", remedy)
+    return tuple(value)
+
+
+def texts(name: str, value: Any) -> tuple[str, ...]:
+    """A list or tuple of texts; a single text, which is a sequence of letters, is none."""
+    return listed(name, value, str, 'Write ["one", "another"], with brackets.')
+
+
+def array(
+    name: str,
+    value: Any,
+    kinds: str,
+    shape: tuple[int | None, ...],
+    low: float | None = None,
+    high: float | None = None,
+) -> np.ndarray:
+    """A NumPy array of one of the ``kinds`` (letters of ``dtype.kind``), of a shape, finite, from ``low`` to ``high``.
+
+    None in ``shape`` stands for any length. Read in blocks, memory-mapped or not.
+
+    >>> array("labels", np.array([0, 1]), "iu", (2,), 0, 1).tolist()
+    [0, 1]
+    >>> array("labels", np.array([0, 7]), "iu", (2,), 0, 1)
+    Traceback (most recent call last):
+    ravl_explore.errors.InputError: Expected labels from 0 to 1, got 0 to 7. Give such values.
+    """
+    sides = ", ".join("n" if each is None else str(each) for each in shape)
+    expected = f"{name} as an array of {KINDS[kinds]} of shape ({sides}{',' * (len(shape) == 1)})"
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in kinds:
+        raise InputError(expected, came(value), "Convert it, for example with numpy.asarray.")
+    if len(value.shape) != len(shape) or any(b is not None and a != b for a, b in zip(value.shape, shape, strict=True)):
+        raise InputError(expected, f"shape {value.shape}", "Give one value for each.")
+    if value.size and value.dtype.kind in "iuf":
+        least, most = bounds(value)
+        if not (np.isfinite(least) and np.isfinite(most)):  # NaN goes through min and max
+            raise InputError(f"finite {name}", "NaN or infinity", "Drop or mend these.")
+        if (low is not None and least < low) or (high is not None and most > high):
+            span = f"from {low:g} up" if high is None else f"from {low:g} to {high:g}"
+            raise InputError(f"{name} {span}", f"{least:g} to {most:g}", "Give such values.")
+    return value
+
+
+def bounds(values: np.ndarray) -> tuple[float, float]:
+    """The lowest and the highest value, NaN where one is; in blocks."""
+    blocks = [values[start : start + ROWS] for start in range(0, len(values), ROWS)]
+    return float(np.min([each.min() for each in blocks])), float(np.max([each.max() for each in blocks]))
+
+
+def pixels(value: Any, what: str) -> np.ndarray:
+    """An image of a dataset, (height, width, 3) uint8, of at least one pixel; else a DataError that names ``what``."""
+    fits = isinstance(value, np.ndarray) and value.ndim == 3 and value.shape[2] == 3 and value.dtype == np.uint8
+    if not fits or 0 in value.shape:
+        told = f"with shape {value.shape} in {value.dtype}" if isinstance(value, np.ndarray) else f"as {came(value)}"
+        remedy = "Convert it to RGB with values from 0 to 255."
+        raise DataError("images of shape (height, width, 3) in uint8", f"{what} {told}", remedy)
+    return value
+
+
+def fits_memory(what: str, n_bytes: int, remedy: str) -> None:
+    """Raise InputError when ``what`` would take more bytes than can be had: at once, and not after minutes."""
+    free = free_bytes()
+    if free is not None and n_bytes > free:
+        raise InputError(
+            f"what fits in memory ({gigabytes(free)} free)", f"{what}, which need {gigabytes(n_bytes)}", remedy
+        )
+
+
+def free_bytes() -> int | None:
+    """Memory that this process can still get, by the machine and by its own limit; None where that is unknown."""
+    try:
+        import psutil
+    except ImportError:
+        return None
+    free = int(psutil.virtual_memory().available)
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    except (ImportError, OSError):  # not on Windows
+        return free
+    if limit == resource.RLIM_INFINITY:
+        return free
+    return max(0, min(free, limit - int(psutil.Process().memory_info().vms)))
+
+
+def gigantic(number: int) -> str:
+    """A count for people: with commas, or by its order where it is too long to read.
+
+    >>> gigantic(12_345), gigantic(5 * 10**19)
+    ('12,345', 'about 1e19')
+    """
+    return f"{number:,}" if number < 10**15 else f"about 1e{len(str(number)) - 1}"
+
+
+def gigabytes(n_bytes: int | None) -> str:
+    """A number of bytes for people.
+
+    >>> gigabytes(2_500_000_000), gigabytes(10**30)
+    ('2.5 GB', '1e+21 GB')
+    """
+    return "an unknown amount" if n_bytes is None else f"{n_bytes / 1e9:.3g} GB"
+
+
+def came(value: Any) -> str:
+    """How an error tells of a wrong value: plain ones as Python writes them, all else by kind.
+
+    >>> came(0.5), came(int), came([1, 2]), came(np.zeros((2, 1))), came(10**50)
+    ('0.5', 'the class int itself', 'a list', 'an array of float64 of shape (2, 1)', 'a number of 51 digits')
+    """
+    if isinstance(value, type):
+        return f"the class {value.__name__} itself"
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} of shape {value.shape}"
+    if isinstance(value, int) and abs(value) >= 10**DIGITS:
+        return f"a number of {len(str(value)) if value.bit_length() < 10_000 else 'thousands of'} digits"
+    if value is None or isinstance(value, str | bytes | int | float | complex | np.generic | os.PathLike):
+        shown = repr(value)
+        return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}…"
+    return _a(type(value).__name__)
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0].lower() in "aeiou" else f"a {noun}"
