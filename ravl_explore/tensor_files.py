@@ -301,7 +301,7 @@ def read_json(path: Path, most: int = 2**24) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(
-            "a JSON file of settings", f"{str(path)!r} ({first_line(error)})", "Download it again."
+            f"a {path.name}", f"{str(path)!r}, no readable JSON ({first_line(error)})", "Download it again."
         ) from error
     if not isinstance(content, dict):
         raise ModelError("settings by name", f"{type(content).__name__} in {str(path)!r}", "Download it again.")

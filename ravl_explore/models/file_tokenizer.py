@@ -54,7 +54,7 @@ class FileTokenizer(HFTokenizer):
     """
 
     def __init__(self, files: Mapping[str, bytes], context: int, mode: str | None, options: Mapping[str, Any]) -> None:
-        self.files = _cleaned(files)
+        self.files = cleaned(files)
         self._made_with = context, mode, dict(options)
         with TemporaryDirectory() as folder:
             for name, content in self.files.items():
@@ -117,8 +117,8 @@ def read_files(folder: Path) -> dict[str, bytes]:
 # --- what of the settings goes on -------------------------------------------------------------------------------------
 
 
-def _cleaned(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files as transformers sees them: vocabularies whole, of the settings only what is known."""
+def cleaned(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files as transformers may see them: vocabularies whole, of the settings only what is known."""
     kept = {name: content for name, content in files.items() if name in VOCABULARIES or name == "merges.txt"}
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         if name in files:
