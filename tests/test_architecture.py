@@ -17,7 +17,7 @@ LAYERS = (
     "errors",
     "progress | forms | fingerprints | text | checks",
     "files",
-    "embedding_cache",
+    "embedding_cache | tensor_files",
     "regions | captions",
     "data | models | clustering | metrics | objectives",
     "concepts",

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from ravl_explore.concepts.network_settings import check_size, network_config, processor_files
 from ravl_explore.errors import MissingDependencyError, ModelError
 from ravl_explore.fingerprints import digest
 from ravl_explore.models.downloads import find, locate
 from ravl_explore.models.snapshots import try_to_find
+from ravl_explore.tensor_files import is_file, read_json
 
 DETECTORS = ("grounding-dino", "mm-grounding-dino")  # model types whose processor is GroundingDINO's
 SEGMENTERS = ("sam2", "sam2_video")  # the published weights are of the latter and hold the former
@@ -33,7 +35,7 @@ def find_folder(name: str, argument: str, types: tuple[str, ...], needed: tuple[
         When a file is missing, which it names with where to put it, or the model is of another kind.
     """
     folder = Path(name).expanduser()
-    if not folder.is_dir():
+    if not _is_folder(folder):
         if folder.is_absolute() or name.count("/") != 1 or name.startswith("."):
             raise ModelError(
                 "a folder of a model, or ORGANISATION/NAME on the Hugging Face hub",
@@ -42,19 +44,23 @@ def find_folder(name: str, argument: str, types: tuple[str, ...], needed: tuple[
             )
         folder = _fetch(name, argument, needed)
     for names in needed:
-        if not any((folder / each).is_file() for each in names):
+        if not any(is_file(folder / each) for each in names):
             raise ModelError(
                 f"a folder with {' or '.join(names)}",
                 f"{str(folder)!r} without",
                 "Copy all files of the repository into one folder.",
             )
-    try:
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError, AttributeError) as error:
-        raise ModelError("a config.json", f"{str(folder / 'config.json')!r} ({error})", "Download it again.") from error
+    kind = read_json(folder / "config.json").get("model_type")
     if kind not in types:
         raise ModelError(f"a model of type {' or '.join(types)}", f"{kind!r} in {str(folder)!r}", "Pick another.")
     return folder
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise ModelError("a folder that may be read", f"{str(path)!r} ({error})", "Check its permissions.") from error
 
 
 def _fetch(repository: str, argument: str, needed: tuple[tuple[str, ...], ...]) -> Path:
@@ -121,7 +127,9 @@ class Networks:
     def __init__(self, detector: Path, segmenter: Path, device: str = "cpu") -> None:
         library = import_transformers()
         self._device = device
-        self._detector = _load(library.AutoModelForZeroShotObjectDetection, detector, device)
+        mm = read_json(detector / "config.json").get("model_type") == "mm-grounding-dino"
+        boxing = library.MMGroundingDinoForObjectDetection if mm else library.GroundingDinoForObjectDetection
+        self._detector = _load(boxing, detector, device)
         self._detector_input = _load_processor(library.GroundingDinoProcessor, detector)
         self._segmenter = _load(library.Sam2Model, segmenter, device)
         self._segmenter_input = _load_processor(library.Sam2Processor, segmenter)
@@ -168,14 +176,26 @@ class Networks:
 
 
 def _load(kind: Any, folder: Path, device: str) -> Any:
+    import torch
     from transformers.utils import logging
 
+    settings = network_config(folder)
     bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # it would be drawn below whatever cell of a notebook runs
     try:
+        config = kind.config_class.from_dict(settings)
+        with torch.device("meta"):
+            check_size(kind(config), folder)
         model, told = kind.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+            folder,
+            config=config,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
         )
+    except ModelError:
+        raise
     except Exception as error:  # of safetensors, of transformers' settings, of PyTorch: no one class
         raise ModelError(
             "weights that fit their config.json", f"{str(folder)!r} ({_said(error)})", "Download them again."
@@ -198,7 +218,12 @@ def _load(kind: Any, folder: Path, device: str) -> Any:
 
 def _load_processor(kind: Any, folder: Path) -> Any:
     try:
-        return kind.from_pretrained(folder, local_files_only=True)
+        with TemporaryDirectory() as clean:
+            return kind.from_pretrained(
+                processor_files(folder, Path(clean)), local_files_only=True, trust_remote_code=False
+            )
+    except ModelError:
+        raise
     except Exception as error:  # a missing or broken file of the tokenizer's, told in many ways
         raise ModelError(
             "the settings that say how images and words go in", f"{str(folder)!r} ({_said(error)})", "Copy all files."

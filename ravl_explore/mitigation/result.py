@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ravl_explore.concepts.base import ConceptMasks
 from ravl_explore.discovery import SpuriousFeature
-from ravl_explore.errors import TrainingError
+from ravl_explore.errors import ModelError, TrainingError
 from ravl_explore.files import result_bytes
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.base import Objective
@@ -48,7 +47,7 @@ class Mitigation:
         Raises
         ------
         ModelError
-            When the model was steered and training had not begun.
+            When the model was steered and training had not begun, or shows no weights.
         """
         meta = {
             "objective": self.objective.name,
@@ -63,7 +62,13 @@ class Mitigation:
         if isinstance(self.model, Steered):
             arrays, steering = self.model.steering_arrays()
             return result_bytes("steering", arrays, meta | {"model_name": self.model.name, **steering})
-        state: dict[str, Any] = getattr(self.model, "state_dict")  # noqa: B009  every open_clip model here has it
+        state = getattr(self.model, "state_dict", None)  # every open_clip model here has it, and its metadata
+        if not isinstance(state, Mapping):
+            raise ModelError(
+                "a model with a state_dict of its weights",
+                f"{self.model.name!r}, a {type(self.model).__name__} without",
+                "Give it a property state_dict, or save its weights yourself.",
+            )
         arrays = {name: np.asarray(tensor.detach().cpu().numpy(), order="C") for name, tensor in state.items()}
         return result_bytes("mitigation", arrays, meta, getattr(self.model, "metadata", {}))
 

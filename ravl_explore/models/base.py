@@ -6,7 +6,9 @@ To add a loader, write one file with a class or function that returns an object 
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
+from math import comb
 from typing import Protocol
 
 import numpy as np
@@ -15,8 +17,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
-from ravl_explore.errors import ModelError
+from ravl_explore.errors import InputError, ModelError
 
+SAME = 1e-4  # distance of unit-norm embeddings (cosine 1 - 5e-9) that rounding alone explains
 TEMPERATURE = 0.07  # paper, Appendix B; the released code uses it for scores too
 
 
@@ -91,10 +94,63 @@ def scale_boxes(boxes: np.ndarray, image_sizes: np.ndarray, size: int) -> Float[
 def class_embeddings(
     model: VisionLanguageModel, class_names: Sequence[str], templates: Sequence[str]
 ) -> Float[Tensor, "n_classes dim"]:
-    """Prompt ensemble: mean of the unit-norm prompts of a class, made unit-norm again (released code)."""
+    """Prompt ensemble: mean of the unit-norm prompts of a class, made unit-norm again (released code).
+
+    Raises
+    ------
+    InputError
+        When the text tower cannot tell the prompts of two classes apart: a template is longer than what it reads, so
+        that the names are cut off, or names become the same in its tokens.
+    ModelError
+        When a prompt's embedding is not finite.
+    """
     prompts = [template.format(name) for name in class_names for template in templates]
     embeddings = model.embed_text(prompts).reshape(len(class_names), len(templates), -1)
+    if not embeddings.isfinite().all():
+        raise ModelError("finite embeddings of the prompts", f"others from {model.name!r}", "Take another model.")
+    _check_that_prompts_differ(embeddings, class_names, templates)
     return normalize(embeddings.mean(1), dim=-1)
+
+
+def _check_that_prompts_differ(
+    embeddings: Float[Tensor, "n_classes n_templates dim"], class_names: Sequence[str], templates: Sequence[str]
+) -> None:
+    for column, template in enumerate(templates):
+        pairs = _alike(embeddings[:, column])
+        if not pairs:
+            continue
+        one, other = (class_names[i] for i in pairs[0])
+        more = f", and {len(pairs) - 1} more pairs" if pairs[1:] else ""
+        came = f"one and the same for {one!a} and {other!a}{more} (template {_shortened(template)})"
+        if len(pairs) == comb(len(class_names), 2) and _plain(one) != _plain(other):
+            remedy = (
+                "The text tower reads only the beginning, and the name comes after it: shorten the template, or put {} "
+                "first."
+            )
+        else:
+            remedy = (
+                "Rename one of the classes, or give both images one label: to the text tower they are the same. Where "
+                "the names are long, shorten them or the template."
+            )
+        raise InputError("prompts that the model's text tower can tell apart", came, remedy)
+
+
+def _alike(embeddings: Float[Tensor, "n dim"]) -> list[tuple[int, int]]:
+    """Pairs of rows that are the same but for rounding."""
+    rows = embeddings.detach().cpu().double()
+    found: list[tuple[int, int]] = []
+    for i in range(len(rows) - 1):
+        near = (rows[i + 1 :] - rows[i]).norm(dim=1) < SAME
+        found += [(i, i + 1 + int(j)) for j in near.nonzero()[:, 0]]
+    return found
+
+
+def _plain(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def _shortened(template: str, most: int = 80) -> str:
+    return repr(template if len(template) <= most else f"{template[:most]}...")
 
 
 def pick_device(device: str | None) -> torch.device:

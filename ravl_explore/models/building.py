@@ -1,10 +1,13 @@
-"""Building open_clip's models from their configurations, by name or as they are; nothing is downloaded."""
+"""Building open_clip's models from their configurations, by name or as they are; nothing is downloaded or run."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from copy import deepcopy
 from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import open_clip
@@ -12,7 +15,8 @@ from torch import nn
 
 from ravl_explore.errors import ModelError
 from ravl_explore.models.demo import ARCHITECTURE, VIT_ARCHITECTURE, demo_config
-from ravl_explore.models.weights import first_line
+from ravl_explore.models.settings import checked_config
+from ravl_explore.tensor_files import first_line
 
 DEMOS = (ARCHITECTURE, VIT_ARCHITECTURE)
 
@@ -31,14 +35,21 @@ def named_config(name: str) -> dict[str, Any]:
 
 
 def build(config: Mapping[str, Any]) -> Any:
-    """An open_clip model of this configuration with random weights; nothing is downloaded for its towers."""
-    config = deepcopy(dict(config))
+    """An open_clip model of this configuration with random weights; nothing is downloaded for its towers.
+
+    Raises
+    ------
+    ModelError
+        For settings that are not known or out of range, or that no model has together.
+    """
+    config = checked_config(config, "the model's configuration")
     trunk = config["vision_cfg"].pop("timm_vit", None)
     text = config["text_cfg"]
-    custom = config.pop("custom_text", False) or "hf_model_name" in text
-    if config["vision_cfg"].get("timm_model_name"):
-        config["vision_cfg"]["timm_model_pretrained"] = False
-    if "hf_model_name" in text:
+    custom = config.pop("custom_text", False) or bool(text.get("hf_model_name"))
+    text_tower = text.pop("hf_config", None)
+    if text.get("hf_model_name"):
+        if text_tower is None:
+            raise ModelError("the settings of the text tower", "its name alone", "Open it with models.Checkpoint.")
         text["hf_model_pretrained"] = False
     if trunk is not None:  # the text tower first, beside the smallest image tower there is
         vision, config["vision_cfg"] = config["vision_cfg"], {"layers": 1, "width": 64, "image_size": 16}
@@ -46,9 +57,13 @@ def build(config: Mapping[str, Any]) -> Any:
     if custom and "multimodal_cfg" in config:
         kind = open_clip.CoCa
     try:
-        clip: Any = kind(**config)
+        with TemporaryDirectory() as folder:
+            if text_tower is not None:
+                Path(folder, "config.json").write_text(json.dumps(text_tower), encoding="utf-8")
+                text["hf_model_name"] = folder
+            clip: Any = kind(**config)
         if trunk is not None:
-            clip.visual = _timm_tower(vision["image_size"], trunk)
+            clip.visual = _timm_tower(vision.get("image_size", 224), trunk)
     except (ArithmeticError, AssertionError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(
             "a configuration that open_clip can build",
@@ -63,6 +78,10 @@ def _timm_tower(image_size: int, trunk: dict[str, Any]) -> nn.Module:
     from open_clip.timm_model import TimmModel
     from timm.models.vision_transformer import VisionTransformer
 
+    trunk = dict(trunk)
+    eps = trunk.pop("norm_eps", None)
+    if eps is not None:
+        trunk["norm_layer"] = partial(nn.LayerNorm, eps=eps)
     tower = TimmModel.__new__(TimmModel)
     nn.Module.__init__(tower)
     tower.image_size = (image_size, image_size)

@@ -12,16 +12,20 @@ from torch import Tensor
 
 from ravl_explore.errors import ModelError, RavlError
 from ravl_explore.forms import Field
-from ravl_explore.models.architectures import fill, infer_config, name_of
+from ravl_explore.models.architectures import build_filled, infer_config, name_of
 from ravl_explore.models.base import pick_device
-from ravl_explore.models.building import DEMOS, build, named_config
+from ravl_explore.models.building import DEMOS, named_config
 from ravl_explore.models.clip_model import ClipModel
+from ravl_explore.models.foreign import refuse_tower_alone
 from ravl_explore.models.layouts import from_clip, from_siglip, is_siglip, is_transformers
+from ravl_explore.models.pixels import checked_pixels
 from ravl_explore.models.region_encoders import REGION_FIELD
+from ravl_explore.models.settings import checked_config
 from ravl_explore.models.snapshots import Snapshot, open_snapshot
-from ravl_explore.models.text_towers import with_local_text
+from ravl_explore.models.text_towers import with_text_config
 from ravl_explore.models.tokenizers import tokenizer_of
-from ravl_explore.models.weights import Weights, first_line, read_weights, size, some
+from ravl_explore.models.weights import Weights, read_weights, size, some
+from ravl_explore.tensor_files import first_line
 
 SIGLIP_PIXELS = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
 ACTIVATIONS = {"GELU": False, "QuickGELU": True}
@@ -60,6 +64,7 @@ class Checkpoint(ClipModel):
         and the closest architecture are listed.
     """
 
+    may_fetch: ClassVar[bool] = False  # what a file names is not downloaded unless the user named a repository
     form_label: ClassVar[str] = "Checkpoint file or folder"
     form: ClassVar[tuple[Field, ...]] = (
         Field("path", "File or folder", "path", help="a .safetensors, .pt or .pth file, or a Hugging Face snapshot"),
@@ -94,15 +99,18 @@ class Checkpoint(ClipModel):
         snapshot = open_snapshot(path)
         weights = read_weights(snapshot.weights)
         recipe = recognise(weights, snapshot, architecture, _is_quick(quick_gelu))
-        clip = build(with_local_text(recipe.config))
-        fill(clip, recipe.tensors, str(path), recipe.architecture)
+        fetch = self.may_fetch or architecture is not None
+        config = with_text_config(recipe.config, fetch)
+        clip = build_filled(config, recipe.tensors, str(path), recipe.architecture)
         super().__init__(
             clip.to(pick_device(device)),
-            tokenizer_of(recipe.config["text_cfg"], snapshot.weights.parent, str(path)),
+            tokenizer_of(
+                config["text_cfg"], snapshot.weights.parent, str(path), weights.metadata.get("tokenizer"), fetch
+            ),
             path.stem if path.suffix in (".safetensors", ".pt", ".pth", ".bin") else path.name,
             region_method or weights.metadata.get("region_method"),
             architecture=recipe.architecture,
-            config=recipe.config,
+            config=config,
             mean=recipe.pixels.get("mean"),
             std=recipe.pixels.get("std"),
             assumptions=recipe.assumptions,
@@ -145,25 +153,28 @@ def recognise(
 
 def _recognised(weights: Weights, snapshot: Snapshot, architecture: str | None, quick_gelu: bool | None) -> Recipe:
     tensors, origin = weights.tensors, str(snapshot.weights)
+    refuse_tower_alone(tensors, origin)
     header = _header(weights.metadata, origin)
     architecture = architecture or weights.metadata.get("architecture") or None
-    pixels, guessed = header["pixels"] | snapshot.preprocess, False
+    beside, notes = snapshot.pixels.chosen(is_transformers(tensors))
+    pixels, guessed = beside | header["pixels"], False  # what the file itself says is of these very weights
     if is_transformers(tensors):
-        convert = from_siglip if is_siglip(tensors) else from_clip
+        convert = from_siglip if is_siglip(tensors, snapshot.settings, origin) else from_clip
         config, tensors = convert(tensors, snapshot.settings, origin)
-        if is_siglip(weights.tensors):
+        if convert is from_siglip:
             pixels = SIGLIP_PIXELS | pixels
         else:
             guessed = not snapshot.settings
-    elif snapshot.config is not None:
-        config = snapshot.config
     elif header["config"] is not None:
         config = header["config"]
+    elif snapshot.config is not None:
+        config = snapshot.config
     elif architecture is not None:
         config = named_config(architecture)
     else:
         config = infer_config(tensors, origin, weights.from_openai)
         guessed = not weights.from_openai and "timm_model_name" not in config["vision_cfg"]
+    config = checked_config(config, origin)
     if quick_gelu is not None:
         config = config | {"quick_gelu": quick_gelu}
     name = architecture or name_of(config, tensors)
@@ -171,7 +182,8 @@ def _recognised(weights: Weights, snapshot: Snapshot, architecture: str | None, 
     assumptions = [GUESSED[bool(config.get("quick_gelu"))]] if guessed and quick_gelu is None else []
     if not {"mean", "std"} <= pixels.keys() and not weights.from_openai:
         assumptions.append(GUESSED_PIXELS)
-    return Recipe(config, tensors, name, pixels, () if name in DEMOS else tuple(assumptions))
+    assumptions = [] if name in DEMOS else assumptions
+    return Recipe(config, tensors, name, pixels, (*assumptions, *notes))
 
 
 def _is_quick(choice: bool | str | None) -> bool | None:
@@ -188,13 +200,15 @@ def _is_quick(choice: bool | str | None) -> bool | None:
 def _header(metadata: Mapping[str, str], origin: str) -> dict[str, Any]:
     """What a safetensors file of ours says of its model."""
     try:
-        pixels = {key: json.loads(metadata[f"image_{key}"]) for key in ("mean", "std") if f"image_{key}" in metadata}
+        told = {key: json.loads(metadata[key]) for key in ("image_mean", "image_std") if key in metadata}
         config = json.loads(metadata["config"]) if "config" in metadata else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(
             "a header of JSON texts", f"{origin!r} ({first_line(error)})", "Save the model again."
         ) from error
-    return {"pixels": pixels, "config": config if isinstance(config, dict) and "vision_cfg" in config else None}
+    if config is not None and not (isinstance(config, dict) and "vision_cfg" in config):
+        config = None  # of another program, which keeps something else under this name
+    return {"pixels": checked_pixels(told, origin, "image_"), "config": config}
 
 
 def _published_pixels(architecture: str | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from open_clip.hf_model import HFTextEncoder
 from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch.nn.functional import normalize
 
 from ravl_explore.errors import ModelError
 from ravl_explore.fingerprints import digest
+from ravl_explore.models.file_tokenizer import pack
 from ravl_explore.models.region_encoders import region_encoder
 from ravl_explore.models.tracing import Relevance, trace
 
@@ -93,8 +94,10 @@ class ClipModel:
     @property
     def metadata(self) -> dict[str, str]:
         """What a safetensors file of the weights must say beside them, so that Checkpoint opens the same model."""
+        files = getattr(self._tokenizer, "files", None)  # of a tokenizer that is not open_clip's own
         known = {
             "architecture": self.architecture,
+            "tokenizer": None if files is None else pack(files),
             "config": None if self.config is None else json.dumps(self.config),
             "image_mean": json.dumps(self.mean),
             "image_std": json.dumps(self.std),
@@ -142,20 +145,22 @@ class ClipModel:
         version = tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in state.values())
         if self._fingerprint is None or self._fingerprint[0] != version:
             about = [_structure(self._clip), self.region_method, self.image_size, self.mean, self.std, list(state)]
+            about += [each for pair in sorted(getattr(self._tokenizer, "files", {}).items()) for each in pair]
             arrays = (value.detach().cpu().numpy() for value in state.values())
             self._fingerprint = (version, digest([*about, *arrays]))
         return self._fingerprint[1]
 
+    def tokens(self, texts: Sequence[str]) -> Int64[Tensor, "n context"]:
+        """What the text tower gets: the numbers of each text's tokens, cut to the tower's context."""
+        if isinstance(getattr(self._clip, "text", None), HFTextEncoder):  # its context_length is a limit, not a length
+            return self._tokenizer(list(texts))
+        return self._tokenizer(list(texts), context_length=self._clip.context_length)
+
     @torch.no_grad()
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "n dim"]:
         unique = list(dict.fromkeys(texts))
-        if isinstance(getattr(self._clip, "text", None), HFTextEncoder):  # its context_length is a limit, not a length
-            tokens = self._tokenizer(unique)
-        else:
-            tokens = self._tokenizer(unique, context_length=self._clip.context_length)
-        parts = [
-            self._clip.encode_text(part, normalize=True).float() for part in tokens.to(self.device).split(TEXT_BATCH)
-        ]
+        tokens = self.tokens(unique).to(self.device)
+        parts = [self._clip.encode_text(part, normalize=True).float() for part in tokens.split(TEXT_BATCH)]
         where = {text: row for row, text in enumerate(unique)}
         return torch.cat(parts)[[where[text] for text in texts]]
 

@@ -15,7 +15,8 @@ from urllib.request import getproxies
 
 from ravl_explore.errors import ModelError
 from ravl_explore.files import cache_root
-from ravl_explore.models.weights import first_line
+from ravl_explore.models.settings import is_repository
+from ravl_explore.tensor_files import first_line, is_file
 
 CONNECT_SECONDS = 4.0  # the hub's own client tries again for half a minute where there is no network
 VOCABULARIES = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "vocab.txt", "vocab.json")
@@ -28,18 +29,31 @@ def own_folder(repository: str) -> Path:
 
 
 def locate(repository: str, name: str) -> Path | None:
-    """The file, if it is on this machine."""
+    """The file, if it is on this machine; ModelError for names that lead elsewhere."""
     from huggingface_hub import try_to_load_from_cache
 
+    _check_names(repository, name)
     own = own_folder(repository) / name
-    if own.is_file():
+    if is_file(own):
         return own
     cached = try_to_load_from_cache(repository, name)
     return Path(cached) if isinstance(cached, str) else None
 
 
-def find(repository: str, names: Sequence[str], remedy: str = "") -> Path:
+def _check_names(repository: str, name: str) -> None:
+    """A repository's name and a file's, not a path that climbs out of the folder of models, nor an address."""
+    if not is_repository(repository):
+        raise ModelError(
+            "a Hugging Face repository as ORGANISATION/NAME", repr(repository), "Copy it from the model's page."
+        )
+    if not name or Path(name).name != name:
+        raise ModelError(f"a file's name in {repository!r}", repr(name), "Download the repository's files again.")
+
+
+def find(repository: str, names: Sequence[str], remedy: str = "", fetch: bool = True) -> Path:
     """The first of ``names`` that is on this machine; else the first that the repository has, downloaded.
+
+    Nothing is downloaded without ``fetch``: where only a file asks for it, and not the user.
 
     Raises
     ------
@@ -50,7 +64,7 @@ def find(repository: str, names: Sequence[str], remedy: str = "") -> Path:
     for name in names:
         if (found := locate(repository, name)) is not None:
             return found
-    why = _no_way_to_the_hub()
+    why = _no_way_to_the_hub() if fetch else "nothing is downloaded because a file says so"
     if not why:
         for name in names:
             try:
@@ -67,10 +81,10 @@ def find(repository: str, names: Sequence[str], remedy: str = "") -> Path:
     )
 
 
-def tokenizer_folder(repository: str) -> Path:
-    """The folder with the tokenizer's files of a repository, downloaded where necessary."""
-    folder = find(repository, VOCABULARIES, "beside the checkpoint").parent
-    if folder != own_folder(repository) and not _no_way_to_the_hub():
+def tokenizer_folder(repository: str, fetch: bool = True) -> Path:
+    """The folder with the tokenizer's files of a repository, downloaded where necessary and allowed."""
+    folder = find(repository, VOCABULARIES, "beside the checkpoint", fetch).parent
+    if fetch and folder != own_folder(repository) and not _no_way_to_the_hub():
         for name in (*VOCABULARIES, *TOKENIZER_EXTRAS):
             if locate(repository, name) is None:
                 try:

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from ravl_explore.errors import ModelError
 from ravl_explore.forms import Field
 from ravl_explore.models.checkpoint import Checkpoint
 from ravl_explore.models.region_encoders import REGION_FIELD
+from ravl_explore.models.settings import is_repository
 from ravl_explore.models.snapshots import fetch_snapshot
 
 PREFIX = "hf-hub:"
+PAGE = re.compile(r"(https?://)?(www\.)?(huggingface\.co|hf\.co)/(models/)?(?P<name>[^/?#]+/[^/?#]+)", re.IGNORECASE)
+
+
+def repository_of(text: str) -> str | None:
+    """ORGANISATION/NAME of a text that starts with ``hf-hub:`` or is the address of a model's page; else None.
+
+    Examples
+    --------
+    >>> repository_of("HF-hub:a/b"), repository_of("https://huggingface.co/a/b/tree/main"), repository_of("a/b")
+    ('a/b', 'a/b', None)
+    """
+    text = text.strip()
+    if text[: len(PREFIX)].lower() == PREFIX:
+        return text[len(PREFIX) :].strip()
+    page = PAGE.match(text)
+    return page["name"] if page else None
 
 
 class HuggingFace(Checkpoint):
@@ -18,7 +36,7 @@ class HuggingFace(Checkpoint):
 
     Parameters
     ----------
-    repository : "ORGANISATION/NAME", with or without ``hf-hub:``
+    repository : "ORGANISATION/NAME", with or without ``hf-hub:``; or the address of the model's page
     device : ``"cpu"`` unless given
     region_method : how regions are embedded, see :mod:`ravl_explore.models.region_encoders`
 
@@ -28,6 +46,7 @@ class HuggingFace(Checkpoint):
         When a file is neither on this machine nor can be downloaded, and as for :class:`Checkpoint`.
     """
 
+    may_fetch: ClassVar[bool] = True
     form_label: ClassVar[str] = "Hugging Face model by name"
     form: ClassVar[tuple[Field, ...]] = (
         Field("repository", "Repository", "text", help="ORGANISATION/NAME of a CLIP or SigLIP on the hub"),
@@ -35,8 +54,8 @@ class HuggingFace(Checkpoint):
     )
 
     def __init__(self, repository: str, device: str | None = None, region_method: str | None = None) -> None:
-        name = repository.strip().removeprefix(PREFIX)
-        if name.count("/") != 1 or not all(name.split("/")) or ".." in name:
+        name = repository_of(repository) or repository.strip()
+        if name.count("/") != 1 or not is_repository(name):
             raise ModelError("a repository as ORGANISATION/NAME", repr(repository), "Copy it from the model's page.")
         super().__init__(fetch_snapshot(name), device, region_method=region_method)
         self.name = name

@@ -73,6 +73,7 @@ SIGLIP_NAMES = {
     "logit_scale": "logit_scale",
     "logit_bias": "logit_bias",
 }
+FAMILIES = ("clip", "metaclip_2", "siglip")  # whose embeddings here were compared with transformers'
 EXPECTED = "all weights of transformers' CLIPModel or SiglipModel, and no others"
 TRANSPOSED = ("text_projection", "visual.proj")  # a matrix in open_clip, a layer's weight in transformers
 
@@ -82,9 +83,26 @@ def is_transformers(tensors: Mapping[str, Tensor]) -> bool:
     return any(key.startswith("vision_model.") for key in tensors)
 
 
-def is_siglip(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the image tower ends in SigLIP's attention pool."""
-    return any(key.startswith("vision_model.head.") for key in tensors)
+def is_siglip(tensors: Mapping[str, Tensor], settings: Mapping[str, Any], origin: str) -> bool:
+    """Whether it is a SigLIP: by its attention pool, and by ``model_type``, which must agree.
+
+    Raises
+    ------
+    ModelError
+        For a family whose embeddings are not known to come out right here.
+    """
+    siglip = any(key.startswith("vision_model.head.") for key in tensors)
+    family = settings.get("model_type")
+    if family is None and not siglip:
+        return False
+    known = {"siglip"} if siglip else {"clip", "metaclip_2"}
+    if family is not None and family not in known:
+        raise ModelError(
+            f"a model of transformers of type {' or '.join(sorted(FAMILIES))}, with weights to match",
+            f"model_type {str(family)[:40]!r} in {origin!r}, whose weights are those of {' or '.join(sorted(known))}",
+            "Take open_clip's version of it where there is one, or write a VisionLanguageModel around it.",
+        )
+    return siglip
 
 
 def from_clip(
@@ -94,7 +112,7 @@ def from_clip(
 
     Without settings, what shapes do not tell is CLIPModel's default: QuickGELU, and heads 64 wide.
     """
-    text, vision = _parts(settings)
+    text, vision = _parts(settings, origin)
     converted = _rename(tensors, CLIP_NAMES, {"text_model": ("", BLOCK), "vision_model": ("visual.", BLOCK)}, origin)
     for key in TRANSPOSED:
         converted[key] = converted[key].T.contiguous()
@@ -115,25 +133,36 @@ def from_clip(
             "layers": _count_blocks(tensors, "vision_model"),
             "width": width,
             "patch_size": patch,
-            "head_width": width // _heads(vision, width),
+            "head_width": width // _heads(vision, width, origin),
             "mlp_ratio": _ratio(tensors, "vision_model", width),
         },
         "text_cfg": {
             "context_length": converted["positional_embedding"].shape[0],
             "vocab_size": converted["token_embedding.weight"].shape[0],
             "width": text_width,
-            "heads": _heads(text, text_width),
+            "heads": _heads(text, text_width, origin),
             "layers": _count_blocks(tensors, "text_model"),
             "mlp_ratio": _ratio(tensors, "text_model", text_width),
         },
     }
     for name, part in (("vision_cfg", vision), ("text_cfg", text)):
         if part.get("layer_norm_eps", 1e-5) != 1e-5:
-            config[name]["norm_kwargs"] = {"eps": float(part["layer_norm_eps"])}
-    end = text.get("eos_token_id", 2)
-    if end not in (None, 2, config["text_cfg"]["vocab_size"] - 1):  # 2 is an old mistake that means the highest token
-        config["text_cfg"] |= {"pool_type": "eos", "eos_id": int(end)}
+            config[name]["norm_kwargs"] = {"eps": part["layer_norm_eps"]}
+    end = _end_token(text, settings, origin)
+    if end not in (None, config["text_cfg"]["vocab_size"] - 1):
+        config["text_cfg"] |= {"pool_type": "eos", "eos_id": end}
     return config, converted
+
+
+def _end_token(text: Mapping[str, Any], settings: Mapping[str, Any], origin: str) -> int | None:
+    """Number of the token where a text's embedding is read; None for the highest that the text has."""
+    old_mistake = settings.get("model_type") != "metaclip_2"  # in CLIPs, 2 stands for the highest; in MetaCLIP 2, for 2
+    end = text.get("eos_token_id", 2 if old_mistake else 49407)
+    if old_mistake and (end is None or end == 2):
+        return None
+    if type(end) is not int:
+        raise ModelError("the number of one end token", f"{end!r} in {origin!r}", "Download config.json again.")
+    return end
 
 
 def from_siglip(
@@ -144,7 +173,7 @@ def from_siglip(
     Without settings, what shapes do not tell is SiglipModel's default: GELU by tanh, and heads 64 wide (72 for the
     width of SO400M).
     """
-    text, vision = _parts(settings)
+    text, vision = _parts(settings, origin)
     blocks = {"text_model": ("text.", BLOCK), "vision_model": ("visual.trunk.", TIMM_BLOCK)}
     packed = {f"vision_model.head.attention.in_proj_{kind}" for kind in ("weight", "bias")}
     require(tensors, {key: _axes(key) for key in packed}, "SigLIP's attention pool", origin, "Save the whole model.")
@@ -166,16 +195,17 @@ def from_siglip(
         "custom_text": True,
         "init_logit_bias": -10,
         "vision_cfg": {
-            "image_size": int(vision.get("image_size", patch * grid)),
+            "image_size": _side(vision, patch, grid, origin),
             "timm_vit": {
                 "patch_size": patch,
                 "embed_dim": width,
                 "depth": _count_blocks(tensors, "vision_model"),
-                "num_heads": _heads(vision, width),
+                "num_heads": _heads(vision, width, origin),
                 "mlp_ratio": _ratio(tensors, "vision_model", width),
                 "class_token": False,
                 "global_pool": "map",
                 "act_layer": acts[1],
+                "norm_eps": vision.get("layer_norm_eps", 1e-6),
             },
         },
         "text_cfg": {
@@ -183,13 +213,13 @@ def from_siglip(
             "vocab_size": converted["text.token_embedding.weight"].shape[0],
             "tokenizer_kwargs": {"clean": "canonicalize"},
             "width": text_width,
-            "heads": _heads(text, text_width),
+            "heads": _heads(text, text_width, origin),
             "layers": _count_blocks(tensors, "text_model"),
             "mlp_ratio": _ratio(tensors, "text_model", text_width),
             "no_causal_mask": True,
             "proj_bias": True,
             "pool_type": "last",
-            "norm_kwargs": {"eps": float(text.get("layer_norm_eps", 1e-6))},
+            "norm_kwargs": {"eps": text.get("layer_norm_eps", 1e-6)},
         },
     }
     if acts[0] == "gelu_tanh":
@@ -197,8 +227,13 @@ def from_siglip(
     return config, converted
 
 
-def _parts(settings: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    return settings.get("text_config") or {}, settings.get("vision_config") or {}
+def _parts(settings: Mapping[str, Any], origin: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    found = tuple(settings.get(name) or {} for name in ("text_config", "vision_config"))
+    if not all(isinstance(part, Mapping) for part in found):
+        raise ModelError(
+            "text_config and vision_config whose settings fit together", f"others in {origin!r}", "Download it again."
+        )
+    return found[0], found[1]
 
 
 def _rename(
@@ -240,7 +275,7 @@ def _needed(
     for tower, (_, table) in blocks.items():
         parts = [*table, *(f"self_attn.{part}_proj" for part in "qkv")]
         numbers = [int(found[1]) for key in tensors if (found := re.match(rf"{tower}\.encoder\.layers\.(\d+)\.", key))]
-        for i in range(max(numbers, default=0) + 1):
+        for i in range(min(max(numbers, default=0), len(tensors)) + 1):  # a number alone asks for nothing
             keys += [f"{tower}.encoder.layers.{i}.{part}.{kind}" for part in parts for kind in ("weight", "bias")]
     return {key: _axes(key) for key in keys}
 
@@ -253,6 +288,18 @@ def _axes(key: str) -> int:
     return 1 if key.endswith(("bias", "class_embedding")) or "norm" in key else 2
 
 
+def _side(vision: Mapping[str, Any], patch: int, grid: int, origin: str) -> int:
+    """Side of the input in pixels; it need not be a multiple of the patch's."""
+    side = vision.get("image_size", patch * grid)
+    if type(side) is not int or side // patch != grid:
+        raise ModelError(
+            f"an image_size of {grid} patches of {patch} pixels, as the weights have it",
+            f"{side!r} in {origin!r}",
+            "Download config.json again.",
+        )
+    return side
+
+
 def _activation(part: Mapping[str, Any], default: str, origin: str) -> str:
     given = part.get("hidden_act", default)
     if given not in ACTIVATIONS:
@@ -262,8 +309,13 @@ def _activation(part: Mapping[str, Any], default: str, origin: str) -> str:
     return ACTIVATIONS[given]
 
 
-def _heads(part: Mapping[str, Any], width: int) -> int:
-    return int(part.get("num_attention_heads") or max(1, width // (72 if width == 1152 else HEAD_WIDTH)))
+def _heads(part: Mapping[str, Any], width: int, origin: str) -> int:
+    heads = part.get("num_attention_heads") or max(1, width // (72 if width == 1152 else HEAD_WIDTH))
+    if type(heads) is not int or heads < 1 or width % heads:
+        raise ModelError(
+            f"attention heads that share {width} numbers evenly", f"{heads!r} in {origin!r}", "Download it again."
+        )
+    return heads
 
 
 def _ratio(tensors: Mapping[str, Tensor], tower: str, width: int) -> float:

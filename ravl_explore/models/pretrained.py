@@ -12,13 +12,13 @@ from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_mod
 
 from ravl_explore.errors import ModelError
 from ravl_explore.forms import Field
-from ravl_explore.models.architectures import fill
+from ravl_explore.models.architectures import build_filled
 from ravl_explore.models.base import pick_device
-from ravl_explore.models.building import build, named_config
+from ravl_explore.models.building import named_config
 from ravl_explore.models.clip_model import ClipModel
 from ravl_explore.models.downloads import find
 from ravl_explore.models.region_encoders import REGION_FIELD
-from ravl_explore.models.text_towers import with_local_text
+from ravl_explore.models.text_towers import with_text_config
 from ravl_explore.models.tokenizers import tokenizer_of
 from ravl_explore.models.weights import read_weights
 
@@ -80,8 +80,8 @@ class OpenClip(ClipModel):
         repository, _, file = source["hf_hub"].rpartition("/")
         names = (str(Path(file).with_suffix(".safetensors")), file) if file else WEIGHTS
         path = find(repository, names, "open the file where it is with models.Checkpoint(path, architecture=...)")
-        clip = build(with_local_text(config))
-        fill(clip, read_weights(path).tensors, str(path), architecture)
+        config = with_text_config(config, fetch=True)
+        clip = build_filled(config, read_weights(path).tensors, str(path), architecture)
         super().__init__(
             clip.to(pick_device(device)),
             tokenizer_of(config["text_cfg"], path.parent, str(path)),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ravl_explore.errors import ModelError
 from ravl_explore.models.downloads import find, locate, tokenizer_folder
-from ravl_explore.models.weights import first_line
+from ravl_explore.models.foreign import refuse_foreign_folder
+from ravl_explore.models.pixels import PROCESSORS, Pixels, read_pixels
+from ravl_explore.models.weights import shard_names
+from ravl_explore.tensor_files import is_file, read_json
 
 WEIGHT_FILES = (  # in order of preference
     "open_clip_model.safetensors",
@@ -31,13 +32,13 @@ class Snapshot:
     weights : the file
     config : open_clip's configuration, if there is one
     settings : transformers' ``config.json``, or empty
-    preprocess : ``mean`` and ``std`` of the pixels, where they are told
+    pixels : what the settings of either library say of how pixels are prepared
     """
 
     weights: Path
     config: dict[str, Any] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
-    preprocess: dict[str, Any] = field(default_factory=dict)
+    pixels: Pixels = field(default_factory=Pixels)
 
 
 def open_snapshot(path: Path) -> Snapshot:
@@ -48,21 +49,43 @@ def open_snapshot(path: Path) -> Snapshot:
     ModelError
         When there is no weight file, or a settings file cannot be read.
     """
-    if path.is_dir():
-        weights = next((path / name for name in WEIGHT_FILES if (path / name).is_file()), None)
+    if _is_folder(path):
+        weights = next((path / name for name in WEIGHT_FILES if is_file(path / name)), None)
         if weights is None:
+            refuse_foreign_folder(path, _names_in(path))
             raise ModelError(
                 f"a folder with {', '.join(WEIGHT_FILES)}", f"{str(path)!r}, no such file in it", "Check the path."
             )
     else:
         weights = path
-    beside = weights.name in WEIGHT_FILES
-    whole = _read(weights.parent / "open_clip_config.json") if beside else {}
-    settings = _read(weights.parent / "config.json") if beside else {}
-    pixels = _read(weights.parent / "preprocessor_config.json") if beside else {}
-    preprocess = {key: pixels.get(f"image_{key}") for key in ("mean", "std")} | dict(whole.get("preprocess_cfg") or {})
-    config = whole.get("model_cfg") or None
-    return Snapshot(weights, config, settings, {key: value for key, value in preprocess.items() if value})
+    if weights.name not in WEIGHT_FILES:
+        return Snapshot(weights)
+    whole, settings = read_json(weights.parent / SETTINGS[0]), read_json(weights.parent / SETTINGS[1])
+    if "model_cfg" in whole and not isinstance(whole["model_cfg"], dict):
+        raise ModelError(
+            "a model_cfg of settings by name", f"{type(whole['model_cfg']).__name__} in {SETTINGS[0]}", "Copy it again."
+        )
+    return Snapshot(weights, whole.get("model_cfg") or None, settings, read_pixels(weights.parent))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise _closed(path, error) from error
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return [each.name for each in folder.iterdir()]
+    except OSError as error:
+        raise _closed(folder, error) from error
+
+
+def _closed(path: Path, error: OSError) -> ModelError:
+    return ModelError(
+        "a file or folder that may be read", f"{str(path)!r} ({error.strerror or error})", "Check its permissions."
+    )
 
 
 def fetch_snapshot(repository: str) -> Path:
@@ -77,12 +100,13 @@ def fetch_snapshot(repository: str) -> Path:
     names = WEIGHT_FILES if settings.name == "open_clip_config.json" else WEIGHT_FILES[2:]
     weights = find(repository, names)
     if weights.name.endswith(".index.json"):
-        for name in sorted(set(_read(weights).get("weight_map", {}).values())):
+        for name in shard_names(weights):
             find(repository, (name,))
     if settings.name == "config.json":
-        if locate(repository, "preprocessor_config.json") is None:
-            try_to_find(repository, "preprocessor_config.json")
-        if _read(settings).get("model_type") != "clip":
+        for name in PROCESSORS:
+            if locate(repository, name) is None:
+                try_to_find(repository, name)
+        if read_json(settings).get("model_type") != "clip":
             tokenizer_folder(repository)
     return weights
 
@@ -93,17 +117,3 @@ def try_to_find(repository: str, name: str) -> None:
         find(repository, (name,))
     except ModelError:
         return
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            "a JSON file of settings", f"{str(path)!r} ({first_line(error)})", "Download it again."
-        ) from error
-    if not isinstance(content, Mapping):
-        raise ModelError("settings by name", f"{type(content).__name__} in {str(path)!r}", "Download it again.")
-    return dict(content)

@@ -8,19 +8,26 @@ from typing import Any
 
 from ravl_explore.errors import MissingDependencyError
 from ravl_explore.models.downloads import find
+from ravl_explore.models.settings import checked_text_tower
+from ravl_explore.tensor_files import read_json
 
 
-def with_local_text(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with ``hf_model_name`` replaced by a folder on this machine that holds its ``config.json``.
+def with_text_config(config: Mapping[str, Any], fetch: bool) -> dict[str, Any]:
+    """The configuration with the structure of a text tower of transformers inside, as ``text_cfg.hf_config``.
+
+    Parameters
+    ----------
+    config : open_clip's; its ``hf_model_name`` names the repository with the tower's ``config.json``
+    fetch : whether that file may be downloaded
 
     Raises
     ------
     ModelError, MissingDependencyError
-        When the file cannot be had, or transformers is not installed.
+        When the file cannot be had or asks for what is not allowed, or transformers is not installed.
     """
     config = deepcopy(dict(config))
-    name = config["text_cfg"].get("hf_model_name")
-    if name is None:
+    text = config["text_cfg"]
+    if not text.get("hf_model_name"):
         return config
     try:
         import transformers  # noqa: F401
@@ -28,5 +35,7 @@ def with_local_text(config: Mapping[str, Any]) -> dict[str, Any]:
         raise MissingDependencyError(
             "transformers, for this model's text tower", "no such package", "pip install 'ravl-explore[hf]'"
         ) from error
-    config["text_cfg"]["hf_model_name"] = str(find(name, ("config.json",)).parent)
+    if "hf_config" not in text:
+        path = find(text["hf_model_name"], ("config.json",), fetch=fetch)
+        text["hf_config"] = checked_text_tower(read_json(path), str(path))
     return config

@@ -7,64 +7,79 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
+from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from ravl_explore.errors import MissingDependencyError, ModelError
 from ravl_explore.models.demo import demo_config, demo_tokenizer
 from ravl_explore.models.downloads import VOCABULARIES, tokenizer_folder
-from ravl_explore.models.weights import first_line
+from ravl_explore.models.file_tokenizer import FileTokenizer, read_files, unpack
+from ravl_explore.tensor_files import first_line, is_file
 
 CLIP_VOCABULARY = 49408
 CONTEXT_LENGTH = 77
-
 Tokenizer = Callable[..., Tensor]
 
 
-def tokenizer_of(text_config: Mapping[str, Any], folder: Path | None = None, origin: str = "") -> Tokenizer:
+def tokenizer_of(
+    text_config: Mapping[str, Any],
+    folder: Path | None = None,
+    origin: str = "",
+    packed: str | None = None,
+    fetch: bool = True,
+) -> Tokenizer:
     """The tokenizer that a text tower was trained with.
 
-    Files beside the checkpoint come first, then the repository that the configuration names; CLIP's own vocabulary
-    needs no file.
+    Files in the checkpoint come first, then those beside it, then the repository that the configuration names; CLIP's
+    own vocabulary needs no file.
 
     Parameters
     ----------
     text_config : open_clip's ``text_cfg``
     folder : where the checkpoint is
     origin : the checkpoint, for messages
+    packed : the tokenizer's files, as :func:`~ravl_explore.models.file_tokenizer.pack` wrote them into the checkpoint
+    fetch : whether the files of a named repository may be downloaded
 
     Raises
     ------
     ModelError, MissingDependencyError
-        When the files are nowhere, or transformers is needed to read them and is not installed.
+        When the files are nowhere or broken, or transformers is needed to read them and is not installed.
     """
     context = int(text_config.get("context_length", CONTEXT_LENGTH))
     vocabulary = int(text_config.get("vocab_size", CLIP_VOCABULARY))
     repository = text_config.get("hf_tokenizer_name")
     options = dict(text_config.get("tokenizer_kwargs") or {})
-    if not repository and "hf_model_name" not in text_config:
+    if packed is None and not repository and not text_config.get("hf_model_name"):
         if vocabulary == demo_config()["text_cfg"]["vocab_size"]:
             return demo_tokenizer()
         if vocabulary == CLIP_VOCABULARY:
-            return _byte_pairs(context) if not options else SimpleTokenizer(context_length=context, **options)
-    if folder is not None and any((folder / name).is_file() for name in VOCABULARIES):
-        return _from_files(folder, context, text_config.get("tokenizer_mode"), options)
-    if repository:
-        return _from_files(tokenizer_folder(repository), context, text_config.get("tokenizer_mode"), options)
-    raise ModelError(
-        f"CLIP's vocabulary of {CLIP_VOCABULARY} tokens, or a tokenizer beside the checkpoint",
-        f"{vocabulary} tokens in {origin!r}",
-        f"Put the model's {' or '.join(VOCABULARIES[:2])} and tokenizer_config.json into the checkpoint's folder.",
-    )
+            return _byte_pairs(context, options.get("clean", "lower"))
+    if packed is not None:
+        where, files = origin, unpack(packed, origin)
+    elif folder is not None and any(is_file(folder / name) for name in VOCABULARIES):
+        where, files = str(folder), read_files(folder)
+    elif repository:
+        own = tokenizer_folder(repository, fetch)
+        where, files = str(own), read_files(own)
+    else:
+        raise ModelError(
+            f"CLIP's vocabulary of {CLIP_VOCABULARY} tokens, or a tokenizer beside the checkpoint",
+            f"{vocabulary} tokens in {origin!r}",
+            f"Put the model's {' or '.join(VOCABULARIES[:2])} and tokenizer_config.json into the checkpoint's folder.",
+        )
+    return _from_files(files, where, context, text_config.get("tokenizer_mode"), options)
 
 
 @cache
-def _byte_pairs(context: int) -> SimpleTokenizer:
+def _byte_pairs(context: int, clean: str) -> SimpleTokenizer:
     """CLIP's own tokenizer; reading its table takes a moment."""
-    return SimpleTokenizer(context_length=context)
+    return SimpleTokenizer(context_length=context, clean=clean)
 
 
-def _from_files(folder: Path, context: int, mode: str | None, options: dict[str, Any]) -> HFTokenizer:
+def _from_files(
+    files: Mapping[str, bytes], where: str, context: int, mode: str | None, options: Mapping[str, Any]
+) -> FileTokenizer:
     try:
         import transformers  # noqa: F401
     except ImportError as error:
@@ -72,11 +87,11 @@ def _from_files(folder: Path, context: int, mode: str | None, options: dict[str,
             "transformers, to read this model's tokenizer", "no such package", "pip install 'ravl-explore[hf]'"
         ) from error
     try:
-        return HFTokenizer(str(folder), context_length=context, tokenizer_mode=mode, **options)
+        return FileTokenizer(files, context, mode, options)
     except Exception as error:  # transformers answers broken files in many ways
         raise ModelError(
             "a tokenizer that transformers can read",
-            f"the files in {str(folder)!r} ({type(error).__name__}: {first_line(error)})",
+            f"the files in {where!r} ({type(error).__name__}: {first_line(error)})",
             f"Put all of the model's tokenizer files there: one of {', '.join(VOCABULARIES)}, and "
             "tokenizer_config.json.",
         ) from error

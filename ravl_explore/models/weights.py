@@ -1,24 +1,18 @@
-"""Reading checkpoint files as plain tensors: nothing is unpickled, no archive is executed."""
+"""Checkpoints as weights by the model's own names: freed of trainers' wrappers; adapters and quantised ones refused."""
 
 from __future__ import annotations
 
-import codecs
-import json
-import pickle
 import re
-import warnings
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 
 from ravl_explore.errors import ModelError
+from ravl_explore.models.foreign import refuse_foreign
+from ravl_explore.tensor_files import TensorFile, is_file, read_json, read_tensor_file
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "clip", "model_ema", "ema")
 # A key of every layout that tells where the model's own names start, whatever it was wrapped in.
@@ -27,6 +21,9 @@ ANCHORS = (
     "visual.trunk.",
     "vision_model.embeddings.patch_embedding.weight",
     "token_embedding.weight",
+)
+MODULE_WRAPPERS = frozenset(  # DataParallel, torch.compile, FSDP, activation checkpointing, DeepSpeed, averages
+    ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module")
 )
 NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # numbers in OpenAI's own files
 
@@ -48,17 +45,21 @@ class Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """Tensors of a ``.safetensors``, ``.pt``, ``.pth`` or ``.bin`` file, freed of wrappers and prefixes.
+    """Tensors of a file of safetensors or PyTorch, whatever it is called, freed of wrappers and prefixes.
 
     Raises
     ------
     ModelError
-        When the file is not there, is no checkpoint, or holds code; it is never run.
+        When the file is not there, is no checkpoint, or holds code; it is never run. When it holds adapters or
+        quantised weights; it says what to do with them.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise ModelError("a checkpoint file", f"{str(path)!r}, no such file", "Check the path.")
-    loaded, metadata = _read_shards(path) if path.name.endswith(".index.json") else _read_file(path)
-    tensors = _without_prefix({str(key): value for key, value in _unwrapped(loaded, str(path)).items()})
+    whole = _read_shards(path) if path.name.endswith(".index.json") else read_tensor_file(path)
+    metadata = whole.metadata
+    named = {str(key): value for key, value in _unwrapped(whole.content, str(path)).items()}
+    refuse_foreign(named, str(path))
+    tensors = _without_prefix(_without_wrappers(named, str(path)))
     kept = {key: value for key, value in tensors.items() if key not in NOT_WEIGHTS}
     return Weights(kept, metadata, len(kept) < len(tensors))
 
@@ -88,97 +89,49 @@ def _holds_tensors(content: dict[Any, Any]) -> bool:
     return any(isinstance(value, Tensor) for value in content.values())
 
 
-def _read_file(path: Path) -> tuple[Any, dict[str, str]]:
-    _refuse_text(path)
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(str(path), framework="pt") as file:
-                metadata = dict(file.metadata() or {})
-            return load_file(str(path)), metadata
-        if _is_torchscript(path):
-            raise ModelError(
-                "a checkpoint of plain tensors",
-                f"{str(path)!r}, a TorchScript archive, which holds code; it was not run",
-                "Where you trust it, convert it once: clip.load(path, device='cpu', jit=False)[0].state_dict() with "
-                "OpenAI's clip package, or torch.jit.load(path, 'cpu').state_dict(), saved with torch.save; or, if it "
-                f"is OpenAI's, open it as {_openai_name(path)}/openai.",
-            )
-        with warnings.catch_warnings():  # of the pickle's protocol, just before the error that follows
-            warnings.simplefilter("ignore", UserWarning)
-            return torch.load(path, map_location="cpu", weights_only=True), {}
-    except pickle.UnpicklingError as error:
-        holds_code = zipfile.is_zipfile(path) or "Unsupported" in str(error) or "GLOBAL" in str(error)
-        came = "one that holds pickled code" if holds_code else "one that PyTorch cannot read"
-        raise ModelError(
-            "a checkpoint of plain tensors",
-            f"{str(path)!r}, {came}; it was not run",
-            "Where you trust it, save its state_dict() as safetensors.",
-        ) from error
-    except ModelError:
-        raise
-    except Exception as error:  # torch.load fails in many ways on files that are cut short or none of its own
-        raise ModelError(
-            "a .safetensors, .pt or .pth checkpoint", f"{str(path)!r} ({first_line(error)})", "Check or save it again."
-        ) from error
-
-
-def _refuse_text(path: Path) -> None:
-    """Say so where weights were not downloaded, but a page about them or a pointer to them."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(512)
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)
-    except (OSError, UnicodeDecodeError):
-        return  # what cannot be read is told by the reader
-    if not all(letter.isprintable() or letter in "\r\n\t" for letter in text):
-        return
-    came, remedy = f"a text file that starts with {text.strip()[:40]!r}", "Give the path of the weights themselves."
-    if not text.strip():
-        came, remedy = "an empty file", "Download or save it again."
-    elif text.startswith("version https://git-lfs"):
-        came, remedy = "a Git LFS pointer to it", "Fetch the file itself with git lfs pull."
-    elif "<html" in text.lower() or text.lower().startswith("<!doctype"):
-        came, remedy = "a web page", "Download the file itself, not the page about it."
-    raise ModelError("a checkpoint of plain tensors", f"{str(path)!r}, {came}", remedy)
-
-
-def _openai_name(path: Path) -> str:
-    """open_clip's name of one of OpenAI's downloads, which are called ViT-L-14-336px.pt and alike."""
-    from open_clip import list_pretrained
-
-    name = path.stem.removesuffix("px")
-    return name if (name, "openai") in list_pretrained() else "ViT-B-32"
-
-
-def _read_shards(index: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All files that ``model.safetensors.index.json`` names; they must lie beside it."""
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        beside = all(isinstance(name, str) and Path(name).name == name for name in names)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ModelError(
-            "an index of weight files", f"{str(index)!r} ({first_line(error)})", "Download it again."
-        ) from error
-    if not beside:
+def shard_names(index: Path) -> list[str]:
+    """The weight files that ``model.safetensors.index.json`` names; ModelError unless they lie beside it."""
+    named = read_json(index).get("weight_map")
+    if not isinstance(named, dict) or not named:
+        raise ModelError("an index of weight files", f"{str(index)!r} without a weight_map", "Download it again.")
+    if not all(isinstance(name, str) and Path(name).name == name for name in named.values()):
         raise ModelError("weight files beside their index", f"other paths in {str(index)!r}", "Download it again.")
+    return sorted(set(named.values()))
+
+
+def _read_shards(index: Path) -> TensorFile:
+    """All files that an index names."""
     whole: dict[str, Tensor] = {}
-    for name in names:
-        if not (index.parent / name).is_file():
+    for name in shard_names(index):
+        if not is_file(index.parent / name):
             raise ModelError("all weight files of the index", f"no {name!r} in {str(index.parent)!r}", "Add it.")
-        loaded, _ = _read_file(index.parent / name)
-        whole |= loaded
-    return whole, {}
+        whole |= _unwrapped(read_tensor_file(index.parent / name).content, name)
+    return TensorFile(whole)
 
 
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") or "/code/" in name for name in archive.namelist())
+def _without_wrappers(tensors: dict[str, Tensor], origin: str) -> dict[str, Tensor]:
+    """Take the wrappers of PyTorch's modules out of names, wherever they stand: ``a._orig_mod.b`` is ``a.b``.
+
+    Where the whole model is wrapped, names outside of that are not the model's (losses, metrics), and are dropped.
+    """
+    bare = {key: ".".join(part for part in key.split(".") if part not in MODULE_WRAPPERS) for key in tensors}
+    wrapped = {key.split(".")[0] in MODULE_WRAPPERS for key in tensors if bare[key].startswith(ANCHORS)}
+    found: dict[str, Tensor] = {}
+    for key, value in tensors.items():
+        if wrapped == {True} and key.split(".")[0] not in MODULE_WRAPPERS:
+            continue
+        if bare[key] in found:
+            raise ModelError(
+                "one weight of each name",
+                f"{bare[key]!r} with and without a wrapper in {origin!r}",
+                "Save one model alone.",
+            )
+        found[bare[key]] = value
+    return found
 
 
 def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Drop what wraps the model: ``module.`` (DataParallel), ``model.`` (Lightning), ``_orig_mod.`` (compiled) ...
+    """Drop what stands before the model's own names: ``model.`` (Lightning), ``clip.`` ...
 
     The prefix is what stands before the first name that every CLIP has; where there are several (a moving average
     beside the model), the shortest. Names without the prefix are not the model's (losses, metrics), and are dropped.
@@ -189,8 +142,13 @@ def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             found = {re.sub(r"(text\.|text_model\.embeddings\.)$", "", prefix) for prefix in found}
         if found:
             prefix = min(found, key=len)
-            return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
-    return {key.removeprefix("module."): value for key, value in tensors.items()}
+            others = tuple(each for each in found if len(each) > len(prefix))
+            return {
+                key[len(prefix) :]: value
+                for key, value in tensors.items()
+                if key.startswith(prefix) and not (others and key.startswith(others))
+            }
+    return tensors
 
 
 def require(
@@ -222,12 +180,6 @@ def require(
 def size(tensor: Tensor) -> str:
     """A tensor's shape in words."""
     return "x".join(map(str, tensor.shape)) or "scalar"
-
-
-def first_line(error: BaseException, most: int = 200) -> str:
-    """What an error says first, or its type."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:most] if lines else type(error).__name__
 
 
 def some(keys: Iterable[str], most: int = 8) -> str:

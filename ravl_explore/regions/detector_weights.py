@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import urllib.request
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from ravl_explore.errors import ModelError, RavlError
 from ravl_explore.files import cache_root, write_whole
 from ravl_explore.fingerprints import digest
+from ravl_explore.tensor_files import is_file, read_tensor_file
 
 DEFAULT_WEIGHTS = "fasterrcnn_resnet50_fpn"
 BEFORE_NMS = 1000  # per pyramid level; RegionCLIP's setting, which RaVL's "prior work" used
@@ -71,6 +71,14 @@ def _load(module: Any, part: str, content: dict[str, Any], path: Path) -> None:
             f"{str(path)!r}; of its {part}, missing {_some(missing)}, unexpected {_some(unexpected)}",
             f"Use one of {', '.join(BUILDERS)}.",
         )
+    own = module.state_dict()
+    whole = [key for key, value in mine.items() if own[key].is_floating_point() and not value.is_floating_point()]
+    if whole:
+        raise ModelError(
+            "weights in half or full precision",
+            f"{str(path)!r}, {whole[0]} of {mine[whole[0]].dtype}",
+            "Save them again.",
+        )
     try:
         module.load_state_dict(
             {key: value.float() if value.is_floating_point() else value for key, value in mine.items()}, strict=False
@@ -83,25 +91,13 @@ def _load(module: Any, part: str, content: dict[str, Any], path: Path) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     """Tensors by name; never runs code from the file."""
-    import torch
-
-    if not path.is_file():
+    if not is_file(path):
         raise ModelError(
             "a file of detector weights, or a name",
             f"{str(path)!r}, no such file",
             f"Check the path; known names are {', '.join(BUILDERS)}.",
         )
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            "a state_dict of plain tensors",
-            f"{str(path)!r}, which PyTorch refuses to read without running its code; it was not run",
-            "Where you trust it, save the detector's state_dict() with torch.save.",
-        ) from error
-    except Exception as error:  # torch.load fails in many ways on files that are cut short or none of its own
-        said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise ModelError("a .pt or .pth file", f"{str(path)!r} ({said})", "Check it, or save it again.") from error
+    content = read_tensor_file(path).content
     if isinstance(content, dict) and isinstance(content.get("model"), dict):
         content = content["model"]  # torchvision's training script
     if not isinstance(content, dict) or not all(hasattr(value, "is_floating_point") for value in content.values()):
@@ -151,7 +147,7 @@ def _file_of(name: str) -> Path:
     file = url.rsplit("/", 1)[-1]
     places = [models_folder() / file, Path(torch.hub.get_dir()) / "checkpoints" / file]
     for path in places:
-        if path.is_file():
+        if is_file(path):
             return path
     try:
         content = _download(url)

@@ -190,7 +190,7 @@ def test_pixels_of_an_architecture_read_off_the_shapes(name: str, mean: tuple[fl
     assert recipe.pixels["mean"] == mean and GUESSED_PIXELS not in recipe.assumptions
     assert (recipe.architecture or "").removesuffix("-quickgelu") == name
     told = recognise(Weights(weights, {"image_mean": "[0.1, 0.2, 0.3]"}), Snapshot(Path("x.pt")))
-    assert told.pixels["mean"] == [0.1, 0.2, 0.3]
+    assert told.pixels["mean"] == (0.1, 0.2, 0.3)
 
 
 def test_an_open_clip_configuration_without_pixels_takes_the_published_ones() -> None:
@@ -223,7 +223,7 @@ def test_another_architecture_is_suggested(tmp_path: Path) -> None:
         Checkpoint(tmp_path / "vit.pt", architecture="ravl-demo")
     _, whole = published("RN50")
     with pytest.raises(ModelError, match=r"These are the weights of 'RN50' or 'RN50-quickgelu'"):
-        architectures.fill(build(named_config("ravl-demo")), whole, "x")
+        architectures.fitting(build(named_config("ravl-demo")), whole, "x")
     with pytest.raises(ModelError, match=r"an architecture of open_clip, got 'ViT-B-33'.*ViT-B-32"):
         Checkpoint(tmp_path / "vit.pt", architecture="ViT-B-33")
 
@@ -276,7 +276,7 @@ def test_the_architecture_in_use_is_not_suggested(monkeypatch: pytest.MonkeyPatc
     clip = build(named_config("ViT-B-32"))
     for used, told in ((None, True), ("ViT-L-14", True), ("ViT-B-32", False), ("ViT-B-32-quickgelu", False)):
         with pytest.raises(ModelError, match=r"missing ln_final\.bias") as raised:
-            architectures.fill(clip, weights, "x", used)
+            architectures.fitting(clip, weights, "x", used)
         assert ("ViT-B-32" in raised.value.remedy) is told, used
 
 
@@ -383,7 +383,7 @@ def test_missing_parts_of_a_vit_are_named(tmp_path: Path, pattern: str, told: st
 
 @pytest.mark.parametrize("tower", ["resnet", "vit"])
 def test_no_single_weight_lets_another_error_escape(monkeypatch: Any, weights: dict, tower: str) -> None:
-    """Each weight in turn missing, scalar, empty or flat: a ModelError with its name, or a recipe that fill refuses."""
+    """Each weight in turn missing, scalar, empty or flat: a ModelError with its name, or a recipe that is refused."""
     from ravl_explore.models.demo import Demo
 
     monkeypatch.setattr(architectures, "same_weights", lambda tensors: [])  # builds many
@@ -394,7 +394,7 @@ def test_no_single_weight_lets_another_error_escape(monkeypatch: Any, weights: d
         for value in (None, torch.tensor(1.0), torch.ones(0), flat):
             content = {k: v for k, v in whole.items() if k != key} | ({} if value is None else {key: value})
             with pytest.raises(ModelError, match=re.escape(key)):
-                architectures.fill(clip, recognise(Weights(content), Snapshot(Path("x.pt"))).tensors, "x")
+                architectures.fitting(clip, recognise(Weights(content), Snapshot(Path("x.pt"))).tensors, "x")
 
 
 def test_sizes_that_contradict_each_other_are_told(monkeypatch: pytest.MonkeyPatch, weights: dict) -> None:

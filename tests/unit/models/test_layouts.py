@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 from ravl_explore.errors import ModelError
 from ravl_explore.models.checkpoint import GUESSED, GUESSED_PIXELS, Checkpoint, recognise
 from ravl_explore.models.clip_model import CLIP_MEAN, CLIP_STD
+from ravl_explore.models.pixels import Pixels
 from ravl_explore.models.snapshots import Snapshot
 from ravl_explore.models.weights import Weights, read_weights
 
@@ -271,7 +272,8 @@ def test_what_transformers_files_without_settings_leave_open(tmp_path: Path) -> 
     whole = Weights(transformers_clip().state_dict())
     assert recognise(whole, Snapshot(tmp_path / "x.pt")).assumptions == (GUESSED[True], GUESSED_PIXELS)
     assert recognise(whole, Snapshot(tmp_path / "x.pt"), quick_gelu=True).assumptions == (GUESSED_PIXELS,)
-    told = Snapshot(tmp_path / "x.pt", settings={"model_type": "clip"}, preprocess={"mean": [0.5], "std": [0.5]})
+    pixels = Pixels({"preprocessor_config.json": {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}})
+    told = Snapshot(tmp_path / "x.pt", settings={"model_type": "clip"}, pixels=pixels)
     assert recognise(whole, told).assumptions == ()
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from ravl_explore import models
 from ravl_explore.errors import ModelError
-from ravl_explore.models import downloads
+from ravl_explore.models import architectures, downloads
 from ravl_explore.models.medical import BIOMEDCLIP, PUBMEDCLIP
 from ravl_explore.models.pretrained import COMMON, OpenClip, pretrained_names, resolve
 
@@ -138,7 +138,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
         open_clip, "get_model_config", lambda name: json.loads(json.dumps(configs.get(name) or real(name)))
     )
     torch.manual_seed(0)
-    return open_clip.CLIP(**(TINY | {"quick_gelu": True})).eval()
+    yield open_clip.CLIP(**(TINY | {"quick_gelu": True})).eval()
+    architectures._all_configs.cache_clear()  # of the tiny one
 
 
 def same_as(opened: Any, clip: Any, side: int = 32) -> None:
