@@ -79,7 +79,13 @@ def curves(
     figure.update_xaxes(range=[0, longest * 1.01])
     figure.update_xaxes(unifiedhovertitle={"text": "step %{x:.0f}"})
     figure.update_xaxes(title={"text": "step", "standoff": 6}, row=2, col=1)
-    figure.update_yaxes(title={"text": "loss", "standoff": 6, "font": {"size": 12}}, rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(
+        title={"text": "loss", "standoff": 6, "font": {"size": 12}},
+        rangemode="tozero",
+        autorangeoptions=_limits(np.concatenate([np.asarray(trace.y) for trace in figure.select_traces(row=1)])),
+        row=1,
+        col=1,
+    )
     figure.update_yaxes(
         title={"text": measured, "standoff": 6, "font": {"size": 12}},
         range=[0, 102],
@@ -88,6 +94,16 @@ def curves(
         col=1,
     )
     return figure
+
+
+def _limits(values: np.ndarray) -> dict[str, float]:
+    """Where the loss axis ends: at 0 and above all lines, also above those that are switched off in the legend."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return {}
+    low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
+    room = 0.05 * (high - low) or 1.0
+    return {"minallowed": low - (room if low else 0), "maxallowed": high + room}
 
 
 def _anchor() -> go.Scatter:

@@ -18,6 +18,7 @@ MOST_DRAWN = 20_000  # plotly's lasso takes over a second above this, even on a 
 UNSELECTED_OPACITY = 0.10
 FEW = 200  # selected points up to this many are drawn larger
 MOST_LEGEND = 280  # pixels
+MARGIN = 0.06  # of the points' extent, around them
 PICK_RADIUS = 14  # pixels, as in FiftyOne's embeddings panel
 
 
@@ -84,7 +85,7 @@ def region_map(
             )
         )
     figure.add_trace(_ring(xy, marked))
-    figure.update_layout(_layout(theme, layout_name, color_by, groups, len(drawn), n_regions))
+    figure.update_layout(_layout(theme, layout_name, color_by, groups, xy[drawn], n_regions))
     return figure
 
 
@@ -188,15 +189,24 @@ def _marker(
     return marker
 
 
+def _axis(values: np.ndarray, title: str) -> dict[str, object]:
+    """An axis that shows all points, whichever legend entries are switched off; a zoom goes back to the same."""
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    room = MARGIN * (high - low) or 1.0
+    limits = {"minallowed": low - room, "maxallowed": high + room}
+    return {"showticklabels": False, "title": {"text": title, "standoff": 4}, "autorangeoptions": limits}
+
+
 def _layout(
-    theme: palette.Theme, layout_name: str, color_by: str, groups: Categories, n_drawn: int, n_regions: int
+    theme: palette.Theme, layout_name: str, color_by: str, groups: Categories, xy: np.ndarray, n_regions: int
 ) -> dict[str, object]:
+    n_drawn = len(xy)
     note = {
         "text": "" if n_drawn == n_regions else f"showing {n_drawn:,} of {n_regions:,} regions; a lasso takes all",
         "xref": "paper", "yref": "paper", "x": 0, "y": 0, "xanchor": "left", "yanchor": "bottom",
         "showarrow": False, "font": {"size": 11},
     }  # fmt: skip
-    axis = {"showticklabels": False}
     name = palette.plain(layout_name)
     valued = groups.values is not None
     # room for the longest entry with both counts: a plot that changes its width with the selection is hard to follow
@@ -211,8 +221,8 @@ def _layout(
         "hovermode": "closest",
         "hoverdistance": PICK_RADIUS,
         "margin": {"l": 28, "r": right, "t": 34, "b": 28, "autoexpand": False},  # the top is the tool bar's
-        "xaxis": axis | {"title": {"text": f"{name} 1" if name else "", "standoff": 4}},
-        "yaxis": axis | {"title": {"text": f"{name} 2" if name else "", "standoff": 4}},
+        "xaxis": _axis(xy[:, 0], f"{name} 1" if name else ""),
+        "yaxis": _axis(xy[:, 1], f"{name} 2" if name else ""),
         "showlegend": True,
         "legend": {
             "itemsizing": "constant",

@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 
 from ravl_explore.discovery import LIKELY_REAL, Discovery
+from ravl_explore.widgets.acts import RowPicker
 
 STATIC = Path(__file__).parent / "static"
 
@@ -53,7 +53,7 @@ COLUMNS = [
 ]
 
 
-class ClusterTable(anywidget.AnyWidget):
+class ClusterTable(RowPicker):
     """Clusters of a discovery as a table.
 
     Parameters
@@ -63,15 +63,14 @@ class ClusterTable(anywidget.AnyWidget):
 
     Attributes
     ----------
-    selected : int or None, the cluster of the selected row; set it, or observe it
+    selected : int or None, the cluster of the selected row; set it, or observe it: observers hear of every click
     """
 
     _esm = STATIC / "table.js"
     _css = STATIC / "table.css"
-    rows = traitlets.List(traitlets.Dict()).tag(sync=True)
+    _number = "cluster"
     columns = traitlets.List(traitlets.Dict(), default_value=COLUMNS).tag(sync=True)
     note = traitlets.Unicode("").tag(sync=True)
-    selected = traitlets.Int(None, allow_none=True).tag(sync=True)
 
     def __init__(
         self,

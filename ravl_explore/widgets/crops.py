@@ -18,6 +18,7 @@ import numpy as np
 import traitlets
 
 from ravl_explore.errors import InputError, RavlError
+from ravl_explore.widgets.acts import act
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +153,8 @@ class CropGallery(anywidget.AnyWidget):
     """How many crops the whole list has, on all pages."""
 
     selected: traitlets.TraitType[int | None, Any] = _RegionId(None, allow_none=True).tag(sync=True)
-    """Region id of the highlighted crop, or None. Setting it turns to its page, if it is in the list."""
+    """Region id of the highlighted crop, or None. Setting it turns to its page, if it is in the list. Observers hear of
+    every click on a crop."""
 
     opened = traitlets.Bool(False).tag(sync=True)
     """Whether the selected crop is open in its whole image."""
@@ -304,7 +306,7 @@ class CropGallery(anywidget.AnyWidget):
     def _answer_detail(self, content: Mapping[str, Any], images: list[bytes]) -> dict[str, Any]:
         region = content.get("region")
         if content["kind"] == "select":
-            self.selected = region
+            act(self, "selected", region)
             self.opened = bool(content.get("opened"))
         if region is None or not content.get("opened"):
             return {"region": None}

@@ -7,30 +7,38 @@ What plotly's own widget does not do, measured on 7.1 (each point has a test):
 - It sends updates by setting a trait and clearing it at once; while another thread is inside ``set_state`` both merge
   and the update is lost. Here updates are sent as custom messages, under a lock, one message each.
 - The browser answers every update with the traces' defaults, and Python then deletes "overlapping" data of its own:
-  here those answers are ignored.
-- A gesture is told to every trace; here it is told once.
+  here nothing is answered.
+- What the user does is a trait that is set, and ipywidgets merges what is set while the kernel is busy: of a hover and
+  the selection that ends over a point, or of two legend entries, one is lost. Here each is a message of its own, told
+  once and not to every trace, and hovering stays in the page.
+- It keeps its bundle of 5 MB in the state of each figure; here it is sent once, and is in no state.
 - In the browser it neither fits its container nor survives a slow start: see ``static/figure.js``.
 """
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import plotly
 import plotly.graph_objects as go
 import traitlets
 from ipywidgets.widgets.widget import _remove_buffers
 from plotly.basedatatypes import BaseFigure, Undefined
 from plotly.serializers import custom_serializers
 
-from ravl_explore.widgets.figure_diff import changes, copied, empty_trace, flatten, nested
+from ravl_explore.widgets.figure_diff import copied, edits, flatten, nested
 from ravl_explore.widgets.points import PointsEvent, points_event
 from ravl_explore.widgets.throttle import RATE, Throttle
 
 STATIC = Path(__file__).parent / "static"
 QUIET = 5.0  # seconds after an edit until the whole state follows, and between two of these at least
+
+_CHANGES = ("_js2py_restyle", "_js2py_relayout", "_js2py_update")  # plotly's names for what the user changed
 
 SELECTING = ("zoom2d", "pan2d", "select2d", "lasso2d")
 LOOKING = ("zoom2d", "pan2d")
@@ -41,7 +49,7 @@ class LiveFigure(go.FigureWidget):
 
     Parameters
     ----------
-    figure : the first content; all traces drawn later must be of the same type
+    figure : the first content; a trace drawn later in place of another must be of its type
     height : pixels; the width is that of the container
     tools : plotly's names of the mouse tools in the tool bar, ``SELECTING`` or ``LOOKING``; beside them there are only
         "reset" and "save as PNG", as plotly's own "share" button would upload the figure
@@ -49,15 +57,15 @@ class LiveFigure(go.FigureWidget):
 
     Notes
     -----
-    Each LiveFigure sends plotly's bundle of 5 MB once, so make few and redraw them.
+    The first one sends plotly's bundle of 5 MB, and a page that has it not asks for it. A notebook that is saved with
+    its widgets' state does not hold it, so a figure shows itself only where a kernel runs.
     """
 
     _esm = STATIC / "figure.js"
     _css = (STATIC / "figure.css").read_text()
-    _bundle = traitlets.Unicode().tag(sync=True)
+    _plotly = traitlets.Unicode(plotly.__version__).tag(sync=True)
     _height = traitlets.Int().tag(sync=True)
-    _js2py_pointsCallback = traitlets.Dict(allow_none=True).tag(sync=True, echo_update=False, **custom_serializers)
-    _js2py_traceDeltas = traitlets.Dict(allow_none=True).tag(sync=True, echo_update=False, **custom_serializers)
+    _bundle_sent = False
 
     def __init__(
         self,
@@ -68,7 +76,6 @@ class LiveFigure(go.FigureWidget):
         rate: float = RATE,
     ) -> None:
         self._guard = threading.RLock()
-        self._events: list[PointsEvent] = []
         self._listeners: list[Callable[[PointsEvent], None]] = []
         self._pending: tuple[go.Figure | Callable[[], go.Figure], set[str]] | None = None
         self._edits = 0
@@ -77,16 +84,22 @@ class LiveFigure(go.FigureWidget):
         self._height = height
         super().__init__(first)
         buttons = [list(tools), ["resetScale2d"], ["toImage"]]
-        self._config = {"responsive": True, "displaylogo": False, "displayModeBar": True, "modeBarButtons": buttons}
+        self._config = {
+            "responsive": True,
+            "displaylogo": False,
+            "displayModeBar": True,
+            "modeBarButtons": buttons,
+            "showTips": False,  # they would cover the buttons of the page
+        }
         self.add_class("ravl-figure")
         self._drawn, self._drawn_layout = self._flat_traces(self), flatten(self.layout.to_plotly_json())
         self._throttle = Throttle(self._draw_pending, rate)
         self._sync_soon = Throttle(self._sync, 1 / QUIET, delay=QUIET)
+        self.on_msg(self._on_message)
+        if not LiveFigure._bundle_sent:  # before it is asked for: a cell that computes would not answer
+            LiveFigure._bundle_sent = True
+            self._send_bundle()
         self._post(self._content())
-
-    @traitlets.default("_bundle")
-    def _plotlys_own_module(self) -> str:
-        return str(go.FigureWidget._esm)
 
     # Drawing
 
@@ -120,7 +133,7 @@ class LiveFigure(go.FigureWidget):
             return tuple(i for i, trace in enumerate(self._data) if trace.get("visible", True) == "legendonly")
 
     def on_points(self, callback: Callable[[PointsEvent], None]) -> None:
-        """Call ``callback`` once per gesture, on the thread that received it, with no lock held."""
+        """Call ``callback`` once per gesture, in order, on the thread that received it, with no lock held."""
         self._listeners.append(callback)
 
     def close(self) -> None:
@@ -145,20 +158,17 @@ class LiveFigure(go.FigureWidget):
         """Send what differs from the figure drawn last, in one message; what the user changed meanwhile stays."""
         new, layout = self._flat_traces(figure), flatten(figure.layout.to_plotly_json())
         layout["height"] = self._drawn_layout["height"]
-        n_slots = len(self._drawn)
-        if n_slots:
-            new += [empty_trace(self._drawn[i]) for i in range(len(new), n_slots)]
         old = [
             trace | {"visible": self._data[i].get("visible", True)} if "legend" in reset else trace
             for i, trace in enumerate(self._drawn)
         ]
-        slots = [i for i in range(n_slots) if changes(old[i], new[i])]
-        keys = {key for i in slots for key in changes(old[i], new[i])}
+        differ = [edits(one, other) for one, other in zip(old, new, strict=False)]
+        slots = [i for i, each in enumerate(differ) if each]
         restyle = {
-            key: [new[i].get(key) if key in changes(old[i], new[i]) else Undefined for i in slots]
-            for key in sorted(keys)
+            key: [differ[i].get(key, Undefined) for i in slots]
+            for key in sorted({key for each in differ for key in each})
         }
-        relayout: dict[str, Any] = {key: layout.get(key) for key in sorted(changes(self._drawn_layout, layout))}
+        relayout = edits(self._drawn_layout, layout)
         if "zoom" in reset:
             for axis in ("xaxis", "yaxis"):
                 self._layout.setdefault(axis, {}).pop("autorange", None)
@@ -166,11 +176,13 @@ class LiveFigure(go.FigureWidget):
         if "outline" in reset:  # the browser never tells of its outlines; while one is there, points cannot be set
             self._layout.pop("selections", None)
             relayout["selections"] = []
-        self._drawn, self._drawn_layout = new, layout
+        n_before, self._drawn, self._drawn_layout = len(old), new, layout
         if restyle or relayout:
             self.plotly_update(restyle_data=restyle, relayout_data=relayout, trace_indexes=slots)
-        if len(new) > n_slots:
-            self.add_traces([nested(trace) for trace in new[n_slots:]])
+        if len(new) > n_before:
+            self.add_traces([nested(trace) for trace in new[n_before:]])
+        elif len(new) < n_before:
+            self.data = self.data[: len(new)]
 
     @staticmethod
     def _flat_traces(figure: BaseFigure) -> list[dict[str, Any]]:
@@ -180,7 +192,7 @@ class LiveFigure(go.FigureWidget):
             trace.setdefault("visible", True)
         return flat
 
-    # Messages to the browser: plotly.py's four senders, without traits
+    # Messages to the browser: plotly.py's five senders, without traits
 
     def _send_update_msg(
         self, restyle_data: dict, relayout_data: dict, trace_indexes: Any = None, source_view_id: str | None = None
@@ -203,6 +215,9 @@ class LiveFigure(go.FigureWidget):
 
     def _send_addTraces_msg(self, new_traces_data: list) -> None:
         self._post_edit("_py2js_addTraces", {"trace_data": new_traces_data}, None)
+
+    def _send_deleteTraces_msg(self, delete_inds: list[int]) -> None:
+        self._post_edit("_py2js_deleteTraces", {"delete_inds": delete_inds}, None)
 
     def _post_edit(self, name: str, message: dict, source_view_id: str | None) -> None:
         """Send an edit as a custom message; the browser applies it to its copy of the state, too.
@@ -244,29 +259,30 @@ class LiveFigure(go.FigureWidget):
                 self._trait_values.update({name: value for name, value in self._content().items() if name in wanted})
             return super().get_state(key, drop_defaults)
 
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Take the browser's changes, with no redraw in between; listeners are called afterwards, without the lock."""
-        with self._guard:
-            super().set_state(sync_data)
-            events, self._events = self._events, []
-        for event in events:
+    def _on_message(self, _: Any, content: dict[str, Any], buffers: list[Any]) -> None:
+        """Take what the page tells: that it lacks the bundle, that the user changed the picture, or a gesture."""
+        kind, name = content.get("kind"), content.get("name")
+        if kind == "bundle":
+            self._send_bundle()
+        elif kind == "change" and name in _CHANGES:
+            self._take_change(name, content["message"])
+        elif kind == "points":
+            event = points_event(content, np.frombuffer(buffers[0], np.int32))
             for listener in self._listeners:
                 listener(event)
 
-    @traitlets.observe("_js2py_traceDeltas")
-    def _handler_js2py_traceDeltas(self, change: dict) -> None:
-        self._trait_values["_js2py_traceDeltas"] = None
-
-    @traitlets.observe("_js2py_pointsCallback")
-    def _handler_js2py_pointsCallback(self, change: dict) -> None:
-        if change["new"]:
-            event = points_event(change["new"])
-            if event is not None:
-                self._events.append(event)
-            if event is None or event.kind in ("hover", "unhover"):
-                self._trait_values["_js2py_pointsCallback"] = None  # silently: answering every hover would double it
+    def _take_change(self, name: str, message: dict[str, Any]) -> None:
+        traces, source = message.get("style_traces"), message["source_view_id"]
+        with self._guard:
+            if name == "_js2py_restyle":
+                self.plotly_restyle(message["style_data"], traces, source_view_id=source)
+            elif name == "_js2py_relayout":
+                self.plotly_relayout(message["relayout_data"], source_view_id=source)
             else:
-                self._js2py_pointsCallback = None  # so that the same gesture twice is a change twice
+                self.plotly_update(message["style_data"], message["layout_data"], traces, source_view_id=source)
+
+    def _send_bundle(self) -> None:
+        self.send({"kind": "bundle"}, [_bundle()])
 
     def _perform_plotly_relayout(self, relayout_data: dict) -> dict:
         changes = super()._perform_plotly_relayout(relayout_data)
@@ -275,3 +291,9 @@ class LiveFigure(go.FigureWidget):
             if what.startswith("range"):
                 self._layout.get(axis, {}).pop("autorange", None)
         return changes
+
+
+@functools.cache
+def _bundle() -> bytes:
+    """Plotly's own module for the browser."""
+    return str(go.FigureWidget._esm).encode()

@@ -33,25 +33,34 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
     return {key for key in old.keys() | new.keys() if not _same(old.get(key), new.get(key))}
 
 
+def edits(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """What makes the old one the new one: the new value of each key, None where it goes.
+
+    A container that goes is named itself, not what was in it: plotly takes an empty one for one that is wanted, and
+    would go on drawing the colour bar of an empty ``marker.colorbar``.
+
+    >>> edits(flatten({"marker": {"size": 3, "colorbar": {"title": {"text": "G"}}}}), flatten({"marker": {"size": 4}}))
+    {'marker.colorbar': None, 'marker.size': 4}
+    """
+    kept = {key[:at] for key in new for at in _ends(key)}
+    found: dict[str, Any] = {}
+    for key in sorted(changes(old, new)):
+        gone = next((key[:at] for at in _ends(key) if key[:at] not in kept), key)
+        found[gone] = new.get(gone)
+    return found
+
+
+def _ends(key: str) -> list[int]:
+    """Where the key of each container of a dotted key ends, the outermost first; last its own end."""
+    return [at for at, letter in enumerate(key) if letter == "."] + [len(key)]
+
+
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.shape == b.shape and a.dtype == b.dtype):
             return False
         return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == "f"))
     return bool(a == b)
-
-
-def empty_trace(like: dict[str, Any]) -> dict[str, Any]:
-    """A trace slot that shows nothing, for figures with fewer traces than an earlier one."""
-    nothing = np.zeros(0, np.float32)
-    return {
-        "type": like["type"],
-        "mode": like.get("mode"),
-        "x": nothing,
-        "y": nothing,
-        "visible": False,
-        "showlegend": False,
-    }
 
 
 def copied(value: Any) -> Any:

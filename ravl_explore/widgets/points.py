@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
-
-_KINDS = {
-    "plotly_selected": "selected",
-    "plotly_deselect": "deselected",
-    "plotly_hover": "hover",
-    "plotly_unhover": "unhover",
-}
+from jaxtyping import Bool, Float, Int
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,37 +15,28 @@ class PointsEvent:
 
     Attributes
     ----------
-    kind : "selected" (lasso, box or click), "deselected" (double click), "hover" or "unhover"
-    traces, points : (n,) int64, the trace and the place in it of each point
+    kind : "selected" (lasso, box or click) or "deselected" (double click)
+    ids : (n,) int64, the ``customdata`` of each point, as it was when the gesture was made
     polygon : (m, 2) corners in data coordinates for a lasso or a box, else None
     tool : "lasso", "box" or "click"
+    picture : the ``layout.meta`` of the figure on which it was made
     """
 
     kind: str
-    traces: np.ndarray
-    points: np.ndarray
-    polygon: np.ndarray | None = None
+    ids: Int[np.ndarray, " n"]
+    polygon: Float[np.ndarray, "m 2"] | None = None
     tool: str = "click"
+    picture: Any = None
 
 
-def points_event(message: dict) -> PointsEvent | None:
-    kind = _KINDS.get(message["event_type"])
-    if kind is None:
-        return None
-    points = message.get("points") or {}
-    traces = np.asarray(points.get("trace_indexes") or (), dtype=np.int64)
-    inside = np.asarray(points.get("point_indexes") or (), dtype=np.int64)
-    selector = message.get("selector") or {}
-    state = selector.get("selector_state") or {}
-    if selector.get("type") == "lasso":
-        return PointsEvent(kind, traces, inside, np.column_stack([state["xs"], state["ys"]]).astype(float), "lasso")
-    if selector.get("type") == "box":
-        (x0, x1), (y0, y1) = state["xrange"], state["yrange"]
-        corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], dtype=float)
-        return PointsEvent(kind, traces, inside, corners, "box")
-    if kind == "selected" and not len(inside):
-        return None  # plotly's own echo when an outline is taken away; a click that unselects is "deselected"
-    return PointsEvent(kind, traces, inside)
+def points_event(content: dict[str, Any], ids: Int[np.ndarray, " n"]) -> PointsEvent:
+    """The gesture that ``static/figure.js`` tells of."""
+    outline = content.get("outline")
+    polygon = None if outline is None else np.column_stack([outline["xs"], outline["ys"]]).astype(float)
+    if polygon is not None and content["tool"] == "box":  # two opposite corners
+        (x0, y0), (x1, y1) = polygon
+        polygon = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+    return PointsEvent(content["event"], ids.astype(np.int64), polygon, content["tool"], content.get("picture"))
 
 
 def inside_polygon(xy: Float[np.ndarray, "n 2"], polygon: Float[np.ndarray, "m 2"]) -> Bool[np.ndarray, " n"]:

@@ -16,11 +16,15 @@ from ravl_explore.discovery import Discovery
 from ravl_explore.errors import InputError
 from ravl_explore.plots.categories import COLOR_BY, categories
 from ravl_explore.plots.region_map import drawn_regions, region_map
+from ravl_explore.widgets.acts import act
 from ravl_explore.widgets.figure import LiveFigure
 from ravl_explore.widgets.points import PointsEvent, inside_polygon
 
 TIP = "Lasso or click points, or pick a row in the table"
-HELP = "Draw around points, or click one; Shift adds to the selection, a double click clears it."
+HELP = (
+    "Draw around points, or click one; Shift adds to the selection, a double click clears it. "
+    "A click on a legend entry hides it, a double click shows it alone."
+)
 EMPTY_TIP = "The map appears here after a search"
 
 
@@ -30,14 +34,12 @@ class RegionMap(ipywidgets.VBox):
     Attributes
     ----------
     selection : tuple of int
-        Selected regions in rising order; observers hear of it once per gesture.
+        Selected regions in rising order; observers hear of it once per gesture, also of one that selects the same.
     selection_source : str
         Who made the selection: "lasso", "box", "click", "clear", or what ``select(source=...)`` was given. It is set
         before ``selection``, so an observer of ``selection`` may read it.
     color_by : str
         One of ``ravl_explore.plots.categories.COLOR_BY``; the menu above the map shows the same.
-    hovered : int or None
-        The region under the mouse.
 
     Notes
     -----
@@ -47,7 +49,6 @@ class RegionMap(ipywidgets.VBox):
     selection = traitlets.Tuple(default_value=())
     selection_source = traitlets.Unicode("")
     color_by = traitlets.Enum(COLOR_BY, default_value="cluster")
-    hovered = traitlets.Int(None, allow_none=True)
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class RegionMap(ipywidgets.VBox):
         self._guard = threading.RLock()
         self._discovery: Discovery | None = None
         self._xy: np.ndarray | None = None
+        self._shows, self._places = 0, [np.zeros((0, 2), np.float32)]  # which discovery, and every layout of it so far
         self._layout_name = layout_name
         self._drawn = np.zeros(0, np.int64)
         self._marked: int | None = None
@@ -86,7 +88,7 @@ class RegionMap(ipywidgets.VBox):
         traitlets.link((self, "color_by"), (self._menu, "value"))
         self.observe(self._recolour, "color_by")
         self.observe(self._reselect, "selection")
-        self._clear.on_click(lambda _: self.clear())
+        self._clear.on_click(lambda _: self._set_selection((), "clear", by_hand=True))
         self.figure.on_points(self._on_points)
         self._write_status()
         if discovery is not None and xy is not None:
@@ -100,7 +102,9 @@ class RegionMap(ipywidgets.VBox):
         figure = region_map(discovery, xy, self.color_by, layout_name=layout_name, drawn=drawn)
         with self._guard:
             self._discovery, self._xy, self._layout_name = discovery, np.asarray(xy, dtype=np.float32), layout_name
+            self._shows, self._places = self._shows + 1, [self._xy]
             self._drawn, self._marked = drawn, None
+            figure.layout.meta = self._picture()
             self._set_selection((), "clear", redraw=False)
         self.figure.draw(figure, reset=("zoom", "legend", "outline"))
         self.figure.resync()
@@ -113,6 +117,7 @@ class RegionMap(ipywidgets.VBox):
             if np.shape(xy) != (len(discovery.clustering.labels), 2):
                 raise InputError("one point per region", f"shape {np.shape(xy)}", "Lay out the embeddings shown here.")
             self._xy, self._layout_name = np.asarray(xy, dtype=np.float32), layout_name
+            self._places.append(self._xy)
         self._redraw("zoom", "outline")
 
     # Selection
@@ -162,12 +167,15 @@ class RegionMap(ipywidgets.VBox):
             raise InputError("a map that shows a discovery", "an empty one", "Call show(discovery, xy) first.")
         return self._discovery
 
-    def _set_selection(self, rows: tuple[int, ...], source: str, redraw: bool = True) -> None:
+    def _set_selection(self, rows: tuple[int, ...], source: str, redraw: bool = True, by_hand: bool = False) -> None:
         with self._guard:
             self._quiet = not redraw
             try:
                 self.selection_source = source
-                self.selection = rows
+                if by_hand:
+                    act(self, "selection", rows)
+                else:
+                    self.selection = rows
             finally:
                 self._quiet = False
 
@@ -188,43 +196,38 @@ class RegionMap(ipywidgets.VBox):
         with self._guard:
             discovery, xy, selection = self._shown(), self._xy, np.asarray(self.selection, dtype=np.int64)
             color_by, layout_name, marked = self.color_by, self._layout_name, self._marked
+            picture = self._picture()
         assert xy is not None
-        return region_map(discovery, xy, color_by, selection, layout_name=layout_name, marked=marked, drawn=self._drawn)
+        made = region_map(discovery, xy, color_by, selection, layout_name=layout_name, marked=marked, drawn=self._drawn)
+        made.layout.meta = picture
+        return made
+
+    def _picture(self) -> dict[str, int]:
+        """What a gesture says it was made on: it may be told when something else is shown already."""
+        return {"shows": self._shows, "places": len(self._places) - 1}
 
     # Gestures
 
     def _on_points(self, event: PointsEvent) -> None:
         with self._guard:
-            if self._discovery is None:
-                return
-            if event.kind in ("hover", "unhover"):
-                regions = self._regions_of(event)
-                self.hovered = int(regions[0]) if event.kind == "hover" and len(regions) else None
-            elif event.kind == "deselected":
-                self._set_selection((), "clear")
+            if self._discovery is None or (event.picture or {}).get("shows") != self._shows:
+                return  # made on a discovery that is gone: its regions are none of those shown now
+            if event.kind == "deselected":
+                self._set_selection((), "clear", by_hand=True)
             else:
-                self._set_selection(tuple(self._regions_in(event).tolist()), event.tool)
-
-    def _regions_of(self, event: PointsEvent) -> Int[np.ndarray, " n"]:
-        """The regions of the points that the browser named, in its order."""
-        traces: Any = self.figure.data
-        regions = np.empty(len(event.points), np.int64)
-        for trace in np.flatnonzero(np.bincount(event.traces)) if len(event.traces) else ():
-            here = event.traces == trace
-            regions[here] = np.asarray(traces[trace].customdata)[event.points[here]]
-        return regions
+                self._set_selection(tuple(self._regions_in(event).tolist()), event.tool, by_hand=True)
 
     def _regions_in(self, event: PointsEvent) -> Int[np.ndarray, " n"]:
         """Selected regions: of those drawn, what the browser says; of the others, what lies inside the outline."""
-        said = self._mask(self._regions_of(event))
+        said = self._mask(event.ids)
         others = ~self._mask(self._drawn)
         if not others.any():
             return np.flatnonzero(said)
         selected = self._mask(np.asarray(self.selection, dtype=np.int64))
         before = selected & others
-        if event.polygon is None or self._xy is None:
+        if event.polygon is None:
             return np.flatnonzero(said | before if (said & selected).any() else said)
-        inside = inside_polygon(self._xy, event.polygon) & ~self._hidden()
+        inside = inside_polygon(self._places[event.picture["places"]], event.polygon) & ~self._hidden()
         hits, drawn_inside = inside & others, inside & ~others
         if (said & ~drawn_inside).any():  # points outside this outline: it was added with shift
             hits |= before

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import pandas as pd
 import traitlets
 
@@ -18,6 +17,7 @@ from ravl_explore.files import write_whole
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.runs import SPREAD, Run, Runs
 from ravl_explore.training import TrainingSettings
+from ravl_explore.widgets.acts import RowPicker
 
 STATIC = Path(__file__).parent / "static"
 FEATURES = ("clusters", "model")
@@ -35,7 +35,7 @@ UNDERLINED = "Underlined: best of its column; a run that was stopped, or is no b
 EMPTY = "Runs are listed here as they end."
 
 
-class RunsWidget(anywidget.AnyWidget):
+class RunsWidget(RowPicker):
     """Runs as a table that can be sorted by any column; one row can be picked, to look at its comparison.
 
     Every method may be called from any thread.
@@ -46,17 +46,16 @@ class RunsWidget(anywidget.AnyWidget):
 
     Attributes
     ----------
-    selected : int or None, number of the picked run in the order in which they were made; set it, or observe it
+    selected : int or None, number of the picked run in the order in which they were made; set it, or observe it:
+        observers hear of every click
     """
 
     _esm = STATIC / "runs.js"
     _css = STATIC / "runs.css"
     columns = traitlets.List(traitlets.Dict()).tag(sync=True)
     before = traitlets.List(traitlets.Dict()).tag(sync=True)
-    rows = traitlets.List(traitlets.Dict()).tag(sync=True)
     means = traitlets.List(traitlets.Dict()).tag(sync=True)
     notes = traitlets.List(traitlets.Unicode(), default_value=[EMPTY]).tag(sync=True)
-    selected = traitlets.Int(None, allow_none=True).tag(sync=True)
     sort = traitlets.Unicode("").tag(sync=True)
     descending = traitlets.Bool(False).tag(sync=True)
 

@@ -170,12 +170,10 @@ function render({ model, el }) {
 
   function select(index, open) {
     if (!items[index]) return;
-    const changed = selected !== items[index].region || opened !== open;
     selected = items[index].region;
     opened = open;
     activate(index);
-    if (!changed && !detail.querySelector(".rx-errors")) return;
-    tellSelection = true;
+    tellSelection = true; // also of the crop that is open: the map may have marked another region since
     details.ask();
   }
 

@@ -20,6 +20,7 @@ function render({ model, el }) {
   root.append(frame, picked, notes);
   el.append(root);
   let lines = new Map(); // of the runs, by number, in the order on screen
+  let selected = model.get("selected"); // what was clicked last, until the kernel says otherwise
 
   // What is missing comes last whichever way the rest goes; equal ones keep their order.
   function sorted(rows) {
@@ -114,9 +115,11 @@ function render({ model, el }) {
     if (focused) lines.get(Number(focused))?.focus();
   }
 
+  // A message, not a value: a click on the picked run is told, too, and none is merged with the next.
   function select(index) {
-    model.set("selected", index);
-    model.save_changes();
+    selected = index;
+    mark();
+    model.send({ kind: "select", row: index });
   }
 
   function onKey(event, index) {
@@ -135,7 +138,6 @@ function render({ model, el }) {
   }
 
   function mark(scroll = true) {
-    const selected = model.get("selected");
     const row = model.get("rows").find((each) => each.index === selected);
     picked.textContent = row ? `Picked: ${row.objective}\n${row.help}` : "";
     let first = true;
@@ -151,7 +153,10 @@ function render({ model, el }) {
     }
   }
 
-  const onSelected = () => mark();
+  const onSelected = () => {
+    selected = model.get("selected");
+    mark();
+  };
   const changed = "change:rows change:means change:before change:columns change:notes change:sort change:descending";
   model.on(changed, draw);
   model.on("change:selected", onSelected);

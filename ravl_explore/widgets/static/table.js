@@ -21,6 +21,7 @@ function render({ model, el }) {
   more.className = "ravl-table-more";
   el.append(root, more);
   let rowsById = new Map();
+  let selected = model.get("selected"); // what was clicked last, until the kernel says otherwise
 
   function draw() {
     const columns = model.get("columns");
@@ -73,9 +74,11 @@ function render({ model, el }) {
     more.textContent = more.hidden ? "" : `Rows ${first + 1} to ${last + 1} of ${lines.length}, scroll for the others`;
   }
 
+  // A message, not a value: a click on the selected row is told, too, and none is merged with the next.
   function select(cluster) {
-    model.set("selected", cluster);
-    model.save_changes();
+    selected = cluster;
+    mark();
+    model.send({ kind: "select", row: cluster });
   }
 
   function onKey(event, cluster) {
@@ -95,7 +98,6 @@ function render({ model, el }) {
   }
 
   function mark(scroll = true) {
-    const selected = model.get("selected");
     let first = true;
     for (const [cluster, line] of rowsById) {
       const here = cluster === selected;
@@ -114,7 +116,10 @@ function render({ model, el }) {
     else if (bottom > root.scrollTop + root.clientHeight) root.scrollTop = bottom - root.clientHeight;
   }
 
-  const onSelected = () => mark();
+  const onSelected = () => {
+    selected = model.get("selected");
+    mark();
+  };
   const resized = new ResizeObserver(tellMore);
   resized.observe(root);
   root.addEventListener("scroll", tellMore, { passive: true });

@@ -54,6 +54,22 @@ def test_an_empty_run_has_both_panels() -> None:
     assert not named(figure)
 
 
+def test_the_loss_axis_is_above_all_lines_whichever_are_switched_off() -> None:
+    """plotly looks at those that are visible unless it is told."""
+
+    def limits(*values: float, previous: tuple[History, ...] = ()) -> tuple[float, float]:
+        records = tuple(StepRecord(i, 9, 0, {"loss": value, "part": value / 2}, 0.1) for i, value in enumerate(values))
+        options = curves(History(records), previous).layout.yaxis.autorangeoptions
+        return options.minallowed, options.maxallowed
+
+    assert limits(4.0, 2.0) == (0.0, 4.2)
+    assert limits(0.5, previous=(run(4),)) == (0.0, 1.05)
+    assert limits(float("nan"), 2.0, float("inf")) == (0.0, 2.1)
+    assert limits(-1.0, 1.0) == (-1.1, 1.1)
+    assert limits(0.0) == (0.0, 1.0)
+    assert curves(History()).layout.yaxis.autorangeoptions.maxallowed is None
+
+
 def test_earlier_runs_are_faint_and_one_legend_entry_each() -> None:
     figure = curves(run(4), [("<b>ERM</b>", run(6)), run(8)])
     faint = [trace for trace in figure.data if trace.opacity == 0.6]

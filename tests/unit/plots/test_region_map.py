@@ -170,6 +170,18 @@ def test_a_ring_marks_one_region(discovery: Any, xy: np.ndarray) -> None:
     assert (ring.x[0], ring.y[0]) == tuple(xy[7])
 
 
+def test_the_axes_hold_all_points_whichever_entries_are_switched_off(discovery: Any, xy: np.ndarray) -> None:
+    """plotly looks at those that are visible unless it is told."""
+    for places in (xy, xy * 1000 - 5, np.zeros_like(xy)):
+        layout = region_map(discovery, places, "error").layout
+        for axis, values in ((layout.xaxis, places[:, 0]), (layout.yaxis, places[:, 1])):
+            limits = axis.autorangeoptions
+            assert limits.minallowed < values.min() and limits.maxallowed > values.max()
+            assert limits.maxallowed - limits.minallowed < 1.2 * (values.max() - values.min()) + 3
+    hole = np.where(np.arange(len(xy))[:, None] == 3, np.nan, xy)
+    assert region_map(discovery, hole).layout.xaxis.autorangeoptions.maxallowed < 10
+
+
 def test_the_plot_keeps_its_width_when_something_is_selected(discovery: Any, xy: np.ndarray) -> None:
     margins = [region_map(discovery, xy, selection=each).layout.margin for each in (None, np.arange(100))]
     assert margins[0].r == margins[1].r and margins[0].autoexpand is False

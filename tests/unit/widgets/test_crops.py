@@ -208,6 +208,16 @@ def test_the_browser_selects_and_gets_the_whole_image(gallery, sent, source):
     assert sent[1] == ({"kind": "detail", "request": "v:1", "region": None}, [])
 
 
+def test_a_click_on_the_crop_that_is_open_is_heard_too(gallery, sent):
+    """The map may have marked another region since."""
+    gallery.show([1, 2, 3])
+    seen = []
+    gallery.observe(lambda change: seen.append(change.new), "selected")
+    for _ in range(2):
+        ask_detail(gallery, 3, kind="select")
+    assert seen == [3, 3] and gallery.opened
+
+
 def test_looking_without_selecting_leaves_the_traits_alone(gallery, sent):
     gallery.show([1, 2, 3], selected=1)
     ask_detail(gallery, 3)

@@ -56,8 +56,26 @@ def drawn_y(figure: LiveFigure) -> list[list[float]]:
     return [np.frombuffer(each["y"]["buffer"], np.float32).tolist() for each in figure.get_state()["_widget_data"]]
 
 
-def gesture(figure: LiveFigure, **message: Any) -> None:
-    figure.set_state({"_js2py_pointsCallback": message})
+def tell(figure: LiveFigure, buffers: Any = None, **content: Any) -> None:
+    """A message as the page sends it."""
+    figure._handle_custom_msg(content, buffers or [])
+
+
+def gesture(figure: LiveFigure, event: str = "selected", ids: tuple[int, ...] = (), **content: Any) -> None:
+    told = {"tool": "click", "outline": None, "picture": None} | content
+    tell(figure, [memoryview(np.array(ids, np.int32))], kind="points", event=event, **told)
+
+
+def change(figure: LiveFigure, name: str, **message: Any) -> None:
+    tell(figure, kind="change", name=f"_js2py_{name}", message=message | {"source_view_id": "v"})
+
+
+def hide(figure: LiveFigure, trace: int) -> None:
+    change(figure, "restyle", style_data={"visible": ["legendonly"]}, style_traces=[trace])
+
+
+def zoom(figure: LiveFigure) -> None:
+    change(figure, "relayout", relayout_data={"xaxis.range[0]": 1, "xaxis.range[1]": 2})
 
 
 def test_a_reloaded_page_gets_what_is_drawn_now(live: LiveFigure) -> None:
@@ -94,12 +112,12 @@ def test_more_and_fewer_traces(live: LiveFigure, sent: Sent) -> None:
     assert sum("_py2js_addTraces" in state for state, _ in sent) == 1
     live.draw(chart([4.0]))
     live.flush()
-    assert [trace.visible for trace in live.data] == [None, False, False]
+    assert drawn_y(live) == [[4.0]] and len(live.data) == 1
+    assert sent[-1][0]["_py2js_deleteTraces"]["delete_inds"] == [1, 2]
     live.draw(chart([5.0], [6.0], [7.0]))
     live.flush()
     assert drawn_y(live) == [[5.0], [6.0], [7.0]]
     assert [trace.visible for trace in live.data] == [None, True, True]
-    assert [trace.showlegend for trace in live.data] == [None, None, None]
 
 
 def test_a_property_left_out_goes_back_to_its_default(live: LiveFigure, sent: Sent) -> None:
@@ -107,17 +125,29 @@ def test_a_property_left_out_goes_back_to_its_default(live: LiveFigure, sent: Se
     live.flush()
     live.draw(chart([1.0, 2.0]))
     live.flush()
-    assert sent[-1][0]["_py2js_update"]["style_data"] == {"line.width": [None]}
-    assert live.data[0].line.width is None
+    assert sent[-1][0]["_py2js_update"]["style_data"] == {"line": [None]}
+    assert live.data[0].line.width is None and "line" not in live.get_state()["_widget_data"][0]
+
+
+def test_a_container_left_out_goes_whole(live: LiveFigure, sent: Sent) -> None:
+    """plotly draws a colour bar for an empty ``marker.colorbar``."""
+    bar = {"color": [1.0, 2.0], "size": 9, "showscale": True, "colorbar": {"title": {"text": "G", "side": "right"}}}
+    live.draw(chart([1.0, 2.0]).update_traces(marker=bar).update_layout(legend_title_text="L"))
+    live.flush()
+    live.draw(chart([1.0, 2.0]).update_traces(marker_size=9))
+    live.flush()
+    update = sent[-1][0]["_py2js_update"]
+    gone = {"marker.color": [None], "marker.colorbar": [None], "marker.showscale": [None]}
+    assert update["style_data"] == gone
+    assert update["layout_data"] == {"legend": None}
+    state = live.get_state()
+    assert state["_widget_data"][0]["marker"] == {"size": 9}
+    assert "legend" not in state["_widget_layout"]
 
 
 def test_what_the_user_changed_stays_unless_reset(live: LiveFigure, sent: Sent) -> None:
-    live.set_state(
-        {"_js2py_relayout": {"relayout_data": {"xaxis.range[0]": 1, "xaxis.range[1]": 2}, "source_view_id": "v"}}
-    )
-    live.set_state(
-        {"_js2py_restyle": {"style_data": {"visible": ["legendonly"]}, "style_traces": [0], "source_view_id": "v"}}
-    )
+    zoom(live)
+    hide(live, 0)
     assert live.hidden_traces() == (0,)
     live.draw(chart([3.0, 4.0]))
     live.flush()
@@ -135,17 +165,27 @@ def test_a_zoom_ends_autorange_so_that_it_survives_a_reload(live: LiveFigure) ->
     live.draw(chart([1.0, 2.0]), reset=("zoom",))
     live.flush()
     assert live.layout.xaxis.autorange is True
-    live.set_state(
-        {"_js2py_relayout": {"relayout_data": {"xaxis.range[0]": 1, "xaxis.range[1]": 2}, "source_view_id": "v"}}
-    )
+    zoom(live)
     assert live.get_state()["_widget_layout"]["xaxis"] == {"range": [1, 2]}
 
 
-def test_the_browsers_trace_defaults_do_not_delete_data(live: LiveFigure) -> None:
-    live.set_state(
-        {"_js2py_traceDeltas": {"trace_deltas": [{"uid": live.data[0].uid, "y": [0, 0]}], "trace_edit_id": 0}}
-    )
-    assert drawn_y(live) == [[1.0, 2.0]]
+def test_every_change_of_the_user_is_taken_not_only_the_last_of_a_kind(live: LiveFigure) -> None:
+    """They wait, one message each, while the kernel computes."""
+    live.draw(chart([1.0], [2.0], [3.0]))
+    live.flush()
+    hide(live, 0)
+    hide(live, 2)
+    change(live, "update", style_data={"opacity": 0.5}, style_traces=[1], layout_data={"hovermode": "x"})
+    zoom(live)
+    change(live, "relayout", relayout_data={"dragmode": "pan"})
+    assert live.hidden_traces() == (0, 2) and live.data[1].opacity == 0.5
+    assert (live.layout.hovermode, live.layout.dragmode, list(live.layout.xaxis.range)) == ("x", "pan", [1, 2])
+
+
+def test_what_the_page_says_otherwise_is_not_taken(live: LiveFigure, sent: Sent) -> None:
+    for content in ({"kind": "change", "name": "_js2py_traceDeltas", "message": {}}, {"kind": "what"}, {}):
+        tell(live, **content)
+    assert drawn_y(live) == [[1.0, 2.0]] and sent == []
 
 
 def test_fast_redraws_are_throttled_and_the_last_one_wins(live: LiveFigure, sent: Sent) -> None:
@@ -181,13 +221,12 @@ def test_what_to_draw_may_be_made_when_its_turn_comes(live: LiveFigure) -> None:
 def test_no_update_is_lost_while_the_browser_talks(live: LiveFigure, sent: Sent) -> None:
     """plotly's own widget loses about a tenth here, and raises RuntimeError now and then."""
     stop, errors = threading.Event(), []
-    hover = {"event_type": "plotly_hover", "points": {"trace_indexes": [0], "point_indexes": [1], "xs": [1], "ys": [2]}}
 
     def talk() -> None:
         try:
             while not stop.is_set():
-                gesture(live, **hover)
-                live.set_state({"_js2py_traceDeltas": {"trace_deltas": [], "trace_edit_id": 0}})
+                gesture(live, ids=(1,))
+                live.set_state({"_view_count": 1})
         except Exception as error:
             errors.append(error)
 
@@ -245,14 +284,10 @@ def test_a_gesture_over_many_traces_is_one_event(live: LiveFigure) -> None:
     live.flush()
     events: list[PointsEvent] = []
     live.on_points(events.append)
-    gesture(
-        live,
-        event_type="plotly_selected",
-        points={"trace_indexes": [0, 3, 5], "point_indexes": [1, 0, 1], "xs": [0, 0, 0], "ys": [0, 0, 0]},
-        selector={"type": "lasso", "selector_state": {"xs": [0, 1, 1], "ys": [0, 0, 1]}},
-    )
+    gesture(live, ids=(7, 0, 12), tool="lasso", outline={"xs": [0, 1, 1], "ys": [0, 0, 1]}, picture={"n": 3})
     [event] = events
-    assert (event.kind, event.tool, event.traces.tolist()) == ("selected", "lasso", [0, 3, 5])
+    assert (event.kind, event.tool, event.ids.tolist()) == ("selected", "lasso", [7, 0, 12])
+    assert event.picture == {"n": 3}
     assert event.polygon is not None and event.polygon.tolist() == [[0, 0], [1, 0], [1, 1]]
 
 
@@ -270,7 +305,7 @@ def test_listeners_run_without_the_lock(live: LiveFigure) -> None:
         assert done.wait(5)
 
     live.on_points(wait_for_worker)
-    gesture(live, event_type="plotly_deselect", points={})
+    gesture(live, "deselected")
     assert drawn_y(live) == [[9.0]]
 
 
@@ -278,36 +313,38 @@ def test_the_same_gesture_twice_is_told_twice(live: LiveFigure, sent: Sent) -> N
     events: list[PointsEvent] = []
     live.on_points(events.append)
     for _ in range(2):
-        gesture(live, event_type="plotly_deselect", points={})
+        gesture(live, "deselected")
     assert [event.kind for event in events] == ["deselected", "deselected"]
-    assert [state for state, _ in sent] == [{"_js2py_pointsCallback": None}] * 2
-
-
-def test_a_hover_is_not_answered_nor_echoed(live: LiveFigure, sent: Sent) -> None:
-    events: list[PointsEvent] = []
-    live.on_points(events.append)
-    points = {"trace_indexes": [0], "point_indexes": [1], "xs": [1], "ys": [2]}
-    gesture(live, event_type="plotly_hover", points=points)
-    gesture(live, event_type="plotly_unhover", points=points)
-    assert [event.kind for event in events] == ["hover", "unhover"]
     assert sent == []
 
 
-def test_box_and_echo() -> None:
-    box = {"type": "box", "selector_state": {"xrange": [0, 2], "yrange": [1, 3]}}
-    event = points_event({"event_type": "plotly_selected", "points": {}, "selector": box})
-    assert event is not None and event.tool == "box" and event.polygon is not None
+def test_a_box_is_told_by_two_corners() -> None:
+    told = {"event": "selected", "tool": "box", "outline": {"xs": [0, 2], "ys": [1, 3]}}
+    event = points_event(told, np.zeros(0, np.int32))
+    assert event.tool == "box" and event.polygon is not None
     assert event.polygon.tolist() == [[0, 1], [2, 1], [2, 3], [0, 3]]
-    assert points_event({"event_type": "plotly_selected", "points": {}, "selector": None}) is None
-    assert points_event({"event_type": "plotly_click", "points": {}}) is None
 
 
-def test_plotlys_bundle_is_sent_once_beside_a_small_module(live: LiveFigure, sent: Sent) -> None:
+def test_plotlys_bundle_is_in_no_state_and_a_page_that_lacks_it_gets_it(live: LiveFigure, sent: Sent) -> None:
     state = live.get_state()
-    assert len(state["_bundle"]) > 1_000_000 > 10_000 > len(state["_esm"])
+    assert sum(len(json.dumps(value, default=str)) for value in state.values()) < 40_000
     live.draw(chart([1.0, 2.0, 3.0]))
     live.resync()
     assert max(size for _, size in sent) < 20_000
+    tell(live, kind="bundle")
+    assert sent[-1][1] > 1_000_000
+
+
+def test_the_first_figure_sends_the_bundle_unasked_the_others_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell that computes does not answer, and a notebook has several figures."""
+    sizes: list[int] = []
+    monkeypatch.setattr(LiveFigure, "_bundle_sent", False)
+    monkeypatch.setattr(
+        LiveFigure, "send", lambda _, content, buffers=None: sizes.append(sum(len(each) for each in buffers or ()))
+    )
+    for _ in range(3):
+        LiveFigure(chart([1.0])).close()
+    assert [size > 1_000_000 for size in sizes] == [True]
 
 
 def test_new_traces_never_travel_with_the_state(live: LiveFigure, sent: Sent) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,23 +45,34 @@ def heard(view: RegionMap) -> Heard:
 
 def lasso(view: RegionMap, polygon: np.ndarray, regions: np.ndarray | None = None, tool: str = "lasso") -> None:
     """What the browser sends: the visible drawn points inside, trace by trace, and the outline."""
-    traces, inside = [], []
-    for i, trace in enumerate(view.figure.data):
+    inside: list[int] = []
+    for trace in view.figure.data:
         if trace.customdata is None or trace.visible == "legendonly":
             continue
         hit = inside_polygon(np.column_stack([trace.x, trace.y]), polygon)
         if regions is not None:
             hit = np.isin(trace.customdata, regions)
-        traces += [i] * int(hit.sum())
-        inside += np.flatnonzero(hit).tolist()
-    state = {"xs": polygon[:, 0].tolist(), "ys": polygon[:, 1].tolist()}
-    selector = {"type": "lasso", "selector_state": state} if tool == "lasso" else None
-    send(view, "plotly_selected", traces, inside, selector)
+        inside += np.asarray(trace.customdata)[hit].tolist()
+    outline = {"xs": polygon[:, 0].tolist(), "ys": polygon[:, 1].tolist()} if tool == "lasso" else None
+    send(view, "selected", inside, tool, outline)
 
 
-def send(view: RegionMap, event: str, traces: list[int] = (), points: list[int] = (), selector: Any = None) -> None:  # type: ignore[assignment]
-    data = {"trace_indexes": list(traces), "point_indexes": list(points), "xs": [], "ys": []}
-    view.figure.set_state({"_js2py_pointsCallback": {"event_type": event, "points": data, "selector": selector}})
+def send(
+    view: RegionMap,
+    event: str,
+    regions: Sequence[int] = (),
+    tool: str = "click",
+    outline: Any = None,
+    picture: Any = None,
+) -> None:
+    content = {"kind": "points", "event": event, "tool": tool, "outline": outline}
+    content["picture"] = view.figure.layout.meta if picture is None else picture
+    view.figure._handle_custom_msg(content, [memoryview(np.array(regions, np.int32))])
+
+
+def hide(view: RegionMap, trace: int) -> None:
+    message = {"style_data": {"visible": "legendonly"}, "style_traces": [trace], "source_view_id": "v"}
+    view.figure._handle_custom_msg({"kind": "change", "name": "_js2py_restyle", "message": message}, [])
 
 
 def highlighted(view: RegionMap) -> set[int]:
@@ -106,13 +117,13 @@ def test_a_lasso_over_many_traces_is_one_notification(
 
 def test_a_click_selects_one_region(view: RegionMap, heard: Heard) -> None:
     region = int(view.figure.data[1].customdata[0])
-    send(view, "plotly_selected", [1], [0])
+    send(view, "selected", [region])
     assert heard == [(region,)] and view.selection_source == "click"
     assert "<b>1</b> region selected · <b>1</b> image<" in view._status.value
 
 
 def test_a_double_click_and_the_button_clear(view: RegionMap, heard: Heard) -> None:
-    for clear in (lambda: send(view, "plotly_deselect"), view._clear.click):
+    for clear in (lambda: send(view, "deselected"), view._clear.click):
         view.select([3])
         clear()
         assert view.selection == () and view.selection_source == "clear"
@@ -120,10 +131,26 @@ def test_a_double_click_and_the_button_clear(view: RegionMap, heard: Heard) -> N
     assert heard == [(3,), (), (3,), ()]
 
 
-def test_plotlys_echo_of_a_removed_outline_is_not_a_gesture(view: RegionMap, heard: Heard) -> None:
-    view.select([3, 1])
-    send(view, "plotly_selected")
-    assert heard == [(1, 3)]
+def test_a_gesture_is_told_also_when_it_selects_the_same(view: RegionMap, heard: Heard) -> None:
+    """Table and crops may show something else meanwhile."""
+    for _ in range(2):
+        send(view, "selected", [3])
+    for _ in range(2):
+        lasso(view, SQUARE)
+    inside = view.selection
+    for clear in (lambda: send(view, "deselected"), view._clear.click):
+        clear()
+    assert heard == [(3,), (3,), inside, inside, (), ()] and len(inside) > 10
+
+
+def test_a_lasso_on_a_discovery_that_is_gone_selects_nothing(
+    view: RegionMap, heard: Heard, xy: np.ndarray, make_discovery: Callable
+) -> None:
+    """The kernel was busy with the next search when it was drawn."""
+    before = view.figure.layout.meta
+    view.show(make_discovery(3), xy)
+    send(view, "selected", [1, 2], picture=before)
+    assert view.selection == () and heard == []
 
 
 def test_select_tells_once_and_only_of_a_change(view: RegionMap, heard: Heard) -> None:
@@ -178,9 +205,7 @@ def test_another_layout_keeps_colours_selection_and_hidden_entries(
 ) -> None:
     view.select([1, 2, 77])
     view.figure.flush()
-    view.figure.set_state(
-        {"_js2py_restyle": {"style_data": {"visible": "legendonly"}, "style_traces": [0], "source_view_id": "v"}}
-    )
+    hide(view, 0)
     colors = [trace.marker.color for trace in view.figure.data]
     thread = threading.Thread(target=view.set_layout, args=(10 - xy, "UMAP"))
     thread.start()
@@ -204,13 +229,6 @@ def test_showing_another_discovery_forgets_the_selection(
     assert view.selection == () and heard == [(1,), ()] and TIP in view._status.value
     assert view.figure.data[0].name.startswith("class 0") and highlighted(view) == set()
     assert len(next(trace for trace in view.figure.data if trace.meta and trace.meta["entry"] == -1).x) == 0
-
-
-def test_hover_names_the_region(view: RegionMap) -> None:
-    send(view, "plotly_hover", [1], [2])
-    assert view.hovered == int(view.figure.data[1].customdata[2])
-    send(view, "plotly_unhover", [1], [2])
-    assert view.hovered is None
 
 
 def test_a_ring_marks_one_region(view: RegionMap, xy: np.ndarray, heard: Heard) -> None:
@@ -240,9 +258,7 @@ class TestMorePointsThanAreDrawn:
     def test_but_not_those_of_hidden_entries(self, view: RegionMap, xy: np.ndarray, discovery: Any) -> None:
         view.color_by = "true label"
         view.figure.flush()
-        view.figure.set_state(
-            {"_js2py_restyle": {"style_data": {"visible": "legendonly"}, "style_traces": [1], "source_view_id": "v"}}
-        )
+        hide(view, 1)
         lasso(view, SQUARE)
         embeddings = discovery.scores.embeddings
         labels = embeddings.labels[embeddings.regions.image_index]
@@ -254,6 +270,16 @@ class TestMorePointsThanAreDrawn:
         lasso(view, SQUARE)
         lasso(view, other, regions=both)
         assert view.selection == tuple(both.tolist())
+
+    def test_the_outline_is_of_the_layout_it_was_drawn_on(self, view: RegionMap, xy: np.ndarray) -> None:
+        """The layout may change before the kernel hears of it."""
+        before = view.figure.layout.meta
+        drawn = view._drawn[inside_polygon(xy[view._drawn], SQUARE)]
+        view.set_layout(10 - xy, "UMAP")
+        view.figure.flush()
+        outline = {"xs": SQUARE[:, 0].tolist(), "ys": SQUARE[:, 1].tolist()}
+        send(view, "selected", drawn.tolist(), "lasso", outline, before)
+        assert view.selection == tuple(np.flatnonzero(inside_polygon(xy, SQUARE)).tolist())
 
     def test_a_second_lasso_replaces(self, view: RegionMap, xy: np.ndarray) -> None:
         other = SQUARE + np.array([1.2, 1.0])
@@ -357,3 +383,41 @@ def test_selecting_is_a_small_message(view: RegionMap, monkeypatch: pytest.Monke
     view.select([1, 2, 77])
     view.figure.flush()
     assert len(sizes) == 1 and sizes[0] < 4000
+
+
+@pytest.mark.parametrize("color_by", COLOR_BY)
+def test_every_colouring_is_as_on_a_fresh_map_whatever_was_before(
+    color_by: str, discovery: Any, xy: np.ndarray, view: RegionMap
+) -> None:
+    """Data and layout, as a reloaded page or a saved notebook gets them, after each other way, an entry hidden there."""
+    fresh = RegionMap()
+    fresh.color_by = color_by
+    fresh.show(discovery, xy)
+    expected = shown(fresh)
+    bars = sum("colorbar" in trace.marker.to_plotly_json() for trace in fresh.figure.data)
+    assert bars == (color_by in ("influence", "performance gap"))
+    for before in COLOR_BY:
+        if before != color_by:
+            view.color_by = before
+            view.figure.flush()
+            hide(view, 0)
+            view.color_by = color_by
+            assert shown(view) == expected, before
+
+
+def shown(view: RegionMap) -> list[Any]:
+    """What a reloaded page or a saved notebook gets."""
+    view.figure.flush()
+    state = view.figure.get_state(["_widget_data", "_widget_layout"])
+    return [*(plain(each) | {"uid": None} for each in state["_widget_data"]), plain(state["_widget_layout"])]
+
+
+def plain(value: Any) -> Any:
+    """The same without arrays, which == does not compare."""
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, memoryview | bytes | bytearray):
+        return bytes(value)
+    return value.tolist() if isinstance(value, np.ndarray) else value

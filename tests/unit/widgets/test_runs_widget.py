@@ -133,6 +133,14 @@ def test_runs_are_added_and_the_newest_is_picked() -> None:
     assert widget.rows == [] and widget.selected is None and widget.comparison is None
 
 
+def test_every_click_on_a_run_is_heard_also_on_the_picked_one() -> None:
+    widget, heard = RunsWidget(RUNS), []
+    widget.observe(lambda change: heard.append(change["new"]), "selected")
+    for row in (1, 1, 2, 7):
+        widget._handle_custom_msg({"kind": "select", "row": row}, [])
+    assert heard == [1, 1, 2] and widget.selected == 2
+
+
 def test_what_is_sent_is_plain_json() -> None:
     widget = RunsWidget(RUNS)
     for name in ("columns", "before", "rows", "means", "notes"):

@@ -1,0 +1,45 @@
+"""What a person does is an act, not a value: it is told each time, also when nothing changes by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anywidget
+import traitlets
+from traitlets import Bunch
+
+
+def act(owner: traitlets.HasTraits, name: str, value: Any) -> None:
+    """Set a trait because of a click or the like: its observers hear of it, also when it has the value already.
+
+    A row may be the selected one while map and crops show something else; a click on it still says "show this".
+    """
+    old = getattr(owner, name)
+    if old == value:
+        owner.notify_change(Bunch(name=name, old=old, new=old, owner=owner, type="change"))
+    else:
+        setattr(owner, name, value)
+
+
+class RowPicker(anywidget.AnyWidget):
+    """A table of which one row is selected at a time, by click or keyboard.
+
+    Attributes
+    ----------
+    selected : int or None, the number of the selected row; set it, or observe it: whoever observes it hears of every
+        click on a row, also on the one that is selected
+    rows : what is in the table, plain JSON; ``_number`` is the key of a row's number
+    """
+
+    _number = "index"
+    selected = traitlets.Int(None, allow_none=True).tag(sync=True)
+    rows = traitlets.List(traitlets.Dict()).tag(sync=True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_msg(self._on_message)
+
+    def _on_message(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
+        if content.get("kind") == "select" and any(row[self._number] == content["row"] for row in self.rows):
+            act(self, "selected", content["row"])  # else of a row that has gone since the click
