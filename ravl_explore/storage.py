@@ -21,15 +21,21 @@ from safetensors import SafetensorError, safe_open
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.discovery import Discovery, discover
 from ravl_explore.embedding import Embeddings, Unreadable
-from ravl_explore.errors import RavlError, StorageError
-from ravl_explore.files import FORMAT, result_bytes, write_whole
+from ravl_explore.errors import ModelError, RavlError, StorageError
+from ravl_explore.files import FORMAT, result_bytes, user_path, write_whole
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.training_free import Steered
 from ravl_explore.regions.base import Regions
 from ravl_explore.scoring import Scores
+from ravl_explore.sealing import check_seal
 
 Arrays = dict[str, np.ndarray]
+# what unpacking a file raises that is not what it says it is
+_DAMAGE = (
+    SafetensorError, RavlError, OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError,
+    RecursionError,
+)  # fmt: skip
 
 
 def save(noun: Discovery | Embeddings | Mitigation, path: str | Path) -> Path:
@@ -40,13 +46,14 @@ def save(noun: Discovery | Embeddings | Mitigation, path: str | Path) -> Path:
     StorageError
         When the noun cannot be saved, the folder is not there, or the disk is full; the old file is untouched.
     """
+    path = user_path(path)
     if isinstance(noun, Mitigation):
-        return write_whole(Path(path), noun.to_bytes())
+        return write_whole(path, noun.to_bytes())
     for kind, (cls, pack, _) in _KINDS.items():
         if isinstance(noun, cls):
             arrays, meta = pack(noun)
             arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-            return write_whole(Path(path), result_bytes(kind, arrays, meta))
+            return write_whole(path, result_bytes(kind, arrays, meta))
     raise StorageError(
         "a Discovery, Embeddings or Mitigation", type(noun).__name__, "Save tables with frame().to_csv() instead."
     )
@@ -62,14 +69,14 @@ def load(path: str | Path, *, model: VisionLanguageModel | None = None) -> Any:
     Raises
     ------
     StorageError
-        When the file is not there, cut short, not one of ours, or from a newer version.
+        When the file is not there or closed, was cut short or changed, is not one of ours, or from a newer version.
     ModelError
         When ``model`` is not the one that the file steers.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise StorageError("a saved result", f"{str(path)!r}, no such file", "Check the path.")
+    path = user_path(path)
     try:
+        if not path.is_file():
+            raise StorageError("a saved result", f"{str(path)!r}, no such file", "Check the path.")
         with safe_open(str(path), framework="numpy") as file:
             header = file.metadata() or {}
             kind = header.get("kind")
@@ -84,17 +91,20 @@ def load(path: str | Path, *, model: VisionLanguageModel | None = None) -> Any:
                 raise StorageError(
                     "a Discovery or Embeddings", f"a {kind}", "Open its model with models.Checkpoint(path)."
                 )
+            check_seal(path)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             meta = json.loads(header["meta"])
             if kind in _KINDS:
                 return _KINDS[kind][2](arrays, meta)
     except StorageError:
         raise
-    except (SafetensorError, RavlError, OSError, IndexError, KeyError, TypeError, ValueError) as error:
+    except _DAMAGE as error:
         raise StorageError("a complete result file", f"{str(path)!r} ({error})", "Save it again.") from error
     try:
         return _steered(arrays, meta, model)
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+    except (ModelError, StorageError):  # no model, or not the one it steers
+        raise
+    except _DAMAGE as error:
         raise StorageError("a complete result file", f"{str(path)!r} ({error})", "Save it again.") from error
 
 
