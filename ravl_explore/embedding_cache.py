@@ -3,8 +3,8 @@
 One folder a fingerprint, in ``$RAVL_CACHE/embeddings``: two ``.npy`` arrays, filled from the front, and ``state.json``,
 rewritten whole after each flush, which says how far they are filled and what the checksums of that are. What lies
 behind that point is written again; what does not fit its checksum is made anew, all of it. The checksums (CRC-32) cost
-one reading of the arrays when they are opened, at some 2 GB/s: 5 s for 10 GB, less than the check of their lengths that
-follows. Boxes that took long to find lie beside them, in ``$RAVL_CACHE/boxes``.
+one reading of the arrays when they are opened, at 1 to 2 GB/s: 5 to 10 s for 10 GB, a third of what the check of their
+lengths takes that follows. Boxes that took long to find lie beside them, in ``$RAVL_CACHE/boxes``.
 """
 
 from __future__ import annotations
