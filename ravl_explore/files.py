@@ -98,9 +98,14 @@ def write_together(folder: Path, contents: Mapping[str, bytes], outdated: tuple[
         When the folder cannot be written or the disk is full; it says what was changed, which is nothing as long as
         not all was written.
     """
-    n_bytes, changed = sum(map(len, contents.values())), list[str]()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"a folder that can be written to at {str(folder)!r}", error.strerror or str(error), "Name another folder."
+        ) from error
+    n_bytes, changed = sum(map(len, contents.values())), list[str]()
+    try:
         in_one_step = _holds_only(folder, {*contents, *outdated}) and not _is_held(folder)
         beside = folder.parent if in_one_step else folder
         for place in {folder, beside}:

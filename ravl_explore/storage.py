@@ -23,6 +23,7 @@ from ravl_explore.discovery import Discovery, discover
 from ravl_explore.embedding import Embeddings, Unreadable
 from ravl_explore.errors import ModelError, RavlError, StorageError
 from ravl_explore.files import FORMAT, result_bytes, user_path, write_whole
+from ravl_explore.fingerprints import digest
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.training_free import Steered
@@ -46,14 +47,17 @@ def save(noun: Discovery | Embeddings | Mitigation, path: str | Path) -> Path:
     StorageError
         When the noun cannot be saved, the folder is not there, or the disk is full; the old file is untouched.
     """
-    path = user_path(path)
+    return write_whole(user_path(path), to_bytes(noun))
+
+
+def to_bytes(noun: Discovery | Embeddings | Mitigation) -> bytes:
+    """The file that :func:`save` writes; equal results give equal bytes."""
     if isinstance(noun, Mitigation):
-        return write_whole(path, noun.to_bytes())
+        return noun.to_bytes()
     for kind, (cls, pack, _) in _KINDS.items():
         if isinstance(noun, cls):
             arrays, meta = pack(noun)
-            arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-            return write_whole(path, result_bytes(kind, arrays, meta))
+            return result_bytes(kind, {name: np.asarray(array, order="C") for name, array in arrays.items()}, meta)
     raise StorageError(
         "a Discovery, Embeddings or Mitigation", type(noun).__name__, "Save tables with frame().to_csv() instead."
     )
@@ -106,6 +110,18 @@ def load(path: str | Path, *, model: VisionLanguageModel | None = None) -> Any:
         raise
     except _DAMAGE as error:
         raise StorageError("a complete result file", f"{str(path)!r} ({error})", "Save it again.") from error
+
+
+def search_mark(discovery: Discovery) -> str:
+    """One short name for what was found in which regions, the same wherever that is written."""
+    scores, clustering, embeddings = discovery.scores, discovery.clustering, discovery.scores.embeddings
+    return digest(
+        [
+            embeddings.model_name, embeddings.data_name, list(embeddings.class_names), embeddings.labels,
+            embeddings.regions.boxes, embeddings.regions.image_index, scores.image, scores.region,
+            clustering.labels, clustering.medoids, discovery.min_influence, discovery.rule,
+        ]
+    )  # fmt: skip
 
 
 def _pack_embeddings(e: Embeddings) -> tuple[Arrays, dict[str, Any]]:
@@ -162,6 +178,7 @@ def _pack_discovery(d: Discovery) -> tuple[Arrays, dict[str, Any]]:
         "sweep": {column: sweep[column].tolist() for column in sweep.columns},
         "min_influence": d.min_influence,
         "rule": d.rule,
+        "search": search_mark(d),
     }
     return arrays, meta
 
