@@ -1,7 +1,8 @@
 """write_tables(): a discovery as Parquet tables and the settings that repeat it, each file written whole.
 
 ``clusters.parquet`` has one row a cluster, best first; ``regions.parquet`` one row a region; ``settings.json`` all that
-is needed to do it again; ``unreadable.csv`` the images that were skipped, when there are any.
+is needed to do it again; ``unreadable.csv`` the images that were skipped, when there are any. The first three tell the
+mark of their search (in the Parquet files' metadata), so that files of two searches are not taken for one's.
 """
 
 from __future__ import annotations
@@ -11,27 +12,32 @@ import io
 import json
 import math
 import platform
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from safetensors import SafetensorError, safe_open
 
 from ravl_explore import __version__
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import PERMUTATION_SEED, Discovery
-from ravl_explore.errors import InputError, MissingDependencyError, StorageError
-from ravl_explore.files import write_whole
+from ravl_explore.errors import InputError, MissingDependencyError
+from ravl_explore.files import user_path, write_together
 from ravl_explore.metrics.significance import N_PERMUTATIONS
+from ravl_explore.storage import search_mark
 from ravl_explore.text import storable
 
 if TYPE_CHECKING:
     import pyarrow
 
 CLUSTERS, REGIONS, SETTINGS, UNREADABLE = "clusters.parquet", "regions.parquet", "settings.json", "unreadable.csv"
+SAVED, REPORT = "discovery.safetensors", "report.html"  # which the command line writes beside them
+SEARCH = "search"  # what the mark is called
 PACKAGES = ("torch", "open_clip_torch", "transformers", "numpy", "pandas", "Pillow", "scikit-learn")
 
 
@@ -55,7 +61,7 @@ def write_tables(
     MissingDependencyError
         Without pyarrow.
     StorageError
-        When the folder cannot be written; no file is half-written.
+        When the folder cannot be written; it says what was changed there, which usually is nothing.
     """
     return write_files(folder, tables(discovery, data, settings))
 
@@ -64,27 +70,65 @@ def tables(
     discovery: Discovery, data: ImageTextDataset | None = None, settings: Mapping[str, Any] | None = None
 ) -> dict[str, bytes]:
     """File name -> content of everything that :func:`write_tables` writes."""
+    mark = search_mark(discovery)
     contents = {
-        CLUSTERS: _parquet(clusters_table(discovery)),
-        REGIONS: _parquet(regions_table(discovery, data)),
-        SETTINGS: as_json(settings_of(discovery) | dict(settings or {})),
+        CLUSTERS: _parquet(clusters_table(discovery), mark),
+        REGIONS: _parquet(regions_table(discovery, data), mark),
+        SETTINGS: as_json(settings_of(discovery) | dict(settings or {}) | {SEARCH: mark}),
     }
     skipped = skipped_images(discovery)
     return contents | ({UNREADABLE: _csv(skipped)} if skipped else {})
 
 
-def write_files(folder: str | Path, contents: Mapping[str, bytes]) -> tuple[Path, ...]:
-    """Write files by name, each whole; an ``unreadable.csv`` of an earlier run goes when this one skipped nothing."""
-    folder = Path(folder)
+def write_files(folder: str | Path, contents: Mapping[str, bytes], outdated: tuple[str, ...] = ()) -> tuple[Path, ...]:
+    """Write files by name, all together, see :func:`ravl_explore.files.write_together`.
+
+    What is ``outdated`` goes, and an ``unreadable.csv`` of an earlier run when this one skipped nothing.
+    """
+    outdated = outdated if UNREADABLE in contents else (*outdated, UNREADABLE)
+    return write_together(user_path(folder), contents, outdated)
+
+
+def of_other_searches(folder: Path, mark: str) -> list[str]:
+    """Which result files in a folder say that they are of another search; one that says nothing is let pass."""
+    return [name for name, read in _MARKS.items() if _mark_in(folder / name, read) not in (None, mark)]
+
+
+def _mark_in(path: Path, read: Callable[[Path], str | None]) -> str | None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if UNREADABLE not in contents:
-            (folder / UNREADABLE).unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"a folder that can be written to at {str(folder)!r}", error.strerror or str(error), "Name another folder."
-        ) from error
-    return tuple(write_whole(folder / name, content) for name, content in contents.items())
+        return read(path)
+    except (OSError, ValueError, AttributeError, RecursionError, SafetensorError):  # not there, or not ours
+        return None
+
+
+def _mark_in_table(path: Path) -> str | None:
+    import pyarrow.parquet
+
+    mark = (pyarrow.parquet.read_schema(path).metadata or {}).get(SEARCH.encode())
+    return None if mark is None else mark.decode()
+
+
+def _mark_in_settings(path: Path) -> str | None:
+    return json.loads(path.read_text(encoding="utf-8")).get(SEARCH)
+
+
+def _mark_in_report(path: Path) -> str | None:
+    found = re.search(rf"<dt>{SEARCH}</dt><dd>(\w+)</dd>", path.read_text(encoding="utf-8"))
+    return None if found is None else found[1]
+
+
+def _mark_in_saved(path: Path) -> str | None:
+    with safe_open(str(path), framework="numpy") as file:
+        return json.loads((file.metadata() or {}).get("meta", "{}")).get(SEARCH)
+
+
+_MARKS: dict[str, Callable[[Path], str | None]] = {
+    CLUSTERS: _mark_in_table,
+    REGIONS: _mark_in_table,
+    SETTINGS: _mark_in_settings,
+    REPORT: _mark_in_report,
+    SAVED: _mark_in_saved,
+}
 
 
 def clusters_table(discovery: Discovery) -> pyarrow.Table:
@@ -213,10 +257,11 @@ def _csv(rows: list[dict[str, Any]]) -> bytes:
     return out.getvalue().encode()
 
 
-def _parquet(table: pyarrow.Table) -> bytes:
+def _parquet(table: pyarrow.Table, mark: str) -> bytes:
     import pyarrow.parquet
 
     out = io.BytesIO()
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), SEARCH: mark})
     pyarrow.parquet.write_table(table, out, compression="zstd")
     return out.getvalue()
 

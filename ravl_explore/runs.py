@@ -15,7 +15,7 @@ from ravl_explore.comparison import Comparison, compare, numbers
 from ravl_explore.data.identity import Identity
 from ravl_explore.errors import RavlError, StorageError
 from ravl_explore.evaluation import Evaluation
-from ravl_explore.files import write_whole
+from ravl_explore.files import user_path, write_whole
 from ravl_explore.fingerprints import digest
 from ravl_explore.metrics import GroupAccuracy, Samples
 from ravl_explore.mitigation import Mitigation
@@ -176,7 +176,7 @@ class Runs:
             "befores": [pack_evaluation(each) for each in befores.values()],
             "runs": [{"before": place[id(run.comparison.before)], **pack_run(run)} for run in self.runs],
         }
-        return write_content(Path(path), content)
+        return write_content(user_path(path), content)
 
     @classmethod
     def load(cls, path: str | Path) -> Runs:
@@ -192,7 +192,7 @@ class Runs:
             befores = [unpack_evaluation(each) for each in content["befores"]]
             return cls(befores[0], tuple(unpack_run(each, befores[each["before"]]) for each in content["runs"]))
 
-        return read_content(Path(path), unpack)
+        return read_content(user_path(path), unpack)
 
 
 def options_of(objective: Objective) -> dict[str, str]:
@@ -215,22 +215,27 @@ def _label(name: str, own: Content, alike: Sequence[Content]) -> str:
 
 
 def write_content(path: Path, content: Content) -> Path:
-    """``content`` as a JSON file that says what it is."""
-    return write_whole(path, json.dumps({"format": FORMAT, **content}, allow_nan=False, indent=1).encode())
+    """``content`` as a JSON file that says what it is, and by a digest whether it is as it was written."""
+    whole = {"format": FORMAT, **content, "digest": digest([content])}
+    return write_whole(path, json.dumps(whole, allow_nan=False, indent=1).encode())
 
 
 def read_content(path: Path, unpack: Callable[[Content], Made]) -> Made:
-    """What ``unpack`` makes of a file by :func:`write_content`; StorageError when it is none, or cut short."""
-    if not path.is_file():
-        raise StorageError("saved runs", f"{str(path)!r}, no such file", "Check the path.")
+    """What ``unpack`` makes of a file by :func:`write_content`; StorageError when it is none, cut short or changed."""
     try:
+        if not path.is_file():
+            raise StorageError("saved runs", f"{str(path)!r}, no such file", "Check the path.")
         content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
+        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
             raise StorageError(f"a file of {FORMAT}", f"{str(path)!r}", "Check the path, or update ravl_explore.")
+        if content.pop("digest", None) not in (None, digest([content])):  # files of earlier versions have none
+            raise ValueError("it was changed after it was written")
         return unpack(content)
     except StorageError:
         raise
-    except (RavlError, OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except (
+        RavlError, OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError,
+    ) as error:  # fmt: skip
         raise StorageError("a complete file of runs", f"{str(path)!r} ({error})", "Delete it and run again.") from error
 
 
@@ -253,6 +258,9 @@ def pack_run(run: Run) -> Content:
 
 def unpack_run(content: Content, before: Evaluation) -> Run:
     """What :func:`pack_run` packed, with the evaluation before."""
+    for name, kind in _KINDS.items():
+        if not isinstance(content[name], kind) or isinstance(content[name], bool) != (name == "complete"):
+            raise TypeError(f"{name} of a run is {content[name]!r}")
     return Run(
         objective=content["objective"],
         spelled=content["spelled"],
@@ -265,6 +273,12 @@ def unpack_run(content: Content, before: Evaluation) -> Run:
         complete=content["complete"],
         notes=tuple(content["notes"]),
     )
+
+
+_KINDS: dict[str, Any] = {
+    "objective": str, "spelled": str, "options": dict, "seed": (int, type(None)), "settings": dict,
+    "seconds": (int, float), "complete": bool, "notes": list,
+}  # fmt: skip
 
 
 def _record(content: Content) -> StepRecord:

@@ -22,15 +22,22 @@ from ravl_explore.clustering.base import Clustering
 from ravl_explore.data.identity import Identity
 from ravl_explore.discovery import Discovery, discover
 from ravl_explore.embedding import Embeddings, Unreadable
-from ravl_explore.errors import RavlError, StorageError
-from ravl_explore.files import FORMAT, result_bytes, write_whole
+from ravl_explore.errors import ModelError, RavlError, StorageError
+from ravl_explore.files import FORMAT, result_bytes, user_path, write_whole
+from ravl_explore.fingerprints import digest
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.training_free import Steered
 from ravl_explore.regions.base import Regions
 from ravl_explore.scoring import Scores
+from ravl_explore.sealing import check_seal
 
 Arrays = dict[str, np.ndarray]
+# what unpacking a file raises that is not what it says it is
+_DAMAGE = (
+    SafetensorError, RavlError, OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError,
+    RecursionError,
+)  # fmt: skip
 
 
 def save(noun: Discovery | Embeddings | Mitigation, path: str | Path) -> Path:
@@ -41,13 +48,17 @@ def save(noun: Discovery | Embeddings | Mitigation, path: str | Path) -> Path:
     StorageError
         When the noun cannot be saved, the folder is not there, or the disk is full; the old file is untouched.
     """
+    return write_whole(user_path(path), to_bytes(noun))
+
+
+def to_bytes(noun: Discovery | Embeddings | Mitigation) -> bytes:
+    """The file that :func:`save` writes; equal results give equal bytes."""
     if isinstance(noun, Mitigation):
-        return write_whole(Path(path), noun.to_bytes())
+        return noun.to_bytes()
     for kind, (cls, pack, _) in _KINDS.items():
         if isinstance(noun, cls):
             arrays, meta = pack(noun)
-            arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-            return write_whole(Path(path), result_bytes(kind, arrays, meta))
+            return result_bytes(kind, {name: np.asarray(array, order="C") for name, array in arrays.items()}, meta)
     raise StorageError(
         "a Discovery, Embeddings or Mitigation", type(noun).__name__, "Save tables with frame().to_csv() instead."
     )
@@ -63,14 +74,14 @@ def load(path: str | Path, *, model: VisionLanguageModel | None = None) -> Any:
     Raises
     ------
     StorageError
-        When the file is not there, cut short, not one of ours, or from a newer version.
+        When the file is not there or closed, was cut short or changed, is not one of ours, or from a newer version.
     ModelError
         When ``model`` is not the one that the file steers.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise StorageError("a saved result", f"{str(path)!r}, no such file", "Check the path.")
+    path = user_path(path)
     try:
+        if not path.is_file():
+            raise StorageError("a saved result", f"{str(path)!r}, no such file", "Check the path.")
         with safe_open(str(path), framework="numpy") as file:
             header = file.metadata() or {}
             kind = header.get("kind")
@@ -85,18 +96,33 @@ def load(path: str | Path, *, model: VisionLanguageModel | None = None) -> Any:
                 raise StorageError(
                     "a Discovery or Embeddings", f"a {kind}", "Open its model with models.Checkpoint(path)."
                 )
+            check_seal(path)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             meta = json.loads(header["meta"])
             if kind in _KINDS:
                 return _KINDS[kind][2](arrays, meta)
     except StorageError:
         raise
-    except (SafetensorError, RavlError, OSError, IndexError, KeyError, TypeError, ValueError) as error:
+    except _DAMAGE as error:
         raise StorageError("a complete result file", f"{str(path)!r} ({error})", "Save it again.") from error
     try:
         return _steered(arrays, meta, model)
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+    except (ModelError, StorageError):  # no model, or not the one it steers
+        raise
+    except _DAMAGE as error:
         raise StorageError("a complete result file", f"{str(path)!r} ({error})", "Save it again.") from error
+
+
+def search_mark(discovery: Discovery) -> str:
+    """One short name for what was found in which regions, the same wherever that is written."""
+    scores, clustering, embeddings = discovery.scores, discovery.clustering, discovery.scores.embeddings
+    return digest(
+        [
+            embeddings.model_name, embeddings.data_name, list(embeddings.class_names), embeddings.labels,
+            embeddings.regions.boxes, embeddings.regions.image_index, scores.image, scores.region,
+            clustering.labels, clustering.medoids, discovery.min_influence, discovery.rule,
+        ]
+    )  # fmt: skip
 
 
 def _pack_embeddings(e: Embeddings) -> tuple[Arrays, dict[str, Any]]:
@@ -155,6 +181,7 @@ def _pack_discovery(d: Discovery) -> tuple[Arrays, dict[str, Any]]:
         "sweep": {column: sweep[column].tolist() for column in sweep.columns},
         "min_influence": d.min_influence,
         "rule": d.rule,
+        "search": search_mark(d),
     }
     return arrays, meta
 

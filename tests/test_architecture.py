@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ravl_explore"
 # From the bottom up. A module may import from the rows before its own; those of one row do not import each other.
 LAYERS = (
     "errors",
-    "progress | forms | fingerprints | text | checks",
+    "progress | forms | fingerprints | text | checks | sealing",
     "files",
     "embedding_cache | tensor_files",
     "regions | captions",

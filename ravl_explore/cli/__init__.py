@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ravl_explore import __version__
 from ravl_explore.cli import cache, discover, lab, report
+from ravl_explore.cli.printing import safe_printing
 
-app = typer.Typer(
+
+class _App(typer.Typer):
+    """With help and usage errors, too, no printing fails."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        with safe_printing():
+            return super().__call__(*arguments, **options)
+
+
+app = _App(
     name="ravl-explore",
     no_args_is_help=True,
     add_completion=False,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ravl_explore.cli.ending import clean_ending
+from ravl_explore.cli.printing import say
 from ravl_explore.errors import InputError
 from ravl_explore.text import one_line
 
@@ -24,12 +25,13 @@ def show() -> None:
         for each in entries:
             what = f"{one_line(each.model_name)} on {one_line(each.data_name)}" if each.model_name else "not readable"
             state = "" if each.complete else ", not complete"
-            typer.echo(
-                f"{each.folder.name}  {each.modified:%Y-%m-%d %H:%M}  {size(each.bytes):>9}  {what}: "
+            say(
+                f"{one_line(each.folder.name)}  {each.modified:%Y-%m-%d %H:%M}  {size(each.bytes):>9}  {what}: "
                 f"{each.n_images:,} images, {each.n_regions:,} regions{state}"
             )
         total = size(sum(each.bytes for each in entries))
-        typer.echo(f"{len(entries)} stored in {embeddings_folder()}, {total}" if entries else "Nothing is stored.")
+        where = one_line(embeddings_folder())
+        say(f"{len(entries)} stored in {where}, {total}" if entries else "Nothing is stored.")
 
 
 @app.command("clear")
@@ -54,7 +56,7 @@ def clear(
                 came = f"{name!r}, which fits {len(fits)} of {len(known)}"
                 raise InputError("the name of one entry", came, "See 'ravl-explore cache list' for the names.")
             folder = fits[0]
-        typer.echo(f"Freed {size(clear_cached(folder))}.")
+        say(f"Freed {size(clear_cached(folder))}.")
 
 
 def size(n_bytes: float) -> str:

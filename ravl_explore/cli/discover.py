@@ -11,23 +11,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ravl_explore.cli.ending import BAD_INPUT, LIMITS_REACHED, STOPPED, clean_ending, complain
+from ravl_explore.cli.ending import BAD_INPUT, LIMITS_REACHED, STOPPED, clean_ending
 from ravl_explore.cli.limits import Limits
+from ravl_explore.cli.printing import complain, say
 from ravl_explore.cli.progress_bar import ProgressBar
 from ravl_explore.errors import InputError, StorageError
-from ravl_explore.text import one_line
+from ravl_explore.files import user_path
+from ravl_explore.text import one_line, storable
 
 if TYPE_CHECKING:
     from ravl_explore.searching import Search
 
-SAVED, REPORT = "discovery.safetensors", "report.html"
 MOST_SHOWN = 10
 
 HELP = f"""Find the shortcuts of MODEL in DATA and write tables and a report to OUT.
 
 Writes clusters.parquet (one row a cluster, best first), regions.parquet (one row a region), settings.json,
 report.html (opens offline), discovery.safetensors (for rx.load and the report command), and unreadable.csv if images
-were skipped.
+were skipped. Those of an earlier search there are replaced, all together.
 
 Exit codes: 0 done; {LIMITS_REACHED} a suspect reaches the --fail limits; {BAD_INPUT} bad input, or files that cannot be
 read or written; 3 a defect of ravl_explore; {STOPPED} stopped with Ctrl-C.
@@ -93,6 +94,7 @@ def run(
         limits = Limits(fail_influence, fail_gap, fail_q)
         _check_numbers(batch_size, min_influence, seed, max_unreadable)
         n_clusters = _numbers_of_clusters(clusters)
+        out = user_path(out)
         _check_folder(out)
         with ProgressBar() as progress:
             found, settings = _search(
@@ -111,10 +113,10 @@ def run(
             settings["limits"] = limits.given | {"reached_by": [each.cluster for each in reached]}
             progress(0, 0, "Writing results")
             written = _write(found, out, settings, save)
-    typer.echo(_summary(found, written, [*settings["model"]["assumptions"], *settings["data"]["notes"]]))
-    if reached:
-        complain(_told(reached, limits))
-        raise typer.Exit(LIMITS_REACHED)
+        say(_summary(found, written, [*settings["model"]["assumptions"], *settings["data"]["notes"]]))
+        if reached:
+            complain(_told(reached, limits))
+            raise typer.Exit(LIMITS_REACHED)
 
 
 def _search(asked: dict[str, Any], progress: ProgressBar, **options: Any) -> tuple[Search, dict[str, Any]]:
@@ -172,16 +174,16 @@ def _search(asked: dict[str, Any], progress: ProgressBar, **options: Any) -> tup
 
 def _write(found: Search, out: Path, settings: dict[str, Any], save: bool) -> list[str]:
     """Everything is made before the first file is written; returns the names."""
-    from ravl_explore.export import tables, write_files
+    from ravl_explore.export import REPORT, SAVED, SEARCH, tables, write_files
     from ravl_explore.report import report_html
-    from ravl_explore.storage import save as save_discovery
+    from ravl_explore.storage import search_mark, to_bytes
 
     contents = tables(found.discovery, found.data, settings)
-    page = report_html(found.discovery, found.data, settings=_for_report(settings))
-    written = [path.name for path in write_files(out, contents | {REPORT: page.encode()})]
+    shown = _for_report(settings) | {SEARCH: search_mark(found.discovery)}
+    contents[REPORT] = storable(report_html(found.discovery, found.data, settings=shown)).encode()
     if save:
-        written.append(save_discovery(found.discovery, out / SAVED).name)
-    return written
+        contents[SAVED] = to_bytes(found.discovery)
+    return [path.name for path in write_files(out, contents, () if save else (SAVED,))]
 
 
 def _for_report(settings: dict[str, Any]) -> dict[str, Any]:
@@ -264,7 +266,8 @@ def _numbers_of_clusters(text: str | None) -> int | range | None:
 
 def _check_folder(out: Path) -> None:
     """Whether results can be written there, without making it yet: bad input must leave nothing behind."""
-    place = next(each for each in (out.absolute(), *out.absolute().parents) if each.exists())
+    place = next(each for each in (out.absolute(), *out.absolute().parents) if os.path.lexists(each))
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        came = f"{str(place)!r}, " + ("which cannot be written to" if place.is_dir() else "which is a file")
+        what = "cannot be written to" if place.is_dir() else "is a file" if place.exists() else "is a link to nowhere"
+        came = f"{str(place)!r}, which {what}"
         raise StorageError("a folder for the results", came, "Give another --out.")

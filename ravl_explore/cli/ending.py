@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
 
+from ravl_explore.cli.printing import complain
 from ravl_explore.errors import RavlError
-from ravl_explore.text import one_line
 
 LIMITS_REACHED, BAD_INPUT, DEFECT, STOPPED = 1, 2, 3, 130
+# what a system says of files and disks as they are; we do not cause it
+NAMES = (
+    "EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EFBIG", "EIO", "ESTALE", "ENAMETOOLONG", "ELOOP", "EMFILE",
+    "ENFILE",
+)  # fmt: skip
+OF_THE_DISK = {getattr(errno, name) for name in NAMES if hasattr(errno, name)}
 
 
 @contextmanager
@@ -35,11 +43,10 @@ def clean_ending(when_stopped: str = "") -> Iterator[None]:
     except typer.Exit:
         raise
     except Exception as error:
-        typer.echo(traceback.format_exc(), err=True)
+        if isinstance(error, OSError) and error.errno in OF_THE_DISK:
+            where = "" if error.filename is None else f" at {error.filename!r}"
+            complain(f"Expected files that can be read and written, got {error.strerror}{where}. Check what is there.")
+            raise typer.Exit(BAD_INPUT) from error
+        typer.echo(traceback.format_exc(), file=sys.stderr)
         complain("this is a defect of ravl_explore, please report it with the lines above.")
         raise typer.Exit(DEFECT) from error
-
-
-def complain(problem: object) -> None:
-    """One line on standard error."""
-    typer.echo(f"ravl-explore: {one_line(problem)}", err=True)

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from ravl_explore.cli.ending import clean_ending
+from ravl_explore.cli.printing import say
 from ravl_explore.lab import copy_notebooks, lab_command, lab_environment, run_lab
+from ravl_explore.text import one_line
 
 
 def run(
@@ -22,6 +24,6 @@ def run(
     """Copy the notebooks into FOLDER and open them in JupyterLab, with the Python that ravl_explore is installed in."""
     with clean_ending():
         command = lab_command(folder, browser=browser, port=port, ip=ip)
-        copied = copy_notebooks(folder)
-    typer.echo(str(copied))
-    raise typer.Exit(run_lab(command, lab_environment()))
+        for line in str(copy_notebooks(folder)).splitlines():
+            say(one_line(line))
+        raise typer.Exit(run_lab(command, lab_environment()))

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from ravl_explore.cli.ending import clean_ending
+from ravl_explore.cli.printing import complain, say
+from ravl_explore.text import one_line, storable
 
 
 def run(
@@ -22,13 +24,19 @@ def run(
         from ravl_explore.data import open_dataset
         from ravl_explore.discovery import Discovery
         from ravl_explore.errors import InputError
-        from ravl_explore.files import write_whole
+        from ravl_explore.export import SEARCH, of_other_searches
+        from ravl_explore.files import user_path, write_whole
         from ravl_explore.report import report_html
-        from ravl_explore.storage import load
+        from ravl_explore.storage import load, search_mark
 
         found = load(discovery)
         if not isinstance(found, Discovery):
             raise InputError("a saved Discovery", f"{type(found).__name__} in {str(discovery)!r}", "Name another file.")
         images = None if data is None else found.scores.embeddings.of(open_dataset(data))
-        written = write_whole(out, report_html(found, images).encode())
-    typer.echo(f"Written: {written}")
+        mark = search_mark(found)
+        page = report_html(found, images, settings={SEARCH: mark})
+        written = write_whole(user_path(out), storable(page).encode())
+        others = [name for name in of_other_searches(user_path(discovery).parent, mark) if name != discovery.name]
+        if others:
+            complain(f"beside {str(discovery)!r} are results of another search: {', '.join(others)}.")
+        say(f"Written: {one_line(written)}")

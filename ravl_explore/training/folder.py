@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ravl_explore.errors import StorageError
-from ravl_explore.files import write_whole
+from ravl_explore.files import remove_unfinished, user_path, write_whole
 from ravl_explore.training.checkpoint import Checkpoint
 
 FORMAT = "ravl_explore run 1"
@@ -50,7 +50,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path, depends: Mapping[str, Any], made_with: Mapping[str, Any]) -> None:
-        self.path = Path(path).expanduser()
+        self.path = user_path(path)
         self.notes: list[str] = []
         self._written, self._took, self._failure = time.monotonic(), 0.0, ""
         try:
@@ -63,11 +63,13 @@ class RunFolder:
                 f"{str(self.path)!r}, where a run is under way",
                 "Wait for it, close() it if it is yours, or choose another folder.",
             ) from error
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:  # the latter where a disk knows no locks
+            why = getattr(error, "strerror", None) or error
             raise StorageError(
-                "a run folder that can be written", f"{str(self.path)!r} ({error.strerror or error})", "Choose another."
+                "a run folder that can be written", f"{str(self.path)!r} ({why})", "Choose another."
             ) from error
         try:
+            remove_unfinished(self.path)
             self._agree(json.loads(json.dumps(dict(depends))), json.loads(json.dumps(dict(made_with))))
         except BaseException:
             self._lock.release()
@@ -75,8 +77,12 @@ class RunFolder:
 
     def read(self) -> Checkpoint | None:
         """The latest checkpoint, if there is one; StorageError when it is damaged."""
-        path = self.path / "checkpoint.safetensors"
-        return Checkpoint.read(path) if path.is_file() else None
+        return Checkpoint.read(self.checkpoint) if self.checkpoint.is_file() else None
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the latest one is, when there is one."""
+        return self.path / "checkpoint.safetensors"
 
     @property
     def due(self) -> bool:
@@ -91,7 +97,7 @@ class RunFolder:
         started = time.monotonic()
         records = checkpoint.meta["records"]
         try:
-            write_whole(self.path / "checkpoint.safetensors", checkpoint.to_bytes())
+            write_whole(self.checkpoint, checkpoint.to_bytes())
             write_whole(self.path / "history.jsonl", "".join(json.dumps(each) + "\n" for each in records).encode())
             failure = ""
         except StorageError as error:
@@ -130,11 +136,13 @@ class RunFolder:
             write_whole(path, text.encode())
             return
         try:
-            stored = json.loads(path.read_text())
+            stored = json.loads(path.read_text(encoding="utf-8"))
             there, earlier = stored["depends"], stored["made_with"]
             if stored["format"] != FORMAT:
                 raise ValueError(f"format {stored['format']!r}")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            if not (isinstance(there, dict) and isinstance(earlier, dict)):
+                raise ValueError("what the run depends on is not there by name")
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise StorageError(
                 f"a run folder's settings ({FORMAT})", f"{str(path)!r} ({error})", "Choose another folder."
             ) from error

@@ -17,7 +17,15 @@ from ravl_explore.errors import InputError, TrainingError
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.base import Objective
 from ravl_explore.training.batches import TrainingSet, evenly
-from ravl_explore.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer, restore_weights
+from ravl_explore.training.checkpoint import (
+    Checkpoint,
+    check_progress,
+    check_shapes,
+    optimizer_tensors,
+    restore_optimizer,
+    restore_weights,
+    told_as_damage,
+)
 from ravl_explore.training.folder import RunFolder
 from ravl_explore.training.forward import forward
 from ravl_explore.training.history import StepRecord, Steps
@@ -133,8 +141,9 @@ class Trainer(Steps):
         self._optimizer = torch.optim.AdamW(
             self._model.visual.parameters(), lr=self._settings.learning_rate, weight_decay=self._settings.weight_decay
         )
-        if stored is not None:
-            self._restore(stored)
+        if stored is not None and self._folder is not None:
+            with told_as_damage(self._folder.checkpoint):
+                self._restore(stored, str(self._folder.path))
         earlier = self.records[-1].seconds if self.records else 0.0
         self._started = time.monotonic() - earlier
         self._remember()
@@ -288,21 +297,24 @@ class Trainer(Steps):
         if self._folder.write(Checkpoint(tensors, meta)):
             self._saved_step = rest.step
 
-    def _restore(self, stored: Checkpoint) -> None:
+    def _restore(self, stored: Checkpoint, origin: str) -> None:
         """Go on where a checkpoint was written."""
-        meta, origin = stored.meta, str(self._folder.path if self._folder else "")
+        meta, patience = stored.meta, self._settings.patience
         restore_weights(self._model.visual, stored.group("weights"), origin)
+        records = check_progress(stored, self._n_steps, self._steps_per_epoch, len(self._set.data), patience)
         restore_optimizer(self._optimizer, stored.group("optimizer"))
+        check_shapes(getattr(self._objective, "state", dict)(), stored.group("objective"), origin)
         if stored.group("objective"):
             self._objective.restore(stored.group("objective"))  # type: ignore[attr-defined]  # what has a state restores
         if meta["best"] is not None:
             step, value = meta["best"]
+            check_shapes(self._model.visual.state_dict(), stored.group("best"), origin)
             self._best = Best(step, value, stored.group("best"))
         self._waited, self._order = meta["waited"], stored.group("order")["images"].numpy()
         self._shuffling.bit_generator.state = meta["shuffling"]
         self._drawing.set_state(stored.group("random")["drawing"])
         self._scaler.load_state_dict(meta["scaler"])
-        self.records[:] = [StepRecord.from_json(each) for each in meta["records"]]
+        self.records[:] = records
         self._step = self._saved_step = meta["step"]
         self.complete = meta["complete"]
 

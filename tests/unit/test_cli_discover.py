@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -264,6 +265,194 @@ def test_nothing_is_written_when_the_report_fails(
     monkeypatch.setattr("ravl_explore.report.report_html", fail)
     code, _, err = run("discover", "--model", "m", "--data", "d", "--out", tmp_path / "o")
     assert code == 2 and "went away" in err and not (tmp_path / "o").exists()
+
+
+# --- what is written over an earlier search ---------------------------------------------------------------------------
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {each.name: each.read_bytes() for each in folder.iterdir()}
+
+
+def another(found: Found, make_discovery: Callable[..., Any]) -> None:
+    here = Found(make_discovery(1, n_clusters=8, min_influence=0.3))
+    found.discovery, found.data = here.discovery, here.data
+
+
+def clusters_by_file(folder: Path) -> set[int]:
+    """How many clusters each file of a folder knows of."""
+    return {
+        pd.read_parquet(folder / "clusters.parquet")["cluster"].max() + 1,
+        pd.read_parquet(folder / "regions.parquet")["cluster"].max() + 1,
+        json.loads((folder / "settings.json").read_text())["clustering"]["n_clusters"],
+        rx.load(folder / "discovery.safetensors").clustering.n_clusters,
+    }
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and kill")
+@pytest.mark.parametrize(("step", "n"), [("fsync", 1), ("fsync", 3), ("fsync", 5), ("_exchange", 1)])
+def test_a_kill_leaves_the_files_of_one_search(
+    found: Found, make_discovery: Callable[..., Any], tmp_path: Path, step: str, n: int
+) -> None:
+    from ravl_explore.cli.discover import _write
+    from tests.unit.test_files import killed_at
+
+    settings: dict[str, Any] = {
+        "model": {"asked": "m", "assumptions": []}, "data": {"asked": "d", "notes": []}, "seed": 0,
+        "limits": {"reached_by": []}, "made": "now",
+    }  # fmt: skip
+    _write(Search(found.discovery, found.data), tmp_path / "o", settings, True)
+    old = clusters_by_file(tmp_path / "o")
+    another(found, make_discovery)
+    assert killed_at(step, True, n, lambda: _write(Search(found.discovery, found.data), tmp_path / "o", settings, True))
+    assert clusters_by_file(tmp_path / "o") == (old if step == "fsync" else {8}) and len(old) == 1
+    _write(Search(found.discovery, found.data), tmp_path / "o", settings, True)
+    assert clusters_by_file(tmp_path / "o") == {8} and [each.name for each in tmp_path.iterdir()] == ["o"]
+
+
+@pytest.mark.parametrize("n", [1, 4, 5])
+def test_a_full_disk_changes_nothing(
+    found: Found, make_discovery: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int
+) -> None:
+    arguments = ("discover", "--model", "m", "--data", "d", "--out", tmp_path / "o")
+    assert run(*arguments)[0] == 0
+    before, real, taken = contents(tmp_path / "o"), os.fsync, [0]
+    another(found, make_discovery)
+
+    def full(handle: int) -> None:
+        taken[0] += 1
+        if taken[0] == n:
+            raise OSError(28, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    code, _, err = run(*arguments)
+    assert code == 2 and "nothing was changed" in err.splitlines()[-1]
+    assert contents(tmp_path / "o") == before and [each.name for each in tmp_path.iterdir()] == ["o"]
+
+
+def test_without_saving_the_older_discovery_goes(
+    found: Found, make_discovery: Callable[..., Any], tmp_path: Path
+) -> None:
+    arguments = ("discover", "--model", "m", "--data", "d", "--out", tmp_path / "o")
+    assert run(*arguments)[0] == 0
+    another(found, make_discovery)
+    assert run(*arguments, "--no-save")[0] == 0
+    assert set(contents(tmp_path / "o")) == FILES - {"discovery.safetensors"}
+
+
+def test_files_of_two_searches_are_told(found: Found, make_discovery: Callable[..., Any], tmp_path: Path) -> None:
+    """As where the files could not be put in place in one step, and a kill came between two."""
+    for name in ("old", "new"):
+        assert run("discover", "--model", "m", "--data", "d", "--out", tmp_path / name)[0] == 0
+        another(found, make_discovery)
+    saved, page = tmp_path / "old" / "discovery.safetensors", tmp_path / "page.html"
+    assert run("report", saved, "--out", page)[2] == ""
+    for n, name in enumerate(("clusters.parquet", "regions.parquet", "settings.json", "report.html"), start=1):
+        (tmp_path / "new" / name).replace(tmp_path / "old" / name)
+        code, _, err = run("report", saved, "--out", page)
+        assert code == 0 and err.count("\n") == 1 and err.count(".parquet") == min(n, 2)
+        assert "are results of another search" in err and name in err
+    (tmp_path / "new" / "discovery.safetensors").replace(tmp_path / "old" / "other.safetensors")
+    assert "discovery.safetensors" in run("report", tmp_path / "old" / "other.safetensors", "--out", page)[2]
+    for name in ("settings.json", "clusters.parquet", "report.html"):
+        (tmp_path / "old" / name).write_bytes(b"\xff[")
+    assert run("report", saved, "--out", page)[0] == 0
+
+
+def test_a_tilde_is_the_home_folder(found: Found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert run("discover", "--model", "m", "--data", "d", "--out", "~/o")[0] == 0
+    assert set(contents(tmp_path / "o")) == FILES
+    assert run("report", "~/o/discovery.safetensors", "--out", "~/page.html")[0] == 0
+    assert (tmp_path / "page.html").is_file()
+
+
+def test_a_link_to_nowhere_is_no_folder_for_results(found: Found, tmp_path: Path) -> None:
+    (tmp_path / "o").symlink_to(tmp_path / "gone")
+    code, _, err = run("discover", "--model", "m", "--data", "d", "--out", tmp_path / "o")
+    assert code == 2 and "which is a link to nowhere" in err and found.asked == {}
+
+
+@pytest.mark.parametrize("kind", ["EACCES", "EROFS", "ENOSPC", "EIO"])
+def test_a_closed_or_broken_disk_is_no_defect(found: Found, tmp_path: Path, kind: str) -> None:
+    found.fails = OSError(getattr(errno, kind), os.strerror(getattr(errno, kind)), "/some/where")
+    code, _, err = run("discover", "--model", "m", "--data", "d", "--out", tmp_path / "o")
+    assert code == 2 and err.splitlines()[-1].startswith("ravl-explore: Expected files that can be read and written")
+    assert "/some/where" in err
+    found.fails = OSError("of no kind")
+    assert run("discover", "--model", "m", "--data", "d", "--out", tmp_path / "o")[0] == 3
+
+
+def test_names_that_are_not_utf8_reach_every_file(found: Found, tmp_path: Path) -> None:
+    odd = ("caf\udce9", "b", "c")
+    embeddings = replace(found.discovery.scores.embeddings, class_names=odd, data_name="d\udcff")
+    found.discovery = replace(found.discovery, scores=replace(found.discovery.scores, embeddings=embeddings))
+    found.data.class_names = odd
+    code, _, err = run("discover", "--model", "m", "--data", "d\udce9", "--out", tmp_path / "o")
+    assert code == 0, err
+    for name in FILES - {"discovery.safetensors", "clusters.parquet", "regions.parquet"}:
+        assert "caf\\udce9" in (tmp_path / "o" / name).read_text(encoding="utf-8").replace("\\\\", "\\")
+    assert "caf\\udce9" in set(pd.read_parquet(tmp_path / "o" / "regions.parquet")["prediction"])
+
+
+# --- where output goes ------------------------------------------------------------------------------------------------
+
+PRINTING = r"""
+import sys
+from types import SimpleNamespace
+import ravl_explore.cli.discover as d
+from ravl_explore.cli import app
+class Features(list): features = ()
+def search(asked, progress, **options):
+    progress(0, 2, "K\u00f6ln \u72d7 caf\udce9")
+    discovery = SimpleNamespace(features=[SimpleNamespace(cluster=0, influence=1.0, performance_gap=1.0, q_value=0.0)])
+    return SimpleNamespace(discovery=discovery), {"model": {"assumptions": []}, "data": {"notes": []}}
+d._search, d._write = search, lambda *_: []
+d._summary = lambda *_: "\u72d7 caf\udce9 " * 10_000
+app(sys.argv[1:])
+"""
+DISCOVER = ("discover", "--model", "m", "--data", "d", "--out", "o")
+
+
+def printing(*arguments: str, redirect: str = "", **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """The command, its search replaced, with its output sent somewhere by a shell."""
+    command = ["bash", "-c", f'"$0" -c "$1" "${{@:2}}" {redirect}', sys.executable, PRINTING, *arguments]
+    return subprocess.run(command, capture_output=True, env=os.environ | environment, timeout=300, check=False)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8", "shift_jis"])
+def test_what_an_encoding_lacks_becomes_escapes(encoding: str) -> None:
+    done = printing(*DISCOVER, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    assert b"caf\\udce9" in done.stdout and b"caf\\udce9" in done.stderr
+    if encoding in ("cp1252", "ascii"):
+        assert b"\\u72d7" in done.stdout
+    for arguments in (["--help"], ["discover", "--help"], ["discover", "--b\udce9\u72d7"]):
+        done = printing(*arguments, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+        assert done.returncode == (2 if len(arguments[-1]) != 6 else 0) and b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell")
+@pytest.mark.parametrize(
+    ("redirect", "code"),
+    [
+        ("| true; exit ${PIPESTATUS[0]}", 0),
+        ("2>&1 | true; exit ${PIPESTATUS[0]}", 0),
+        (">&-", 0),
+        (">&- 2>&-", 0),
+        ("> /dev/full", 2),
+        ("2> /dev/full", 0),
+    ],
+)
+def test_output_that_nobody_reads_changes_no_exit_code(redirect: str, code: int) -> None:
+    for arguments, expected in ((DISCOVER, code), ((*DISCOVER, "--fail-gap", "0.5"), code or 1)):
+        done = printing(*arguments, redirect=redirect)
+        assert done.returncode == expected, done.stderr
+        assert b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr
+    assert b"No space left" in done.stderr or redirect != "> /dev/full"
+    assert printing("--help", redirect=redirect).returncode == 0
+    assert printing("discover", "--nonsense", redirect=redirect).returncode == 2
 
 
 def test_report_of_a_saved_discovery(found: Found, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ import numpy as np
 import pytest
 
 from ravl_explore.embedding import Unreadable, embed
-from ravl_explore.embedding_cache import clear_cached, embeddings_folder, list_cached
+from ravl_explore.embedding_cache import clear_cached, embeddings_folder, list_cached, read_boxes, write_boxes
 from ravl_explore.errors import Cancelled, DataError, InputError, StorageError
+from ravl_explore.files import UNFINISHED
 from ravl_explore.regions.grid import Grid
 
 
@@ -163,6 +166,153 @@ def test_a_damaged_cache_is_made_anew(
     count_images.clear()
     assert np.array_equal(embed(model, data, cache=tmp_path).region, plain_region)
     assert count_images == [12]
+
+
+def state_of(folder: Path, **changes: Any) -> str:
+    return json.dumps(json.loads((folder / "state.json").read_text()) | changes)
+
+
+STATES: dict[str, Callable[[Path], str]] = {
+    "number as a text": lambda folder: state_of(folder, n_regions="many"),
+    "number null": lambda folder: state_of(folder, seen=None, complete=False),
+    "number below 0": lambda folder: state_of(folder, seen=-1, complete=False),
+    "ahead of the rows": lambda folder: state_of(folder, seen=3, complete=False),
+    "fewer rows": lambda folder: state_of(folder, n_images=11),
+    "skipped of another kind": lambda folder: state_of(folder, skipped=[[]]),
+    "skipped another image": lambda folder: state_of(folder, skipped=[[3, "3.png", "torn"]]),
+    "another name": lambda folder: state_of(folder, model_name=["x"]),
+    "no checksums": lambda folder: state_of(folder, checksums={}),
+    "a list": lambda _: "[]",
+    "null": lambda _: "null",
+    "nested deeply": lambda _: "[" * 100_000 + "]" * 100_000,
+    "not UTF-8": lambda _: "\udcff",
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_state_that_is_not_as_written_is_made_anew(
+    tmp_path: Path, model: Any, make_data: Callable[..., Any], count_images: list[int], name: str
+) -> None:
+    data = make_data()
+    plain = np.array(embed(model, data, cache=tmp_path).region)
+    (folder,) = embeddings_folder(tmp_path).iterdir()
+    (folder / "state.json").write_bytes(STATES[name](folder).encode(errors="surrogateescape"))
+    assert list_cached(tmp_path)[0].model_name == ""
+    count_images.clear()
+    assert np.array_equal(embed(model, data, cache=tmp_path).region, plain)
+    assert count_images == [12]
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("name", ["image", "region"])
+def test_a_flipped_bit_in_an_array_is_made_anew(
+    tmp_path: Path,
+    model: Any,
+    make_data: Callable[..., Any],
+    count_images: list[int],
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    half: bool,
+) -> None:
+    data = make_data()
+    plain = embed(model, data, batch_size=4)
+
+    def stop(done: int, total: int, stage: str) -> None:
+        if half and done == 8:
+            raise Cancelled
+
+    with suppress(Cancelled):
+        embed(model, data, batch_size=4, cache=tmp_path, progress=stop)
+    (folder,) = embeddings_folder(tmp_path).iterdir()
+    content = bytearray((folder / f"{name}.npy").read_bytes())
+    content[128 + 3] ^= 0x80  # the sign of the first number
+    (folder / f"{name}.npy").write_bytes(content)
+    count_images.clear()
+    assert same(embed(model, data, batch_size=4, cache=tmp_path), plain)
+    assert sum(count_images) == 12 and "are damaged; they are made anew" in caplog.text
+
+
+@pytest.mark.parametrize("array", [np.zeros((48, 3)), np.zeros((48, 8), np.float64), np.full((48, 8), np.nan), "{}"])
+def test_an_array_of_something_else_is_made_anew(
+    tmp_path: Path, model: Any, make_data: Callable[..., Any], array: Any
+) -> None:
+    data = make_data()
+    plain = np.array(embed(model, data, cache=tmp_path).region)
+    (folder,) = embeddings_folder(tmp_path).iterdir()
+    if isinstance(array, str):
+        (folder / "region.npy").write_text(array)
+    else:
+        np.save(folder / "region.npy", array)
+    assert np.array_equal(embed(model, data, cache=tmp_path).region, plain)
+
+
+def test_who_has_damaged_embeddings_open_keeps_them(tmp_path: Path, model: Any, make_data: Callable[..., Any]) -> None:
+    """A mapped file that another process cuts short would end this one."""
+    first = embed(model, make_data(), cache=tmp_path)
+    (folder,) = embeddings_folder(tmp_path).iterdir()
+    (folder / "state.json").write_text("{}")
+    again = embed(model, make_data(), cache=tmp_path)
+    assert same(first, again)
+
+
+def test_what_is_complete_is_only_read(
+    tmp_path: Path, model: Any, make_data: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = embed(model, make_data(), cache=tmp_path)
+
+    def closed(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EROFS, "Read-only file system")
+
+    for name in ("os.mkdir", "tempfile.mkstemp", "filelock.FileLock.acquire", "pathlib.Path.unlink"):
+        monkeypatch.setattr(name, closed)
+    assert same(embed(model, make_data(), cache=tmp_path), plain)
+    with pytest.raises(StorageError, match="Read-only file system"):
+        embed(model, make_data(seed=1), cache=tmp_path)
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path, model: Any, make_data: Callable[..., Any]) -> None:
+    def stop(done: int, total: int, stage: str) -> None:
+        if done == 8:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        embed(model, make_data(), batch_size=4, cache=tmp_path, progress=stop)
+    (folder,) = embeddings_folder(tmp_path).iterdir()
+    (folder / f"{UNFINISHED}x").write_bytes(b"half a state")
+    embed(model, make_data(), cache=tmp_path)
+    assert {each.name for each in folder.iterdir()} == {".lock", "image.npy", "region.npy", "state.json"}
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "another", "of an earlier version"])
+def test_damaged_boxes_are_looked_for_anew(tmp_path: Path, damage: str) -> None:
+    boxes, image_index = np.array([[0, 0, 5, 5], [1, 1, 4, 4]], np.float32), np.array([0, 2])
+    write_boxes("name", boxes, image_index, tmp_path)
+    kept = read_boxes("name", tmp_path)
+    assert kept is not None and np.array_equal(kept[0], boxes) and np.array_equal(kept[1], image_index)
+    file = tmp_path / "boxes" / "name.npz"
+    content = bytearray(file.read_bytes())
+    if damage == "cut":
+        file.write_bytes(content[:-30])
+    elif damage == "flipped":
+        content[content.index(boxes.tobytes()) + 2] ^= 1
+        file.write_bytes(content)
+    elif damage == "another":
+        with np.load(file) as stored:
+            np.savez(file, boxes=boxes + 1, image_index=image_index, digest=stored["digest"])
+    else:
+        np.savez(file, boxes=boxes, image_index=image_index)
+    assert read_boxes("name", tmp_path) is None
+
+
+def test_a_closed_cache_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings_folder(tmp_path).mkdir()
+
+    def closed(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "there")
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    with pytest.raises(StorageError, match="a cache that can be read, got Permission denied at 'there'"):
+        list_cached(tmp_path)
 
 
 def test_unreadable_images_are_skipped_counted_and_named(

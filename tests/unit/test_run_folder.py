@@ -19,6 +19,7 @@ import ravl_explore as rx
 from ravl_explore import models
 from ravl_explore.assignment import assign
 from ravl_explore.errors import Cancelled, InputError, StorageError, TrainingError
+from ravl_explore.files import UNFINISHED
 from ravl_explore.mitigation import MitigationRun, mitigate
 from ravl_explore.objectives import CounterfactualRegions, Projection, RegionAware, SpuriousAware, Upsampled, VlGdro
 from ravl_explore.objectives.base import ImageObjective
@@ -330,6 +331,118 @@ def test_a_damaged_file_is_told(train: Any, tmp_path: Path, file: str) -> None:
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(StorageError, match=file):
         train(folder=tmp_path / "run")
+
+
+def settings_with(**changes: Any) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        path = folder / "settings.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return damage
+
+
+def checkpoint_with(tensors: Callable[[dict[str, Any]], Any] = lambda _: None, **meta: Any) -> Callable[[Path], None]:
+    """Damage that a checksum would tell, in a file that has none."""
+
+    def damage(folder: Path) -> None:
+        from safetensors.torch import save_file
+
+        stored = Checkpoint.read(folder / "checkpoint.safetensors")
+        tensors(stored.tensors)
+        header = {"format": "ravl_explore checkpoint 1", "meta": json.dumps(stored.meta | meta)}
+        save_file(stored.tensors, folder / "checkpoint.safetensors", header)
+
+    return damage
+
+
+def first_of(group: str, tensors: dict[str, Any]) -> str:
+    return next(name for name in tensors if name.startswith(group) and tensors[name].ndim)
+
+
+DAMAGE = {
+    "settings: depends a list": settings_with(depends=[]),
+    "settings: depends null": settings_with(depends=None),
+    "settings: made with a list": settings_with(made_with=[]),
+    "settings: nested deeply": lambda folder: (folder / "settings.json").write_text("[" * 100_000),
+    "step a text": checkpoint_with(step="x", complete=False),
+    "step beyond the last": checkpoint_with(step=10**9, complete=False),
+    "step before the first": checkpoint_with(step=-1, complete=False),
+    "step 0": checkpoint_with(step=0, complete=False, records=[]),
+    "step true": checkpoint_with(step=True, complete=False),
+    "step of fewer records": checkpoint_with(step=5, complete=False),
+    "the last step, not complete": checkpoint_with(complete=False),
+    "complete a text": checkpoint_with(complete="yes"),
+    "records null": checkpoint_with(records=None),
+    "records of nothing": checkpoint_with(records=[{}] * 6),
+    "waited a text": checkpoint_with(waited="x"),
+    "best a number": checkpoint_with(best=5),
+    "best without weights": checkpoint_with(best=[3, 0.5]),
+    "shuffling of nothing": checkpoint_with(shuffling={}),
+    "shuffling of another kind": checkpoint_with(shuffling={"bit_generator": "MT19937"}),
+    "without order": checkpoint_with(lambda t: t.pop("order/images")),
+    "order of other images": checkpoint_with(lambda t: t["order/images"].add_(10**6)),
+    "order of numbers": checkpoint_with(lambda t: t.update({"order/images": t["order/images"].double()})),
+    "without draws": checkpoint_with(lambda t: t.pop("random/drawing")),
+    "draws of another kind": checkpoint_with(lambda t: t.update({"random/drawing": torch.zeros(3)})),
+    "half an optimiser": checkpoint_with(lambda t: t.pop(first_of("optimizer", t))),
+    "another optimiser": checkpoint_with(lambda t: t.update({first_of("optimizer", t): torch.zeros(2, 2)})),
+    "a state of nobody's": checkpoint_with(lambda t: t.update({"objective/x": torch.zeros(2)})),
+}
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where one run is kept that came to its end."""
+    return tmp_path_factory.mktemp("ended") / "run"
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_what_a_folder_cannot_hold_is_told(train: Any, ended: Path, tmp_path: Path, name: str) -> None:
+    if not ended.exists():
+        train(folder=ended)
+    shutil.copytree(ended, tmp_path / "run")
+    DAMAGE[name](tmp_path / "run")
+    before = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(StorageError, match=r"settings.json|checkpoint.safetensors|this model's architecture"):
+        train(folder=tmp_path / "run")
+    assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.9])
+def test_a_flipped_bit_is_told(train: Any, ended: Path, tmp_path: Path, share: float) -> None:
+    if not ended.exists():
+        train(folder=ended)
+    shutil.copytree(ended, tmp_path / "run")
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    content = bytearray(path.read_bytes())
+    content[int(share * len(content))] ^= 0x10
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match="a complete checkpoint"):
+        train(folder=tmp_path / "run")
+
+
+def test_a_checkpoint_of_an_earlier_version_is_gone_on_with(train: Any, ended: Path, tmp_path: Path) -> None:
+    if not ended.exists():
+        train(folder=ended)
+    shutil.copytree(ended, tmp_path / "run")
+    checkpoint_with()(tmp_path / "run")
+    assert train(folder=tmp_path / "run").complete
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    RunFolder(tmp_path, {}, {}).close()
+    (tmp_path / f"{UNFINISHED}x").write_bytes(b"half a checkpoint")
+    RunFolder(tmp_path, {}, {}).close()
+    assert sorted(each.name for each in tmp_path.iterdir()) == [".lock", "settings.json"]
+
+
+def test_a_disk_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: Any, **__: Any) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", unknown)
+    with pytest.raises(StorageError, match="support flock"):
+        RunFolder(tmp_path, {}, {})
 
 
 def test_a_folder_of_something_else_is_refused(train: Any, tmp_path: Path) -> None:

@@ -151,6 +151,54 @@ def test_what_is_no_file_of_runs(runs: Runs, tmp_path: Path) -> None:
             Runs.load(path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"objective": 3}, {"spelled": None}, {"options": []}, {"seed": "x"}, {"seed": True}, {"settings": None},
+        {"seconds": "long"}, {"complete": 1}, {"notes": "none"}, {"history": [{"step": 1}]}, {"before": 9},
+        {"after": {}}, {"best_step": {}, "history": None},
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("by_an_earlier_version", [False, True])
+def test_a_run_that_cannot_be_is_told(
+    runs: Runs, tmp_path: Path, change: dict[str, Any], by_an_earlier_version: bool
+) -> None:
+    path = runs.save(tmp_path / "runs.json")
+    content = json.loads(path.read_text())
+    content["runs"][0] |= change
+    if by_an_earlier_version:
+        del content["digest"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(StorageError, match="a complete file of runs"):
+        Runs.load(path)
+
+
+def test_a_changed_number_is_told(runs: Runs, tmp_path: Path) -> None:
+    path = runs.save(tmp_path / "runs.json")
+    text = path.read_text()
+    path.write_text(text.replace('"seconds": 1.5', '"seconds": 1.6', 1))
+    with pytest.raises(StorageError, match="changed after it was written"):
+        Runs.load(path)
+    path.write_text("[" * 100_000)
+    with pytest.raises(StorageError, match="a complete file of runs"):
+        Runs.load(path)
+    content = {key: value for key, value in json.loads(text).items() if key != "digest"}
+    path.write_text(json.dumps(content))
+    assert Runs.load(path).frame().equals(runs.frame()), "earlier versions wrote none"
+
+
+def test_a_closed_folder_of_runs_is_told(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = runs.save(tmp_path / "runs.json")
+
+    def closed(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", closed)
+    with pytest.raises(StorageError, match="Permission denied"):
+        Runs.load(path)
+
+
 @pytest.fixture
 def work(model: Any, make_data: Make, find_features: Make) -> tuple[Any, Any, Any, Any]:
     """Model, fine-tuning data, features and test data; regions and groups are known."""

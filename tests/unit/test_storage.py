@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import ravl_explore as rx
-from ravl_explore.errors import StorageError
+from ravl_explore.errors import InputError, StorageError
 from ravl_explore.files import write_whole
 from ravl_explore.storage import FORMAT
 
@@ -86,6 +88,10 @@ def saved(tmp_path: Path, make_discovery: Callable[..., Any]) -> Path:
     return rx.save(make_discovery(), tmp_path / "found.safetensors")
 
 
+def denied(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
 def refused(path: Path, told: str) -> StorageError:
     with pytest.raises(StorageError, match=told) as raised:
         rx.load(path)
@@ -94,13 +100,13 @@ def refused(path: Path, told: str) -> StorageError:
 
 
 def rewrite(path: Path, metadata: dict[str, Any] | None = None, **arrays: np.ndarray | None) -> None:
-    """Save the file again with some arrays or metadata changed, or (None) without them."""
+    """Save the file again with some arrays or metadata changed, or (None) without them; without a checksum."""
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
         header = dict(file.metadata())
     stored = {key: value for key, value in (load_file(path) | arrays).items() if value is not None}
-    save_file(stored, path, {k: v for k, v in (header | (metadata or {})).items() if v is not None})
+    save_file(stored, path, {k: v for k, v in (header | {"crc32": None} | (metadata or {})).items() if v is not None})
 
 
 def test_no_file(tmp_path: Path) -> None:
@@ -162,10 +168,85 @@ def test_damaged_metadata(saved: Path, meta: str) -> None:
     refused(saved, "a complete result file")
 
 
-def test_a_file_that_may_not_be_read(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(*_: object, **__: object) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
+@pytest.mark.parametrize("share", [0.01, 0.02, 0.2, 0.5, 0.8, 0.999])
+def test_a_flipped_bit_is_told(saved: Path, share: float) -> None:
+    content = bytearray(saved.read_bytes())
+    content[int(share * len(content))] ^= 0x40
+    saved.write_bytes(content)
+    refused(saved, "a complete result file")
 
+
+def test_a_file_of_an_earlier_version_has_no_checksum(saved: Path, make_discovery: Callable[..., Any]) -> None:
+    rewrite(saved)
+    pd.testing.assert_frame_equal(rx.load(saved).frame(), make_discovery().frame())
+
+
+@pytest.mark.parametrize("meta", ["[" * 10_000 + "]" * 10_000, '{"class_names": 1e999}'])
+def test_metadata_that_no_person_would_write(saved: Path, meta: str) -> None:
+    rewrite(saved, {"meta": meta})
+    refused(saved, "a complete result file")
+
+
+SAVE_AGAIN = """
+import sys, ravl_explore as rx
+for name in ("e", "d"):
+    rx.save(rx.load(sys.argv[1] + name), sys.argv[2] + name)
+"""
+
+
+def test_every_process_saves_the_same_bytes(
+    tmp_path: Path, make_discovery: Callable[..., Any], make_embeddings: Callable[..., Any]
+) -> None:
+    (tmp_path / "one").mkdir()
+    rx.save(make_embeddings(class_names=ODD_NAMES), tmp_path / "one" / "e")
+    rx.save(make_discovery(), tmp_path / "one" / "d")
+    for number in range(3):
+        again = tmp_path / str(number)
+        again.mkdir()
+        subprocess.run([sys.executable, "-c", SAVE_AGAIN, f"{tmp_path}/one/", f"{again}/"], check=True, timeout=300)
+        for name in ("e", "d"):
+            assert (again / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+
+
+def test_a_tilde_is_the_home_folder(
+    tmp_path: Path, make_discovery: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert rx.save(make_discovery(), "~/d.safetensors") == tmp_path / "d.safetensors"
+    assert rx.load("~/d.safetensors").features
+
+
+def test_what_is_no_path_is_refused(make_discovery: Callable[..., Any]) -> None:
+    for path in (None, 3, b"x", "a\0b"):
+        with pytest.raises(InputError, match="a path, got"):
+            rx.load(path)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="a path, got"):
+            rx.save(make_discovery(), path)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root sees no closed folder")
+def test_a_closed_folder_is_told(saved: Path, make_discovery: Callable[..., Any]) -> None:
+    saved.parent.chmod(0)
+    try:
+        refused(saved, "Permission denied")
+        with pytest.raises(StorageError, match="Permission denied"):
+            rx.save(make_discovery(), saved)
+    finally:
+        saved.parent.chmod(0o755)
+
+
+def test_a_closed_folder_is_told_to_root_too(
+    saved: Path, make_discovery: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the system reports it, wherever a path is looked at first."""
+    for name in ("is_file", "is_dir"):
+        monkeypatch.setattr(Path, name, denied)
+    refused(saved, "Permission denied")
+    with pytest.raises(StorageError, match="Permission denied"):
+        rx.save(make_discovery(), saved)
+
+
+def test_a_file_that_may_not_be_read(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ravl_explore.storage.safe_open", denied)
     refused(saved, "Permission denied")
 
