@@ -10,6 +10,7 @@ import anywidget
 import traitlets
 
 from ravl_explore.discovery import LIKELY_REAL, Discovery
+from ravl_explore.widgets.closing import Closing
 
 STATIC = Path(__file__).parent / "static"
 
@@ -53,7 +54,7 @@ COLUMNS = [
 ]
 
 
-class ClusterTable(anywidget.AnyWidget):
+class ClusterTable(Closing, anywidget.AnyWidget):
     """Clusters of a discovery as a table.
 
     Parameters

@@ -10,6 +10,7 @@ import anywidget
 import traitlets
 
 from ravl_explore.comparison import HIGHER_IS_BETTER, Comparison
+from ravl_explore.widgets.closing import Closing
 
 STATIC = Path(__file__).parent / "static"
 INTERVALS = (
@@ -20,7 +21,7 @@ Row = dict[str, Any]
 Group = tuple[str, bool]
 
 
-class ComparisonWidget(anywidget.AnyWidget):
+class ComparisonWidget(Closing, anywidget.AnyWidget):
     """Measures and groups of a comparison: overall, worst group, shortcut, and every group, before and after.
 
     Parameters

@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from ravl_explore.widgets.cache_panel import CachePanel
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.job import Job
 from ravl_explore.widgets.menus import PartMenu
 from ravl_explore.widgets.prompts import PromptEditor
@@ -18,7 +19,7 @@ TITLES = ("Preview regions", "Prompts", "Files and cache")
 REGIONS, PROMPTS, CACHE = range(3)
 
 
-class SearchDetails(widgets.Accordion):
+class SearchDetails(Closing, widgets.Accordion):
     """Three folded-away panes that follow the explorer's menus; nothing is read before a pane is opened.
 
     Attributes
@@ -27,6 +28,8 @@ class SearchDetails(widgets.Accordion):
     max_unreadable : input; how many unreadable images a search may skip
     keep : input; whether embeddings are kept on disk
     """
+
+    _lets_go = ("_job",)
 
     def __init__(self, model: PartMenu, data: PartMenu, proposer: PartMenu) -> None:
         self._model, self._data, self._proposer = model, data, proposer

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
+import traitlets
 
 from ravl_explore import clustering as clusterers
 from ravl_explore import data as data_sources
@@ -24,10 +25,13 @@ from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer
 from ravl_explore.runs import Runs
 from ravl_explore.searching import Search, search
+from ravl_explore.text import one_line
+from ravl_explore.widgets.closing import Closing, close_earlier
 from ravl_explore.widgets.cluster_table import ClusterTable
 from ravl_explore.widgets.crops import CropGallery
 from ravl_explore.widgets.details import SearchDetails
 from ravl_explore.widgets.discovery import DiscoveryWidget
+from ravl_explore.widgets.frozen import Frozen
 from ravl_explore.widgets.job import Job, ProgressLine, wait_for_jobs
 from ravl_explore.widgets.keys import KeyGuard
 from ravl_explore.widgets.menus import Choice, PartMenu, choices
@@ -45,7 +49,7 @@ logger = logging.getLogger(__name__)
 START = "Pick a model and images, then press “Find shortcuts”. The demo needs no download."
 
 
-class Explorer(widgets.VBox):
+class Explorer(Closing, widgets.VBox):
     """Pick a model and a dataset, find its shortcuts, look at them, and fine-tune them away.
 
     Parameters
@@ -56,11 +60,19 @@ class Explorer(widgets.VBox):
     Attributes
     ----------
     discovery, mitigation, comparison, runs : the results, for the notebook's next cell; None before
+    earlier : what the explorer that this cell made when it was run before had trained last, or None
 
     Examples
     --------
     In a notebook cell: ``explorer = widgets.Explorer(); explorer``
+
+    Notes
+    -----
+    Running the cell again closes the explorer that it made before. A closed one has freed its model, images, results
+    and widgets; only ``mitigation`` stays, if something was trained.
     """
+
+    _lets_go = ("_job",)
 
     def __init__(
         self,
@@ -70,10 +82,13 @@ class Explorer(widgets.VBox):
         train_data: ImageTextDataset | None = None,
         test_data: ImageTextDataset | None = None,
     ) -> None:
+        before = next((each for each in close_earlier() if isinstance(each, Explorer)), None)
+        self._before = () if before is None else before._left()
+        self._was_training, self._ending = False, ""
         self._job: Job | None = None
         # anywidget gives each of its widgets two seconds to begin. On a busy machine, those that are made after a
         # figure wait longer than that for its bundle of 5 MB, and stay blank; so the small ones are made first.
-        self.outcome, keys = Outcome(), KeyGuard()
+        self.outcome, keys, self.frozen = Outcome(), KeyGuard(), Frozen()
 
         self.model = PartMenu("Model", choices(model_sources), model)
         self.data = PartMenu("Images", choices(data_sources), data)
@@ -85,7 +100,11 @@ class Explorer(widgets.VBox):
         )
         self.run_button.on_click(self._on_run)
         self.message, self.notes, self.skipped, self.progress = Message(), Notes(), Skipped(), ProgressLine()
-        self.message.say(START if model is None and data is None else "Press “Find shortcuts” to begin.")
+        start_hint = START if model is None and data is None else "Press “Find shortcuts” to begin."
+        if before is not None and before._ending:
+            self.message.say(f"{before._ending} {start_hint}", "fact")
+        else:
+            self.message.say(start_hint)
         self.findings = DiscoveryWidget()
         self.panel = MitigationPanel(self._on_mitigated, train_data, test_data)
 
@@ -105,12 +124,13 @@ class Explorer(widgets.VBox):
         )
         super().__init__(
             [
-                menus, self.details, start, self.message, self.notes, self.skipped,
+                self.frozen, menus, self.details, start, self.message, self.notes, self.skipped,
                 self._findings, self._mitigation, self._outcome, keys, dark_menus(),
             ],
             layout=widgets.Layout(width="100%"),
+            _dom_classes=("ravl-explorer", "ravl-freezes"),
         )  # fmt: skip
-        self.add_class("ravl-explorer")
+        traitlets.dlink((self.panel.frozen, "kept"), (self.frozen, "kept"))
         self.findings.observe(self._on_cluster, "cluster")
         for menu in (self.model, self.data):
             menu.observe(lambda _: self._on_part(), "changes")
@@ -140,8 +160,10 @@ class Explorer(widgets.VBox):
         """The fine-tuned model of the picked run, with its history; the newest run is picked when it ends.
 
         A run that was not compared is in no row; it counts as picked until the next run. None without a run,
-        or where the picked one's model was let go.
+        or where the picked one's model was let go. Of a closed explorer it is the last one trained.
         """
+        if self.closed:
+            return self.panel.mitigation
         picked = self.panel.finished if self._uncompared else self.outcome.finished
         return None if picked is None else picked.mitigation
 
@@ -159,6 +181,47 @@ class Explorer(widgets.VBox):
     def runs(self) -> Runs | None:
         """Every mitigation so far with its numbers, or None: ``explorer.runs.summary()``."""
         return self.outcome.runs.runs
+
+    @property
+    def earlier(self) -> Mitigation | None:
+        """What the explorer that this cell made when it was run before had trained last, or None."""
+        return next((each.mitigation for each in self._before if each.mitigation is not None), None)
+
+    def close(self) -> None:
+        """Free the model, the images, the results and all widgets; what works stops at its next step.
+
+        What was trained last stays as ``mitigation``; a training with a run folder can be gone on with.
+        """
+        if not self.closed and hasattr(self, "panel"):  # ipywidgets also closes what failed while it was made
+            self._was_training, self._ending = self.panel.running, self._told_ending()
+        super().close()
+
+    def _told_ending(self) -> str:
+        """What the next explorer says of this one when it closes it; nothing where nothing was done."""
+        panel, folder = self.panel, self.panel.folder
+        kept = f" Started again with the run folder {one_line(folder)}, it goes on." if folder else ""
+        if panel.running:
+            did = f", its training stopped: what was trained becomes explorer.earlier.model.{kept}"
+        elif panel.mitigation is not None:
+            did = "; what it trained last is explorer.earlier.model."
+        elif self._job is not None and self._job.running:
+            did = ", its search stopped."
+        elif self.discovery is not None:
+            did = " with its results."
+        else:
+            return ""
+        return f"The explorer that this cell showed before was closed{did}"
+
+    def _left(self) -> tuple[MitigationPanel, ...]:
+        """Closed panels whose training the next explorer offers, newest first; of several models one stays."""
+        panels = [each for each in self._before if each.mitigation is not None]
+        if self._was_training or self.panel.mitigation is not None:
+            panels.insert(0, self.panel)
+        if panels and panels[0].mitigation is not None:
+            for each in panels[1:]:
+                each.mitigation = None
+            del panels[1:]
+        return tuple(panels)
 
     def run(self) -> Job:
         """Embed, cluster and discover in a thread, with what the menus say; the result comes to ``discovery``."""

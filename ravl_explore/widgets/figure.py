@@ -52,7 +52,7 @@ class LiveFigure(go.FigureWidget):
     Each LiveFigure sends plotly's bundle of 5 MB once, so make few and redraw them.
     """
 
-    _esm = STATIC / "figure.js"
+    _esm = (STATIC / "figure.js").read_text(encoding="utf-8")  # as text: a file would keep every figure (see Closing)
     _css = (STATIC / "figure.css").read_text()
     _bundle = traitlets.Unicode().tag(sync=True)
     _height = traitlets.Int().tag(sync=True)

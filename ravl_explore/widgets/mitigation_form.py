@@ -13,12 +13,12 @@ from ravl_explore.discovery import Discovery, SpuriousFeature
 from ravl_explore.objectives.base import Objective
 from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.training import TrainingSettings
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.menus import PartMenu, choices, heading
 from ravl_explore.widgets.message import Message
 from ravl_explore.widgets.mitigation_work import SEEN
 from ravl_explore.widgets.notes import Notes
 
-FIELD = widgets.Layout(width="100%", margin="2px 0")
 LABEL = {"description_width": "110px"}
 SEVERAL = "Ctrl- or ⌘-click for several"
 DEMO = {split: label for label, (split,) in data_sources.Demo.menu().items()}
@@ -26,7 +26,7 @@ TRAIN, TEST = DEMO["train"], DEMO["test"]
 SEARCHED = "The images that were searched"
 
 
-class MitigationForm(widgets.VBox):
+class MitigationForm(Closing, widgets.VBox):
     """Menus and fields in a column; nothing is opened before it is asked for.
 
     Parameters
@@ -40,8 +40,10 @@ class MitigationForm(widgets.VBox):
     fields : the inputs that are locked while a training runs
     """
 
+    _lets_go = ("_searched",)
+
     def __init__(self, train_data: ImageTextDataset | None = None, test_data: ImageTextDataset | None = None) -> None:
-        defaults = TrainingSettings()
+        defaults, field = TrainingSettings(), widgets.Layout(width="100%", margin="2px 0")
         self._searched: ImageTextDataset | None = None
         self.features = widgets.SelectMultiple(
             rows=5, tooltip="Clusters to suppress", layout=widgets.Layout(width="100%", margin="0")
@@ -56,15 +58,15 @@ class MitigationForm(widgets.VBox):
         self.train_data = PartMenu("Fine-tune on", choices(data_sources), train_data, preferred=TRAIN)
         self.test_data = PartMenu("Compare on", choices(data_sources), test_data, preferred=TEST)
         self.note, self.doubts = Message(), Notes()
-        self.epochs = widgets.BoundedIntText(defaults.epochs, 1, 1000, description="Epochs", layout=FIELD, style=LABEL)
+        self.epochs = widgets.BoundedIntText(defaults.epochs, 1, 1000, description="Epochs", layout=field, style=LABEL)
         self.learning_rate = widgets.FloatText(
-            defaults.learning_rate, description="Learning rate", layout=FIELD, style=LABEL, step=None
+            defaults.learning_rate, description="Learning rate", layout=field, style=LABEL, step=None
         )
         self._usual_rate = defaults.learning_rate  # of the objective last picked
         self.batch_size = widgets.BoundedIntText(
-            defaults.batch_size, 2, 4096, description="Batch size", layout=FIELD, style=LABEL
+            defaults.batch_size, 2, 4096, description="Batch size", layout=field, style=LABEL
         )
-        self.seed = widgets.BoundedIntText(defaults.seed, 0, 2**31 - 1, description="Seed", layout=FIELD, style=LABEL)
+        self.seed = widgets.BoundedIntText(defaults.seed, 0, 2**31 - 1, description="Seed", layout=field, style=LABEL)
         self.fields: list[Any] = [
             self.features, self.objective, self.train_data, self.test_data, self.epochs,
             self.learning_rate, self.batch_size, self.seed,

@@ -44,6 +44,7 @@ class Finished:
     assignment : of ``test_data``, None with ``comparison``
     concepts : whose masks the objective used; None when it used none
     caution : why the comparison cannot be trusted, or nothing
+    folder : where the run is kept, or None
     """
 
     mitigation: Mitigation
@@ -54,6 +55,7 @@ class Finished:
     assignment: Assignment | None = None
     concepts: ConceptSource | None = None
     caution: str = ""
+    folder: str | None = None
 
 
 class EmbeddedOnce:

@@ -15,6 +15,7 @@ from ravl_explore.data.base import ImageTextDataset, check_templates
 from ravl_explore.errors import DataError, InputError, RavlError
 from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resize
 from ravl_explore.progress import Progress, report
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.job import Job, describe_progress
 from ravl_explore.widgets.message import Message
 from ravl_explore.widgets.throttle import Throttle
@@ -26,7 +27,7 @@ MOST_NAMES = 20
 HINT = "One prompt a line; {} stands for the class name."
 
 
-class PromptEditor(widgets.VBox):
+class PromptEditor(Closing, widgets.VBox):
     """Prompt templates, each with one ``{}`` for the class name, and a live preview of the zero-shot accuracy.
 
     Parameters
@@ -39,6 +40,8 @@ class PromptEditor(widgets.VBox):
     edited : whether they are other than the dataset's own
     accuracy : of the latest preview, 0 to 1; None before one
     """
+
+    _lets_go = ("_sample", "_job")
 
     templates = traitlets.Tuple(default_value=None, allow_none=True)
 
