@@ -44,8 +44,8 @@ class SearchDetails(Closing, widgets.Accordion):
         skip = widgets.HBox([self.max_unreadable, widgets.Label("images that cannot be read")])
         settings = widgets.VBox([skip, self.keep, self.cache])
         self.tabs = widgets.Tab([self.preview, self.prompts, settings], titles=TITLES)
-        super().__init__([self.tabs], titles=("More: preview regions, edit prompts, cache",), selected_index=None)
-        self.layout.margin = "8px 0 0 0"
+        titles, layout = ("More: preview regions, edit prompts, cache",), widgets.Layout(margin="8px 0 0 0")
+        super().__init__([self.tabs], titles=titles, selected_index=None, layout=layout)
         self.observe(lambda _: self.refresh(), "selected_index")
         self.tabs.observe(lambda _: self.refresh(), "selected_index")
         for menu in (model, data, proposer):

@@ -47,6 +47,7 @@ from ravl_explore.widgets.theme import dark_menus
 logger = logging.getLogger(__name__)
 
 START = "Pick a model and images, then press “Find shortcuts”. The demo needs no download."
+SHARE = "1 1 200px"  # of the row of menus
 
 
 class Explorer(Closing, widgets.VBox):
@@ -90,10 +91,10 @@ class Explorer(Closing, widgets.VBox):
         # figure wait longer than that for its bundle of 5 MB, and stay blank; so the small ones are made first.
         self.outcome, keys, self.frozen = Outcome(), KeyGuard(), Frozen()
 
-        self.model = PartMenu("Model", choices(model_sources), model)
-        self.data = PartMenu("Images", choices(data_sources), data)
-        self.proposer = PartMenu("Regions", choices(proposers), proposer)
-        self.clusterer = PartMenu("Clustering", _clusterer_choices())
+        self.model = PartMenu("Model", choices(model_sources), model, flex=SHARE)
+        self.data = PartMenu("Images", choices(data_sources), data, flex=SHARE)
+        self.proposer = PartMenu("Regions", choices(proposers), proposer, flex=SHARE)
+        self.clusterer = PartMenu("Clustering", _clusterer_choices(), flex=SHARE)
         self.details = SearchDetails(self.model, self.data, self.proposer)
         self.run_button = widgets.Button(
             description="Find shortcuts", icon="search", button_style="primary", layout=widgets.Layout(width="160px")
@@ -111,10 +112,6 @@ class Explorer(Closing, widgets.VBox):
         self._findings = _section("1 · Which regions mislead the model?", self.findings)
         self._mitigation = _section("2 · Remove the shortcut", self.panel)
         self._outcome = _section("3 · What came of it", self.outcome)
-        for each in (self._findings, self._mitigation, self._outcome):
-            each.layout.display = "none"
-        for menu in (self.model, self.data, self.proposer, self.clusterer):
-            menu.layout.flex = "1 1 200px"
         menus = widgets.HBox(
             [self.model, self.data, self.proposer, self.clusterer],
             layout=widgets.Layout(width="100%", flex_flow="row wrap", grid_gap="12px"),
@@ -290,7 +287,7 @@ class Explorer(Closing, widgets.VBox):
         self._mitigation.layout.display = "flex"
         self.notes.show([*getattr(model, "assumptions", ()), *getattr(found.data, "notes", ())])
         self.skipped.show(discovery.scores.embeddings.unreadable, found.data)
-        self.message.say(_summary(found))
+        self.message.say(_summary(found), "warning" if discovery.scores.doubt else "hint")
         self.details.refresh_cache()
 
     def _on_cluster(self, change: dict[str, Any]) -> None:
@@ -336,19 +333,26 @@ def _in_files(data: Any) -> bool:
 def _summary(found: Search) -> str:
     discovery = found.discovery
     scores = discovery.scores
-    line = f"{len(scores.embeddings.labels):,} images, {100 * scores.accuracy:.1f}% right. "
+    n = len(scores.embeddings.labels)
+    line = (
+        f"{n:,} image{'s' * (n != 1)}, {100 * scores.accuracy:.1f}% right; guessing gives {100 * scores.chance:.1f}%. "
+    )
+    if scores.doubt:
+        line = f"{scores.doubt} "
     if not discovery.features:
         return line + f"No cluster looks like a shortcut: {discovery.why_none()}."
     best = discovery.best
     by_chance = sum(each.may_be_chance for each in discovery.features)
     doubt = f", {by_chance} more may be chance" if by_chance else ""
+    n_suspect = len(discovery.features) - by_chance
     return line + (
-        f"{len(discovery.features) - by_chance} of {len(discovery.clusters)} clusters are suspect{doubt}. "
+        f"{n_suspect} of {len(discovery.clusters)} clusters {'is' if n_suspect == 1 else 'are'} suspect{doubt}. "
         f"The first, cluster {best.cluster}, pulls towards {best.attribute}. "
         "Look at its crops: does it belong to the class?"
     )
 
 
 def _section(title: str, *children: widgets.Widget) -> widgets.VBox:
+    """Hidden until there is something in it."""
     heading = widgets.HTML(f'<h3 style="margin:18px 0 6px;color:var(--jp-ui-font-color1)">{title}</h3>')
-    return widgets.VBox([heading, *children], layout=widgets.Layout(width="100%"))
+    return widgets.VBox([heading, *children], layout=widgets.Layout(width="100%", display="none"))

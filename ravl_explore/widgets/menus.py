@@ -67,6 +67,7 @@ class PartMenu(Closing, widgets.VBox):
     options : what can be picked
     given : an object of the caller's own, which then is the first choice
     preferred : label of the choice to start with
+    flex : how it shares a row with others, as in CSS
 
     Attributes
     ----------
@@ -75,7 +76,9 @@ class PartMenu(Closing, widgets.VBox):
 
     changes = traitlets.Int(0)
 
-    def __init__(self, label: str, options: list[Choice], given: Any = None, preferred: str = "") -> None:
+    def __init__(
+        self, label: str, options: list[Choice], given: Any = None, preferred: str = "", flex: str | None = None
+    ) -> None:
         if given is not None:
             own = _name_of(given)
             options = [Choice(own, lambda: given), *(each for each in options if each.label != own)]
@@ -90,7 +93,7 @@ class PartMenu(Closing, widgets.VBox):
         self.menu.add_class("ravl-menu")
         self._below = widgets.VBox(layout=widgets.Layout(width="100%", margin="0"))
         self.menu.observe(self._on_pick, "value")
-        super().__init__([heading(label), self.menu, self._below], layout=widgets.Layout(min_width="180px"))
+        super().__init__([heading(label), self.menu, self._below], layout=widgets.Layout(min_width="180px", flex=flex))
         self._on_pick(None)
 
     @property

@@ -103,7 +103,7 @@ class MitigationPanel(Closing, widgets.VBox):
         form = self.form
         for look in (self._doubt, self._offer_masks):
             form.features.observe(lambda _, look=look: look(), "value")
-        for each in (form.confirmed, form.features):
+        for each in (form.confirmed, form.despite, form.features):
             each.observe(lambda _: self._refresh(), "value")
         form.train_data.observe(lambda _: self._on_train_data(), "changes")
         form.objective.observe(lambda _: self._on_objective(), "changes")
@@ -383,7 +383,8 @@ class MitigationPanel(Closing, widgets.VBox):
         running, paused = self.running, not self._resume.is_set()
         ready = self._context is not None and self.form.ready
         self.start_button.disabled = running or not ready
-        self.start_button.tooltip = "" if ready else "Choose a cluster and confirm that you looked at its crops"
+        asked = " and that you train a model that may as well guess" if self.form.guesses else ""
+        self.start_button.tooltip = "" if ready else f"Choose a cluster and confirm that you looked at its crops{asked}"
         steerable = running and self._stepping and not self._stop.is_set()
         self.pause_button.disabled = self.stop_button.disabled = not steerable
         self.pause_button.description = "Resume" if running and paused else "Pause"

@@ -49,8 +49,8 @@ class MitigationDetails(Closing, widgets.Accordion):
         stop = widgets.HBox([self.patience, widgets.Label("validations without a better value (0: train on)")])
         files = widgets.VBox([stop, self.monitor, self.folder])
         self.tabs = widgets.Tab([self.concepts, self.captions, files], titles=TITLES)
-        super().__init__([self.tabs], titles=("More: concept masks, captions, early stopping",), selected_index=None)
-        self.layout.margin = "8px 0 0 0"
+        titles, layout = ("More: concept masks, captions, early stopping",), widgets.Layout(margin="8px 0 0 0")
+        super().__init__([self.tabs], titles=titles, selected_index=None, layout=layout)
 
     @property
     def labeller(self) -> CaptionLabeller | None:

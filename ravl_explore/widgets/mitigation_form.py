@@ -35,7 +35,7 @@ class MitigationForm(Closing, widgets.VBox):
 
     Attributes
     ----------
-    features, confirmed, objective, train_data, test_data, epochs, learning_rate, batch_size, seed : inputs
+    features, confirmed, despite, objective, train_data, test_data, epochs, learning_rate, batch_size, seed : inputs
     doubts, note : what speaks against the chosen clusters, and against the images to compare on
     fields : the inputs that are locked while a training runs
     """
@@ -53,6 +53,11 @@ class MitigationForm(Closing, widgets.VBox):
             description="I looked at the crops: it is a shortcut",
             indent=False,
             layout=widgets.Layout(width="100%", margin="2px 0 6px 0"),
+        )
+        self.despite = widgets.Checkbox(
+            description="Train, though the model may as well guess",
+            indent=False,
+            layout=widgets.Layout(width="100%", margin="0 0 6px 0", display="none"),
         )
         self.objective = PartMenu("Objective", choices(objectives))
         self.train_data = PartMenu("Fine-tune on", choices(data_sources), train_data, preferred=TRAIN)
@@ -73,7 +78,8 @@ class MitigationForm(Closing, widgets.VBox):
         ]  # fmt: skip
         super().__init__(
             [
-                heading("Suppress"), self.features, self._several, self.doubts, self.confirmed, self.objective,
+                heading("Suppress"), self.features, self._several, self.doubts, self.confirmed,
+                self.despite, self.objective,
                 self.train_data, self.test_data, self.note, self.epochs, self.learning_rate, self.batch_size, self.seed,
             ],
             layout=widgets.Layout(flex="0 0 360px", min_width="300px", padding="0 16px 0 0"),
@@ -85,8 +91,13 @@ class MitigationForm(Closing, widgets.VBox):
 
     @property
     def ready(self) -> bool:
-        """Whether a cluster is chosen and confirmed."""
-        return bool(self.features.value) and self.confirmed.value
+        """Whether a cluster is chosen and confirmed; of a model that may as well guess, confirmed once more."""
+        return bool(self.features.value) and self.confirmed.value and (self.despite.value or not self.guesses)
+
+    @property
+    def guesses(self) -> bool:
+        """Whether the model that was searched is no better than guessing."""
+        return self.despite.layout.display != "none"
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -100,7 +111,7 @@ class MitigationForm(Closing, widgets.VBox):
 
     def clear(self) -> None:
         """Choose nothing: the old numbers mean nothing in another discovery."""
-        self.features.value, self.confirmed.value = (), False
+        self.features.value, self.confirmed.value, self.despite.value = (), False, False
 
     def offer_data(self, data: ImageTextDataset) -> None:
         """Take the images that were searched; where they are the user's own, offer them in both menus."""
@@ -114,6 +125,7 @@ class MitigationForm(Closing, widgets.VBox):
 
     def offer_features(self, discovery: Discovery) -> None:
         """Take the kept clusters of a discovery, the first one chosen."""
+        self.despite.layout.display = "" if discovery.scores.doubt else "none"
         self.features.options = [(_feature_label(each), each.cluster) for each in discovery.features]
         self.features.value = tuple(each.cluster for each in discovery.features[:1])
         self._several.layout.display = "" if len(discovery.features) > 1 else "none"

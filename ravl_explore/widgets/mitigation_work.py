@@ -99,7 +99,8 @@ def measured(finished: Finished, embedded: EmbeddedOnce, progress: Progress) -> 
     before = evaluate_scores(zero_shot(old), test_data, assignment=assignment)
     told = staged(progress, "Testing the new model")
     after = evaluate(new.model, test_data, proposer, assignment=assignment, progress=told)
-    return replace(finished, comparison=compare(before, after), assignment=assignment)
+    caution = " ".join(each for each in (finished.caution, before.doubt) if each)
+    return replace(finished, comparison=compare(before, after), assignment=assignment, caution=caution)
 
 
 def caption_labels(
