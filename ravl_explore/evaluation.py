@@ -15,7 +15,14 @@ from ravl_explore.data.base import ImageTextDataset, check_dataset, checked_imag
 from ravl_explore.data.identity import UNKNOWN, Identity
 from ravl_explore.embedding import check_model, embed
 from ravl_explore.errors import InputError
-from ravl_explore.metrics import GroupAccuracy, Presence, group_accuracy, performance_gap, shortcut_strength
+from ravl_explore.metrics import (
+    GroupAccuracy,
+    Presence,
+    chance_doubt,
+    group_accuracy,
+    performance_gap,
+    shortcut_strength,
+)
 from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resize
 from ravl_explore.progress import Progress
 from ravl_explore.regions.base import Proposer, Regions
@@ -80,6 +87,17 @@ class Evaluation:
         n = self.image.table["n"].to_numpy().reshape(-1, 2).sum(1)
         if (n != np.bincount(self.labels, minlength=n_classes)).any():
             raise InputError("groups of the labelled images", "other numbers of them", "Count the same images.")
+
+    @property
+    def chance(self) -> float:
+        """What guessing would give for the accuracy of whole images, 0 to 1: always the commonest class."""
+        return self.image.chance
+
+    @property
+    def doubt(self) -> str:
+        """What must be said where the model is no better than guessing on whole images; else nothing."""
+        n_right = int((self.predictions == self.labels).sum())
+        return chance_doubt(n_right, self.image.class_sizes, self.class_names)
 
     def shortcut(self, class_name: str | None = None) -> tuple[float, float]:
         """(epsilon_1, epsilon_2) of the shortcut to ``class_name`` or ``attribute``; 0 to 1.

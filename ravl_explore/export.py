@@ -217,6 +217,7 @@ def settings_of(discovery: Discovery) -> dict[str, Any]:
             "skipped": len(skipped),
         },
         "accuracy": scores.accuracy,
+        "accuracy_of_guessing": scores.chance,
         "skipped": skipped,
     }
 

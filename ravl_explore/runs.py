@@ -123,6 +123,8 @@ class Runs:
         notes = [f"{label} takes no training step: it was run once and has no spread over seeds." for label in once]
         if stopped:
             notes.append(f"{stopped} of {len(self)} runs stopped before the last step.")
+        compared = (run.comparison.before for run in self.runs)
+        notes += [f"Guessing gives {100 * each.chance:.1f}% on {each.data_name}." for each in compared]
         return tuple(dict.fromkeys([*notes, *(note for run in self.runs for note in run.notes)]))
 
     def frame(self) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from ravl_explore import checks
 from ravl_explore.embedding import Embeddings
 from ravl_explore.errors import InputError
+from ravl_explore.metrics import chance_doubt, chance_level
 
 ROWS = 65_536
 SUM_TOLERANCE = 1e-3  # of float32 sums of many classes, and of scores kept as float16
@@ -56,6 +57,20 @@ class Scores:
     def accuracy(self) -> float:
         """Share of images predicted right, 0 to 1."""
         return float(self.correct.mean())
+
+    @property
+    def chance(self) -> float:
+        """What guessing would give for ``accuracy``, 0 to 1: always the commonest class."""
+        return chance_level(self._class_sizes)
+
+    @property
+    def doubt(self) -> str:
+        """What must be said where the model is no better than guessing; else nothing."""
+        return chance_doubt(int(self.correct.sum()), self._class_sizes, self.embeddings.class_names)
+
+    @property
+    def _class_sizes(self) -> Int[np.ndarray, " n_classes"]:
+        return np.bincount(self.embeddings.labels, minlength=self.image.shape[1])
 
 
 def zero_shot(embeddings: Embeddings) -> Scores:

@@ -207,7 +207,8 @@ def _summary(found: Search, written: list[str], notes: list[str]) -> str:
     discovery = found.discovery
     embeddings, suspects = discovery.scores.embeddings, discovery.features
     lines = [
-        f"Accuracy {100 * discovery.scores.accuracy:.1f}% on {len(embeddings.labels):,} images; "
+        f"Accuracy {100 * discovery.scores.accuracy:.1f}% on {len(embeddings.labels):,} images "
+        f"(guessing gives {100 * discovery.scores.chance:.1f}%); "
         f"{len(embeddings.region):,} regions in {len(discovery.clusters):,} clusters, {len(suspects):,} suspect."
     ]
     lines += [one_line(note) for note in notes]
@@ -226,7 +227,8 @@ def _summary(found: Search, written: list[str], notes: list[str]) -> str:
         )
     if len(suspects) > MOST_SHOWN:
         lines.append(f"and {len(suspects) - MOST_SHOWN:,} more")
-    return "\n".join([*lines, f"Written: {', '.join(written)}"])
+    doubt = [discovery.scores.doubt] if discovery.scores.doubt else []
+    return "\n".join([*lines, *doubt, f"Written: {', '.join(written)}"])
 
 
 def _told(reached: list[Any], limits: Limits) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from ravl_explore.metrics.chance import chance_level
+
 
 @dataclass(frozen=True, eq=False)
 class Samples:
@@ -45,6 +47,16 @@ class GroupAccuracy:
     worst: float
     worst_group: tuple[str, bool] | None
     samples: Samples | None = None
+
+    @property
+    def class_sizes(self) -> Int[np.ndarray, " n_classes"]:
+        """(n_classes,) samples of each class."""
+        return self.table["n"].to_numpy(np.int64).reshape(-1, 2).sum(1)
+
+    @property
+    def chance(self) -> float:
+        """What guessing would give for ``overall``, 0 to 1: always the commonest class."""
+        return chance_level(self.class_sizes)
 
 
 def group_accuracy(

@@ -54,13 +54,18 @@ def headline(discovery: Discovery) -> str:
     low, high = accuracy_interval(np.array([scores.correct.sum()]), np.array([n_images]))
     n_real = sum(each.q_value <= LIKELY_REAL for each in discovery.features)
     cards = (
-        (percent(scores.accuracy), f"accuracy (95% interval {interval(float(low[0]), float(high[0]))})"),
+        (
+            percent(scores.accuracy),
+            f"accuracy (95% interval {interval(float(low[0]), float(high[0]))}); "
+            f"guessing gives {percent(scores.chance)}",
+        ),
         (f"{n_images:,}", "images" if n_images != 1 else "image"),
         (f"{len(scores.embeddings.region):,}", f"regions in {plural(len(discovery.clusters), 'cluster')}"),
         (f"{n_suspect:,}", f"suspect; {n_real:,} of them with q ≤ {LIKELY_REAL}"),
     )
     shown = "".join(f"<div><dd>{value}</dd><dt>{name}</dt></div>" for value, name in cards)
-    return f'<dl class="cards">{shown}</dl><p class="finding">{_finding(discovery)}</p>'
+    doubt = f'<p class="finding"><b>{escape(scores.doubt, 400)}</b></p>' if scores.doubt else ""
+    return f'<dl class="cards">{shown}</dl>{doubt}<p class="finding">{_finding(discovery)}</p>'
 
 
 def ranking(discovery: Discovery) -> str:

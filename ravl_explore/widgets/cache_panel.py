@@ -10,12 +10,13 @@ import ipywidgets as widgets
 from ravl_explore.embedding_cache import CachedEmbeddings, clear_cached, list_cached
 from ravl_explore.errors import RavlError
 from ravl_explore.text import one_line
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.message import Message
 
 MOST_ROWS = 8
 
 
-class CachePanel(widgets.VBox):
+class CachePanel(Closing, widgets.VBox):
     """A list of cached embeddings, newest first; pick some to delete, or delete all.
 
     Attributes

@@ -17,6 +17,7 @@ from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.progress import Progress
 from ravl_explore.text import one_line
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.job import Job
 from ravl_explore.widgets.message import Message
 
@@ -53,7 +54,7 @@ STYLE = """<style>
 </style>"""
 
 
-class CaptionCoverage(widgets.VBox):
+class CaptionCoverage(Closing, widgets.VBox):
     """A box to tick, what to do with captions that name several classes, and a report on all captions.
 
     The report is made in a thread, and only once the box is ticked.
@@ -63,6 +64,8 @@ class CaptionCoverage(widgets.VBox):
     report : what the captions of the offered data say, or None
     changes : int, grows when the answer or the report changes; observe it
     """
+
+    _lets_go = ("report", "_data", "_made", "_labeller", "_job")
 
     changes = traitlets.Int(0)
 

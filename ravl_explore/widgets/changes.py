@@ -12,6 +12,7 @@ from PIL import Image
 from ravl_explore.comparison import Comparison
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.errors import InputError
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.crop_source import image_name, png
 from ravl_explore.widgets.crops import CropGallery
 from ravl_explore.widgets.message import Message
@@ -54,7 +55,7 @@ class ChangeSource:
         }
 
 
-class ChangesGallery(widgets.VBox):
+class ChangesGallery(Closing, widgets.VBox):
     """What changed between two models, image by image: two lists, each by class with counts, on pages.
 
     The caption of an image says its true class, then the old and the new prediction.
@@ -63,6 +64,8 @@ class ChangesGallery(widgets.VBox):
     ----------
     gallery : the pages of thumbnails; its ``selected`` is the number of an image
     """
+
+    _lets_go = ("_shown",)
 
     def __init__(self, comparison: Comparison | None = None, data: ImageTextDataset | None = None) -> None:
         self._guard = threading.RLock()

@@ -10,6 +10,7 @@ import traitlets
 
 from ravl_explore.discovery import LIKELY_REAL, Discovery
 from ravl_explore.widgets.acts import RowPicker
+from ravl_explore.widgets.closing import Closing
 
 STATIC = Path(__file__).parent / "static"
 
@@ -53,7 +54,7 @@ COLUMNS = [
 ]
 
 
-class ClusterTable(RowPicker):
+class ClusterTable(Closing, RowPicker):
     """Clusters of a discovery as a table.
 
     Parameters

@@ -10,6 +10,8 @@ import anywidget
 import traitlets
 
 from ravl_explore.comparison import HIGHER_IS_BETTER, Comparison
+from ravl_explore.evaluation import Evaluation
+from ravl_explore.widgets.closing import Closing
 
 STATIC = Path(__file__).parent / "static"
 INTERVALS = (
@@ -20,7 +22,7 @@ Row = dict[str, Any]
 Group = tuple[str, bool]
 
 
-class ComparisonWidget(anywidget.AnyWidget):
+class ComparisonWidget(Closing, anywidget.AnyWidget):
     """Measures and groups of a comparison: overall, worst group, shortcut, and every group, before and after.
 
     Parameters
@@ -43,11 +45,16 @@ class ComparisonWidget(anywidget.AnyWidget):
         """Replace what is shown; ``how`` says before it how the new model was made, ``caution`` what to beware of."""
         before = comparison.before
         self.note = (
-            f"{how}{before.data_name}, {len(before.labels):,} images. "
+            f"{how}{before.data_name}, {len(before.labels):,} images; guessing gives {_guessing(before)}. "
             f"Groups are class and {_feature(before.feature_name)}. {INTERVALS}"
         )
         self.caution = caution
         self.blocks = [_measures(comparison), *_groups(comparison)]
+
+
+def _guessing(evaluation: Evaluation) -> str:
+    whole = f"{100 * evaluation.chance:.1f}%"
+    return whole if evaluation.region is None else f"{whole}, of regions {100 * evaluation.region.chance:.1f}%"
 
 
 def _feature(name: str | None) -> str:

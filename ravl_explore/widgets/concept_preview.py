@@ -19,6 +19,7 @@ from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.progress import Progress, report
 from ravl_explore.text import one_line
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.crop_source import image_name, png
 from ravl_explore.widgets.job import Job, ProgressLine
 from ravl_explore.widgets.menus import PartMenu, choices
@@ -81,7 +82,7 @@ class _Offer:
     made: dict[str, Any] = field(default_factory=dict)
 
 
-class ConceptPreview(widgets.VBox):
+class ConceptPreview(Closing, widgets.VBox):
     """A menu of mask sources, a button, and images a page at a time; only what is on show is read or drawn.
 
     Attributes
@@ -89,6 +90,8 @@ class ConceptPreview(widgets.VBox):
     menu : the sources of ``ravl_explore.concepts``
     page : what is on show, or None
     """
+
+    _lets_go = ("page", "_offer", "_opened", "_job")
 
     def __init__(self) -> None:
         self.page: MaskPage | None = None

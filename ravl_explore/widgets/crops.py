@@ -19,6 +19,7 @@ import traitlets
 
 from ravl_explore.errors import InputError, RavlError
 from ravl_explore.widgets.acts import act
+from ravl_explore.widgets.closing import Closing
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ class _RegionId(traitlets.Int):
         return super().validate(obj, value)
 
 
-class CropGallery(anywidget.AnyWidget):
+class CropGallery(Closing, anywidget.AnyWidget):
     """A page of thumbnails, and one crop opened in its whole image.
 
     Nothing is encoded before the browser asks for it, and then only one page. All state lives in the kernel: a
@@ -142,6 +143,8 @@ class CropGallery(anywidget.AnyWidget):
     >>> gallery.total, gallery.page, gallery.selected
     (3, 1, 5)
     """
+
+    _lets_go = ("_shown",)
 
     _esm = _STATIC / "crops.js"
     _css = _STATIC / "crops.css"

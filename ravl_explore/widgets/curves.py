@@ -9,12 +9,13 @@ import plotly.graph_objects as go
 
 from ravl_explore.plots.curves import ACCURACY, curves
 from ravl_explore.training import History, StepRecord
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.figure import LOOKING, LiveFigure
 
 KEPT_RUNS = 8  # as many as the legend has room for
 
 
-class Curves(ipywidgets.VBox):
+class Curves(Closing, ipywidgets.VBox):
     """The curves of one run, over faint ones of the eight runs before; each of those can be switched off in the legend.
 
     Every method may be called from any thread. ``append`` only stores the record; a timer draws what has come, at most
@@ -85,12 +86,6 @@ class Curves(ipywidgets.VBox):
         with self._guard:
             self._records, self._previous, self._title, self._n_steps = [], [], "", 1
         self.finish()
-
-    def close(self) -> None:
-        """Free the figure, here and in the browser."""
-        if hasattr(self, "figure"):  # ipywidgets also closes what failed while it was made
-            self.figure.close()
-        super().close()
 
     def _keep(self) -> None:
         """The present run becomes the latest of the earlier ones."""

@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from ravl_explore.widgets.cache_panel import CachePanel
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.job import Job
 from ravl_explore.widgets.menus import PartMenu
 from ravl_explore.widgets.prompts import PromptEditor
@@ -18,7 +19,7 @@ TITLES = ("Preview regions", "Prompts", "Files and cache")
 REGIONS, PROMPTS, CACHE = range(3)
 
 
-class SearchDetails(widgets.Accordion):
+class SearchDetails(Closing, widgets.Accordion):
     """Three folded-away panes that follow the explorer's menus; nothing is read before a pane is opened.
 
     Attributes
@@ -27,6 +28,8 @@ class SearchDetails(widgets.Accordion):
     max_unreadable : input; how many unreadable images a search may skip
     keep : input; whether embeddings are kept on disk
     """
+
+    _lets_go = ("_job",)
 
     def __init__(self, model: PartMenu, data: PartMenu, proposer: PartMenu) -> None:
         self._model, self._data, self._proposer = model, data, proposer
@@ -41,8 +44,8 @@ class SearchDetails(widgets.Accordion):
         skip = widgets.HBox([self.max_unreadable, widgets.Label("images that cannot be read")])
         settings = widgets.VBox([skip, self.keep, self.cache])
         self.tabs = widgets.Tab([self.preview, self.prompts, settings], titles=TITLES)
-        super().__init__([self.tabs], titles=("More: preview regions, edit prompts, cache",), selected_index=None)
-        self.layout.margin = "8px 0 0 0"
+        titles, layout = ("More: preview regions, edit prompts, cache",), widgets.Layout(margin="8px 0 0 0")
+        super().__init__([self.tabs], titles=titles, selected_index=None, layout=layout)
         self.observe(lambda _: self.refresh(), "selected_index")
         self.tabs.observe(lambda _: self.refresh(), "selected_index")
         for menu in (model, data, proposer):

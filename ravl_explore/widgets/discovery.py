@@ -16,6 +16,7 @@ from ravl_explore.discovery import Discovery
 from ravl_explore.layout import cached_layout, pca_layout, store_layout, umap_layout
 from ravl_explore.plots.palette import cluster_colors, cluster_symbols
 from ravl_explore.progress import Progress
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.cluster_table import ClusterTable
 from ravl_explore.widgets.crop_source import DiscoverySource
 from ravl_explore.widgets.crops import CropGallery
@@ -26,7 +27,7 @@ from ravl_explore.widgets.region_map import RegionMap
 PAGE_SIZE, THUMBNAIL = 24, 80  # about as high as the map, so that an opened image stays in sight
 
 
-class DiscoveryWidget(widgets.VBox):
+class DiscoveryWidget(Closing, widgets.VBox):
     """The clusters' table, the map of all regions, and the selected regions' crops.
 
     A row selects its cluster in the map and its crops, most typical first; points of the map fill the gallery; a crop
@@ -42,6 +43,8 @@ class DiscoveryWidget(widgets.VBox):
     map, table, crops : the parts; ``map.selection`` holds the selected regions, ``crops`` is None without ``data``
     cluster : int or None, the cluster whose row is selected
     """
+
+    _lets_go = ("discovery", "_layout_job")
 
     cluster = traitlets.Int(None, allow_none=True)
 

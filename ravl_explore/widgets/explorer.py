@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
+import traitlets
 
 from ravl_explore import clustering as clusterers
 from ravl_explore import data as data_sources
@@ -24,10 +25,13 @@ from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer
 from ravl_explore.runs import Runs
 from ravl_explore.searching import Search, search
+from ravl_explore.text import one_line
+from ravl_explore.widgets.closing import Closing, close_earlier
 from ravl_explore.widgets.cluster_table import ClusterTable
 from ravl_explore.widgets.crops import CropGallery
 from ravl_explore.widgets.details import SearchDetails
 from ravl_explore.widgets.discovery import DiscoveryWidget
+from ravl_explore.widgets.frozen import Frozen
 from ravl_explore.widgets.job import Job, ProgressLine, wait_for_jobs
 from ravl_explore.widgets.keys import KeyGuard
 from ravl_explore.widgets.menus import Choice, PartMenu, choices
@@ -43,9 +47,10 @@ from ravl_explore.widgets.theme import dark_menus
 logger = logging.getLogger(__name__)
 
 START = "Pick a model and images, then press “Find shortcuts”. The demo needs no download."
+SHARE = "1 1 200px"  # of the row of menus
 
 
-class Explorer(widgets.VBox):
+class Explorer(Closing, widgets.VBox):
     """Pick a model and a dataset, find its shortcuts, look at them, and fine-tune them away.
 
     Parameters
@@ -56,11 +61,19 @@ class Explorer(widgets.VBox):
     Attributes
     ----------
     discovery, mitigation, comparison, runs : the results, for the notebook's next cell; None before
+    earlier : what the explorer that this cell made when it was run before had trained last, or None
 
     Examples
     --------
     In a notebook cell: ``explorer = widgets.Explorer(); explorer``
+
+    Notes
+    -----
+    Running the cell again closes the explorer that it made before. A closed one has freed its model, images, results
+    and widgets; only ``mitigation`` stays, if something was trained.
     """
+
+    _lets_go = ("_job",)
 
     def __init__(
         self,
@@ -70,32 +83,35 @@ class Explorer(widgets.VBox):
         train_data: ImageTextDataset | None = None,
         test_data: ImageTextDataset | None = None,
     ) -> None:
+        before = next((each for each in close_earlier() if isinstance(each, Explorer)), None)
+        self._before = () if before is None else before._left()
+        self._was_training, self._ending = False, ""
         self._job: Job | None = None
         # anywidget gives each of its widgets two seconds to begin. On a busy machine, those that are made after a
         # figure wait longer than that for its bundle of 5 MB, and stay blank; so the small ones are made first.
-        self.outcome, keys = Outcome(), KeyGuard()
+        self.outcome, keys, self.frozen = Outcome(), KeyGuard(), Frozen()
 
-        self.model = PartMenu("Model", choices(model_sources), model)
-        self.data = PartMenu("Images", choices(data_sources), data)
-        self.proposer = PartMenu("Regions", choices(proposers), proposer)
-        self.clusterer = PartMenu("Clustering", _clusterer_choices())
+        self.model = PartMenu("Model", choices(model_sources), model, flex=SHARE)
+        self.data = PartMenu("Images", choices(data_sources), data, flex=SHARE)
+        self.proposer = PartMenu("Regions", choices(proposers), proposer, flex=SHARE)
+        self.clusterer = PartMenu("Clustering", _clusterer_choices(), flex=SHARE)
         self.details = SearchDetails(self.model, self.data, self.proposer)
         self.run_button = widgets.Button(
             description="Find shortcuts", icon="search", button_style="primary", layout=widgets.Layout(width="160px")
         )
         self.run_button.on_click(self._on_run)
         self.message, self.notes, self.skipped, self.progress = Message(), Notes(), Skipped(), ProgressLine()
-        self.message.say(START if model is None and data is None else "Press “Find shortcuts” to begin.")
+        start_hint = START if model is None and data is None else "Press “Find shortcuts” to begin."
+        if before is not None and before._ending:
+            self.message.say(f"{before._ending} {start_hint}", "fact")
+        else:
+            self.message.say(start_hint)
         self.findings = DiscoveryWidget()
         self.panel = MitigationPanel(self._on_mitigated, train_data, test_data)
 
         self._findings = _section("1 · Which regions mislead the model?", self.findings)
         self._mitigation = _section("2 · Remove the shortcut", self.panel)
         self._outcome = _section("3 · What came of it", self.outcome)
-        for each in (self._findings, self._mitigation, self._outcome):
-            each.layout.display = "none"
-        for menu in (self.model, self.data, self.proposer, self.clusterer):
-            menu.layout.flex = "1 1 200px"
         menus = widgets.HBox(
             [self.model, self.data, self.proposer, self.clusterer],
             layout=widgets.Layout(width="100%", flex_flow="row wrap", grid_gap="12px"),
@@ -105,12 +121,13 @@ class Explorer(widgets.VBox):
         )
         super().__init__(
             [
-                menus, self.details, start, self.message, self.notes, self.skipped,
+                self.frozen, menus, self.details, start, self.message, self.notes, self.skipped,
                 self._findings, self._mitigation, self._outcome, keys, dark_menus(),
             ],
             layout=widgets.Layout(width="100%"),
+            _dom_classes=("ravl-explorer", "ravl-freezes"),
         )  # fmt: skip
-        self.add_class("ravl-explorer")
+        traitlets.dlink((self.panel.frozen, "kept"), (self.frozen, "kept"))
         self.findings.observe(self._on_cluster, "cluster")
         for menu in (self.model, self.data):
             menu.observe(lambda _: self._on_part(), "changes")
@@ -140,8 +157,10 @@ class Explorer(widgets.VBox):
         """The fine-tuned model of the picked run, with its history; the newest run is picked when it ends.
 
         A run that was not compared is in no row; it counts as picked until the next run. None without a run,
-        or where the picked one's model was let go.
+        or where the picked one's model was let go. Of a closed explorer it is the last one trained.
         """
+        if self.closed:
+            return self.panel.mitigation
         picked = self.panel.finished if self._uncompared else self.outcome.finished
         return None if picked is None else picked.mitigation
 
@@ -159,6 +178,47 @@ class Explorer(widgets.VBox):
     def runs(self) -> Runs | None:
         """Every mitigation so far with its numbers, or None: ``explorer.runs.summary()``."""
         return self.outcome.runs.runs
+
+    @property
+    def earlier(self) -> Mitigation | None:
+        """What the explorer that this cell made when it was run before had trained last, or None."""
+        return next((each.mitigation for each in self._before if each.mitigation is not None), None)
+
+    def close(self) -> None:
+        """Free the model, the images, the results and all widgets; what works stops at its next step.
+
+        What was trained last stays as ``mitigation``; a training with a run folder can be gone on with.
+        """
+        if not self.closed and hasattr(self, "panel"):  # ipywidgets also closes what failed while it was made
+            self._was_training, self._ending = self.panel.running, self._told_ending()
+        super().close()
+
+    def _told_ending(self) -> str:
+        """What the next explorer says of this one when it closes it; nothing where nothing was done."""
+        panel, folder = self.panel, self.panel.folder
+        kept = f" Started again with the run folder {one_line(folder)}, it goes on." if folder else ""
+        if panel.running:
+            did = f", its training stopped: what was trained becomes explorer.earlier.model.{kept}"
+        elif panel.mitigation is not None:
+            did = "; what it trained last is explorer.earlier.model."
+        elif self._job is not None and self._job.running:
+            did = ", its search stopped."
+        elif self.discovery is not None:
+            did = " with its results."
+        else:
+            return ""
+        return f"The explorer that this cell showed before was closed{did}"
+
+    def _left(self) -> tuple[MitigationPanel, ...]:
+        """Closed panels whose training the next explorer offers, newest first; of several models one stays."""
+        panels = [each for each in self._before if each.mitigation is not None]
+        if self._was_training or self.panel.mitigation is not None:
+            panels.insert(0, self.panel)
+        if panels and panels[0].mitigation is not None:
+            for each in panels[1:]:
+                each.mitigation = None
+            del panels[1:]
+        return tuple(panels)
 
     def run(self) -> Job:
         """Embed, cluster and discover in a thread, with what the menus say; the result comes to ``discovery``."""
@@ -227,7 +287,7 @@ class Explorer(widgets.VBox):
         self._mitigation.layout.display = "flex"
         self.notes.show([*getattr(model, "assumptions", ()), *getattr(found.data, "notes", ())])
         self.skipped.show(discovery.scores.embeddings.unreadable, found.data)
-        self.message.say(_summary(found))
+        self.message.say(_summary(found), "warning" if discovery.scores.doubt else "hint")
         self.details.refresh_cache()
 
     def _on_cluster(self, change: dict[str, Any]) -> None:
@@ -273,19 +333,26 @@ def _in_files(data: Any) -> bool:
 def _summary(found: Search) -> str:
     discovery = found.discovery
     scores = discovery.scores
-    line = f"{len(scores.embeddings.labels):,} images, {100 * scores.accuracy:.1f}% right. "
+    n = len(scores.embeddings.labels)
+    line = (
+        f"{n:,} image{'s' * (n != 1)}, {100 * scores.accuracy:.1f}% right; guessing gives {100 * scores.chance:.1f}%. "
+    )
+    if scores.doubt:
+        line = f"{scores.doubt} "
     if not discovery.features:
         return line + f"No cluster looks like a shortcut: {discovery.why_none()}."
     best = discovery.best
     by_chance = sum(each.may_be_chance for each in discovery.features)
     doubt = f", {by_chance} more may be chance" if by_chance else ""
+    n_suspect = len(discovery.features) - by_chance
     return line + (
-        f"{len(discovery.features) - by_chance} of {len(discovery.clusters)} clusters are suspect{doubt}. "
+        f"{n_suspect} of {len(discovery.clusters)} clusters {'is' if n_suspect == 1 else 'are'} suspect{doubt}. "
         f"The first, cluster {best.cluster}, pulls towards {best.attribute}. "
         "Look at its crops: does it belong to the class?"
     )
 
 
 def _section(title: str, *children: widgets.Widget) -> widgets.VBox:
+    """Hidden until there is something in it."""
     heading = widgets.HTML(f'<h3 style="margin:18px 0 6px;color:var(--jp-ui-font-color1)">{title}</h3>')
-    return widgets.VBox([heading, *children], layout=widgets.Layout(width="100%"))
+    return widgets.VBox([heading, *children], layout=widgets.Layout(width="100%", display="none"))

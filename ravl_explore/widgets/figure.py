@@ -61,7 +61,7 @@ class LiveFigure(go.FigureWidget):
     its widgets' state does not hold it, so a figure shows itself only where a kernel runs.
     """
 
-    _esm = STATIC / "figure.js"
+    _esm = (STATIC / "figure.js").read_text(encoding="utf-8")  # as text: a file would keep every figure (see Closing)
     _css = (STATIC / "figure.css").read_text()
     _plotly = traitlets.Unicode(plotly.__version__).tag(sync=True)
     _height = traitlets.Int().tag(sync=True)

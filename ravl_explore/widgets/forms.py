@@ -17,6 +17,7 @@ import traitlets
 from ravl_explore.errors import InputError
 from ravl_explore.forms import Field
 from ravl_explore.text import one_line
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.job import Job
 from ravl_explore.widgets.message import Message
 
@@ -45,7 +46,7 @@ STYLE = """<style>
 </style>"""
 
 
-class Form(widgets.VBox):
+class Form(Closing, widgets.VBox):
     """One input a field, its label above it; what the choices of a field raise is shown under the inputs.
 
     Choices may read files: they are asked for in a thread, and again only when an answer that they looked at, or a

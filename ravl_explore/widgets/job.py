@@ -43,8 +43,9 @@ class Job:
         on_progress: Progress | None = None,
         on_end: Callable[[Job], None] | None = None,
     ) -> None:
-        self._work, self._on_progress, self._on_end = work, on_progress, on_end
-        self._stop = threading.Event()
+        self._work: Callable[[Progress], Any] | None = work
+        self._on_progress, self._on_end = on_progress, on_end
+        self._stop, self._abandoned = threading.Event(), False
         self._done = threading.Event()
         self._last_report, self._last_stage = 0.0, ""
         self.result: Any = None
@@ -65,6 +66,12 @@ class Job:
         """Ask the work to stop at its next step."""
         self._stop.set()
 
+    def abandon(self) -> None:
+        """Cancel, keep no result and tell nobody any more: who asked is gone."""
+        self._abandoned = True
+        self._on_progress = self._on_end = self.result = None
+        self.cancel()
+
     @property
     def running(self) -> bool:
         """Whether it has not ended yet."""
@@ -75,8 +82,12 @@ class Job:
         return self._done.wait(timeout)
 
     def _run(self) -> None:
+        work, self._work = self._work, None  # what has ended holds no model
+        assert work is not None
         try:
-            self.result = self._work(self._progress)
+            result = work(self._progress)
+            if not self._abandoned:
+                self.result = result
         except Cancelled:
             self.cancelled = True
         except RavlError as error:
@@ -84,9 +95,11 @@ class Job:
         except Exception as error:
             logger.exception("A job failed")
             self.error = error
+        del work
         try:
-            if self._on_end is not None:
-                self._on_end(self)
+            on_end = self._on_end
+            if on_end is not None:
+                on_end(self)
         except Exception as error:
             logger.exception("Showing the result failed")
             self.error = self.error or error
@@ -98,10 +111,11 @@ class Job:
         if self._stop.is_set():
             raise Cancelled
         now = time.monotonic()
+        told = self._on_progress
         edge = stage != self._last_stage or 0 < done == total  # of a total of 0, nobody knows the end
-        if self._on_progress is not None and (edge or now - self._last_report >= 1 / REDRAWS_PER_SECOND):
+        if told is not None and (edge or now - self._last_report >= 1 / REDRAWS_PER_SECOND):
             self._last_report, self._last_stage = now, stage
-            self._on_progress(done, total, stage)
+            told(done, total, stage)
 
 
 class ProgressLine(widgets.HBox):

@@ -7,8 +7,10 @@ from pathlib import Path
 import anywidget
 import ipywidgets as widgets
 
+from ravl_explore.widgets.closing import Closing
 
-class KeyGuard(anywidget.AnyWidget):
+
+class KeyGuard(Closing, anywidget.AnyWidget):
     """Shows nothing; put it among the explorer's children."""
 
     _esm = Path(__file__).parent / "static" / "keys.js"

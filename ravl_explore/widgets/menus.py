@@ -11,7 +11,9 @@ from typing import Any
 import ipywidgets as widgets
 import traitlets
 
+from ravl_explore.errors import InputError
 from ravl_explore.forms import Field
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.forms import Form
 
 
@@ -43,6 +45,10 @@ def choices(folder: ModuleType) -> list[Choice]:
     return found
 
 
+def _gone() -> Any:
+    raise InputError("a menu that is open", "a closed one", "Make a new explorer, or run its cell again.")
+
+
 def _call(part: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[[], Any]:
     return lambda: part(*arguments)
 
@@ -52,7 +58,7 @@ def heading(label: str) -> widgets.HTML:
     return widgets.HTML(f'<span style="font-weight:600">{label}</span>', layout=widgets.Layout(height="22px"))
 
 
-class PartMenu(widgets.VBox):
+class PartMenu(Closing, widgets.VBox):
     """A labelled dropdown of choices; one with a form shows it below.
 
     Parameters
@@ -61,6 +67,7 @@ class PartMenu(widgets.VBox):
     options : what can be picked
     given : an object of the caller's own, which then is the first choice
     preferred : label of the choice to start with
+    flex : how it shares a row with others, as in CSS
 
     Attributes
     ----------
@@ -69,7 +76,9 @@ class PartMenu(widgets.VBox):
 
     changes = traitlets.Int(0)
 
-    def __init__(self, label: str, options: list[Choice], given: Any = None, preferred: str = "") -> None:
+    def __init__(
+        self, label: str, options: list[Choice], given: Any = None, preferred: str = "", flex: str | None = None
+    ) -> None:
         if given is not None:
             own = _name_of(given)
             options = [Choice(own, lambda: given), *(each for each in options if each.label != own)]
@@ -84,7 +93,7 @@ class PartMenu(widgets.VBox):
         self.menu.add_class("ravl-menu")
         self._below = widgets.VBox(layout=widgets.Layout(width="100%", margin="0"))
         self.menu.observe(self._on_pick, "value")
-        super().__init__([heading(label), self.menu, self._below], layout=widgets.Layout(min_width="180px"))
+        super().__init__([heading(label), self.menu, self._below], layout=widgets.Layout(min_width="180px", flex=flex))
         self._on_pick(None)
 
     @property
@@ -112,7 +121,8 @@ class PartMenu(widgets.VBox):
         picked = self.menu.value
         self._options = {label: Choice(label, lambda: part)} | {k: v for k, v in self._options.items() if k != label}
         self._own[label] = part
-        self._forms.pop(label, None)
+        if label in self._forms:
+            self._forms.pop(label).close()
         self.menu.options = list(self._options)  # picks the first
         if not pick:
             self.menu.value = picked
@@ -149,7 +159,16 @@ class PartMenu(widgets.VBox):
             self._cache = None  # before the next one is built: two large models may not fit
             made = choice.make(**answers)
             self._cache = (key, made)
+            if self.closed:  # meanwhile
+                self._cache = None
             return made
+
+    def close(self) -> None:
+        """Free it, and let go of the caller's own objects and of what was built."""
+        super().close()
+        for label in getattr(self, "_own", ()):  # ipywidgets also closes what failed while it was made
+            self._options[label] = Choice(label, _gone)
+        self._own, self._cache = {}, None
 
     def forget(self) -> None:
         """Build anew next time: what was read before may have been mended since."""

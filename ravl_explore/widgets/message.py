@@ -12,6 +12,8 @@ from ravl_explore.errors import RavlError
 _STYLES = {
     "hint": "color:var(--jp-ui-font-color2,#666)",
     "fact": "color:var(--jp-ui-font-color1,#222)",
+    "warning": "color:var(--jp-ui-font-color1,#222);border-left:4px solid var(--jp-warn-color1,#f57c00);"
+    "background:var(--jp-layout-color2,#eee);padding:6px 10px",
     "error": "color:var(--jp-ui-font-color1,#222);border-left:4px solid var(--jp-error-color1,#d32f2f);"
     "background:var(--jp-layout-color2,#eee);padding:6px 10px",
 }
@@ -20,8 +22,8 @@ _STYLES = {
 class Message(widgets.HTML):
     """Says one thing at a time: a hint, or an error that stays until the next thing is said."""
 
-    def say(self, text: str, style: Literal["hint", "fact"] = "hint") -> None:
-        """Show a hint, or a fact, which is less pale; empty text shows nothing."""
+    def say(self, text: str, style: Literal["hint", "fact", "warning"] = "hint") -> None:
+        """Show a hint, a fact, which is less pale, or a warning; empty text shows nothing."""
         self._show(text, style, "status")
 
     def fail(self, error: BaseException) -> None:

@@ -23,7 +23,9 @@ from ravl_explore.precheck import check_features
 from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer
 from ravl_explore.training import StepRecord, TrainingSettings
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.curves import Curves
+from ravl_explore.widgets.frozen import Frozen
 from ravl_explore.widgets.job import Job, ProgressLine
 from ravl_explore.widgets.message import Message
 from ravl_explore.widgets.mitigation_details import MitigationDetails
@@ -49,7 +51,7 @@ UNCOMPARED = (
 ADVICE = "Look at the crops first: suppressing what truly defines a class makes the model worse."
 
 
-class MitigationPanel(widgets.VBox):
+class MitigationPanel(Closing, widgets.VBox):
     """A form, buttons and live curves around :func:`ravl_explore.mitigate`.
 
     Parameters
@@ -61,7 +63,11 @@ class MitigationPanel(widgets.VBox):
     ----------
     form, details : inputs, the common ones and those that are folded away
     finished : the last result, or None
+    folder : run folder of the training that runs or ended last, or None
+    mitigation : the last new model with its history, or None; it outlives :meth:`close`
     """
+
+    _lets_go = ("_context", "_checking", "finished")
 
     def __init__(
         self,
@@ -73,6 +79,8 @@ class MitigationPanel(widgets.VBox):
         self._context: tuple[VisionLanguageModel, ImageTextDataset, Proposer, Discovery] | None = None
         self._embedded = EmbeddedOnce()
         self.finished: Finished | None = None
+        self.mitigation: Mitigation | None = None
+        self.folder: str | None = None
         self._checking: Job | None = None
         self._resume, self._stop = threading.Event(), threading.Event()
         self._running, self._stepping, self._refreshing = False, False, threading.RLock()
@@ -84,18 +92,18 @@ class MitigationPanel(widgets.VBox):
         self.stop_button.tooltip = "End after this step; what was trained is kept and compared"
         self.compare_button = _button("Compare", "balance-scale", "", lambda _: self._try(self.compare))
         self.compare_button.tooltip = "Measure the model before and after, and list it in the table"
-        self.message, self.curves = Message(), Curves()
+        self.message, self.curves, self.frozen = Message(), Curves(), Frozen()
         self.progress = ProgressLine(cancel="End at once, without comparing; what was trained is kept")
         buttons = widgets.HBox([self.start_button, self.pause_button, self.stop_button, self.compare_button])
         right = widgets.VBox(
             [buttons, self.message, self.progress, self.curves], layout=widgets.Layout(flex="1 1 480px", min_width="0")
         )
         both = widgets.HBox([self.form, right], layout=widgets.Layout(flex_flow="row wrap", width="100%"))
-        super().__init__([both, self.details])
+        super().__init__([self.frozen, both, self.details], _dom_classes=("ravl-freezes",))
         form = self.form
         for look in (self._doubt, self._offer_masks):
             form.features.observe(lambda _, look=look: look(), "value")
-        for each in (form.confirmed, form.features):
+        for each in (form.confirmed, form.despite, form.features):
             each.observe(lambda _: self._refresh(), "value")
         form.train_data.observe(lambda _: self._on_train_data(), "changes")
         form.objective.observe(lambda _: self._on_objective(), "changes")
@@ -117,6 +125,19 @@ class MitigationPanel(widgets.VBox):
         self._offer_masks()
         self.message.say(ADVICE if discovery.features else f"Nothing to suppress: {discovery.why_none()}.")
         self._refresh()
+
+    def close(self) -> None:
+        """Free it; a training stops at its next step, and what it trained stays in ``mitigation``."""
+        super().close()
+        if hasattr(self, "_embedded"):  # ipywidgets also closes what failed while it was made
+            self._embedded.clear()
+
+    def _keep(self, finished: Finished) -> Finished:
+        """Take the newest result; what a closed panel still trained is kept, but not what it was made from."""
+        self.mitigation, self.finished = finished.mitigation, finished
+        if self.closed:
+            self.finished = None
+        return finished
 
     def choose(self, cluster: int) -> None:
         """Preselect one cluster, as when its row is picked; a pruned one cannot be suppressed.
@@ -179,11 +200,6 @@ class MitigationPanel(widgets.VBox):
         self._checking.start()
 
     @property
-    def mitigation(self) -> Mitigation | None:
-        """The last new model with its history, or None."""
-        return None if self.finished is None else self.finished.mitigation
-
-    @property
     def comparison(self) -> Comparison | None:
         """Before and after on the test data, or None."""
         return None if self.finished is None else self.finished.comparison
@@ -205,6 +221,7 @@ class MitigationPanel(widgets.VBox):
         objective: Objective = self.form.objective.make()
         settings = TrainingSettings(**self.form.settings, **self.details.settings)
         labeller, folder = self.details.labeller, self.details.run_folder
+        self.folder = folder
         concepts = self.details.concepts.source if objective.uses_relevance else None
         self._stop.clear()
         self._resume.set()
@@ -236,12 +253,14 @@ class MitigationPanel(widgets.VBox):
             )
 
             def finished() -> Finished:
-                return Finished(run.result(), None, model, test_data, proposer, concepts=concepts, caution=caution)
+                return Finished(
+                    run.result(), None, model, test_data, proposer, concepts=concepts, caution=caution, folder=folder
+                )
 
             self._train(run, finished, progress)
-            self.finished = measured(finished(), self._embedded, progress)
-            return self.finished
+            return self._keep(measured(finished(), self._embedded, progress))
 
+        self.frozen.training(folder)
         return self._run(work, "Preparing")
 
     def compare(self) -> Job:
@@ -252,8 +271,7 @@ class MitigationPanel(widgets.VBox):
             raise InputError("a model that was not compared", "none", "Start a training.")
 
         def work(progress: Progress) -> Finished:
-            self.finished = measured(finished, self._embedded, progress)
-            return self.finished
+            return self._keep(measured(finished, self._embedded, progress))
 
         return self._run(work, "Testing")
 
@@ -315,7 +333,7 @@ class MitigationPanel(widgets.VBox):
                 for each in records:
                     self.curves.append(each)
             if records:
-                self.finished = finished()
+                self._keep(finished())
                 self.curves.finish()
 
     def _show_stepping(self, stepping: bool) -> None:
@@ -331,6 +349,7 @@ class MitigationPanel(widgets.VBox):
             self.message.fail(error)
         finally:
             self._running = False
+            self.frozen.trained(self.finished)
             self._refresh()
 
     def _tell(self, job: Job, earlier: Finished | None) -> None:
@@ -364,7 +383,8 @@ class MitigationPanel(widgets.VBox):
         running, paused = self.running, not self._resume.is_set()
         ready = self._context is not None and self.form.ready
         self.start_button.disabled = running or not ready
-        self.start_button.tooltip = "" if ready else "Choose a cluster and confirm that you looked at its crops"
+        asked = " and that you train a model that may as well guess" if self.form.guesses else ""
+        self.start_button.tooltip = "" if ready else f"Choose a cluster and confirm that you looked at its crops{asked}"
         steerable = running and self._stepping and not self._stop.is_set()
         self.pause_button.disabled = self.stop_button.disabled = not steerable
         self.pause_button.description = "Resume" if running and paused else "Pause"

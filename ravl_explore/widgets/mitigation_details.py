@@ -9,6 +9,7 @@ import ipywidgets as widgets
 from ravl_explore.captions import CaptionLabeller
 from ravl_explore.training import Monitor
 from ravl_explore.widgets.caption_coverage import CaptionCoverage
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.concept_preview import ConceptPreview
 
 TITLES = ("Where to look", "From captions", "Stopping and files")
@@ -18,10 +19,9 @@ MONITORS: dict[str, Monitor] = {
     "accuracy of all images": "accuracy",
 }
 LABEL = {"description_width": "110px"}
-FIELD = widgets.Layout(width="420px", margin="2px 0")
 
 
-class MitigationDetails(widgets.Accordion):
+class MitigationDetails(Closing, widgets.Accordion):
     """Concept masks, classes from captions, and when to stop, folded away; nothing is read before it is asked for.
 
     Attributes
@@ -42,15 +42,15 @@ class MitigationDetails(widgets.Accordion):
             tooltip="Measured on the images that were searched",
         )  # fmt: skip
         self.folder = widgets.Text(
-            "", description="Run folder", placeholder="none: only this notebook keeps the model", layout=FIELD,
-            style=LABEL, continuous_update=False,
+            "", description="Run folder", placeholder="none: only this notebook keeps the model",
+            layout=widgets.Layout(width="420px", margin="2px 0"), style=LABEL, continuous_update=False,
             tooltip="Settings, checkpoints and the model go there; the same run started again goes on from there",
         )  # fmt: skip
         stop = widgets.HBox([self.patience, widgets.Label("validations without a better value (0: train on)")])
         files = widgets.VBox([stop, self.monitor, self.folder])
         self.tabs = widgets.Tab([self.concepts, self.captions, files], titles=TITLES)
-        super().__init__([self.tabs], titles=("More: concept masks, captions, early stopping",), selected_index=None)
-        self.layout.margin = "8px 0 0 0"
+        titles, layout = ("More: concept masks, captions, early stopping",), widgets.Layout(margin="8px 0 0 0")
+        super().__init__([self.tabs], titles=titles, selected_index=None, layout=layout)
 
     @property
     def labeller(self) -> CaptionLabeller | None:

@@ -13,12 +13,12 @@ from ravl_explore.discovery import Discovery, SpuriousFeature
 from ravl_explore.objectives.base import Objective
 from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.training import TrainingSettings
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.menus import PartMenu, choices, heading
 from ravl_explore.widgets.message import Message
 from ravl_explore.widgets.mitigation_work import SEEN
 from ravl_explore.widgets.notes import Notes
 
-FIELD = widgets.Layout(width="100%", margin="2px 0")
 LABEL = {"description_width": "110px"}
 SEVERAL = "Ctrl- or ⌘-click for several"
 DEMO = {split: label for label, (split,) in data_sources.Demo.menu().items()}
@@ -26,7 +26,7 @@ TRAIN, TEST = DEMO["train"], DEMO["test"]
 SEARCHED = "The images that were searched"
 
 
-class MitigationForm(widgets.VBox):
+class MitigationForm(Closing, widgets.VBox):
     """Menus and fields in a column; nothing is opened before it is asked for.
 
     Parameters
@@ -35,13 +35,15 @@ class MitigationForm(widgets.VBox):
 
     Attributes
     ----------
-    features, confirmed, objective, train_data, test_data, epochs, learning_rate, batch_size, seed : inputs
+    features, confirmed, despite, objective, train_data, test_data, epochs, learning_rate, batch_size, seed : inputs
     doubts, note : what speaks against the chosen clusters, and against the images to compare on
     fields : the inputs that are locked while a training runs
     """
 
+    _lets_go = ("_searched",)
+
     def __init__(self, train_data: ImageTextDataset | None = None, test_data: ImageTextDataset | None = None) -> None:
-        defaults = TrainingSettings()
+        defaults, field = TrainingSettings(), widgets.Layout(width="100%", margin="2px 0")
         self._searched: ImageTextDataset | None = None
         self.features = widgets.SelectMultiple(
             rows=5, tooltip="Clusters to suppress", layout=widgets.Layout(width="100%", margin="0")
@@ -52,26 +54,32 @@ class MitigationForm(widgets.VBox):
             indent=False,
             layout=widgets.Layout(width="100%", margin="2px 0 6px 0"),
         )
+        self.despite = widgets.Checkbox(
+            description="Train, though the model may as well guess",
+            indent=False,
+            layout=widgets.Layout(width="100%", margin="0 0 6px 0", display="none"),
+        )
         self.objective = PartMenu("Objective", choices(objectives))
         self.train_data = PartMenu("Fine-tune on", choices(data_sources), train_data, preferred=TRAIN)
         self.test_data = PartMenu("Compare on", choices(data_sources), test_data, preferred=TEST)
         self.note, self.doubts = Message(), Notes()
-        self.epochs = widgets.BoundedIntText(defaults.epochs, 1, 1000, description="Epochs", layout=FIELD, style=LABEL)
+        self.epochs = widgets.BoundedIntText(defaults.epochs, 1, 1000, description="Epochs", layout=field, style=LABEL)
         self.learning_rate = widgets.FloatText(
-            defaults.learning_rate, description="Learning rate", layout=FIELD, style=LABEL, step=None
+            defaults.learning_rate, description="Learning rate", layout=field, style=LABEL, step=None
         )
         self._usual_rate = defaults.learning_rate  # of the objective last picked
         self.batch_size = widgets.BoundedIntText(
-            defaults.batch_size, 2, 4096, description="Batch size", layout=FIELD, style=LABEL
+            defaults.batch_size, 2, 4096, description="Batch size", layout=field, style=LABEL
         )
-        self.seed = widgets.BoundedIntText(defaults.seed, 0, 2**31 - 1, description="Seed", layout=FIELD, style=LABEL)
+        self.seed = widgets.BoundedIntText(defaults.seed, 0, 2**31 - 1, description="Seed", layout=field, style=LABEL)
         self.fields: list[Any] = [
             self.features, self.objective, self.train_data, self.test_data, self.epochs,
             self.learning_rate, self.batch_size, self.seed,
         ]  # fmt: skip
         super().__init__(
             [
-                heading("Suppress"), self.features, self._several, self.doubts, self.confirmed, self.objective,
+                heading("Suppress"), self.features, self._several, self.doubts, self.confirmed,
+                self.despite, self.objective,
                 self.train_data, self.test_data, self.note, self.epochs, self.learning_rate, self.batch_size, self.seed,
             ],
             layout=widgets.Layout(flex="0 0 360px", min_width="300px", padding="0 16px 0 0"),
@@ -83,8 +91,13 @@ class MitigationForm(widgets.VBox):
 
     @property
     def ready(self) -> bool:
-        """Whether a cluster is chosen and confirmed."""
-        return bool(self.features.value) and self.confirmed.value
+        """Whether a cluster is chosen and confirmed; of a model that may as well guess, confirmed once more."""
+        return bool(self.features.value) and self.confirmed.value and (self.despite.value or not self.guesses)
+
+    @property
+    def guesses(self) -> bool:
+        """Whether the model that was searched is no better than guessing."""
+        return self.despite.layout.display != "none"
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -98,7 +111,7 @@ class MitigationForm(widgets.VBox):
 
     def clear(self) -> None:
         """Choose nothing: the old numbers mean nothing in another discovery."""
-        self.features.value, self.confirmed.value = (), False
+        self.features.value, self.confirmed.value, self.despite.value = (), False, False
 
     def offer_data(self, data: ImageTextDataset) -> None:
         """Take the images that were searched; where they are the user's own, offer them in both menus."""
@@ -112,6 +125,7 @@ class MitigationForm(widgets.VBox):
 
     def offer_features(self, discovery: Discovery) -> None:
         """Take the kept clusters of a discovery, the first one chosen."""
+        self.despite.layout.display = "" if discovery.scores.doubt else "none"
         self.features.options = [(_feature_label(each), each.cluster) for each in discovery.features]
         self.features.value = tuple(each.cluster for each in discovery.features[:1])
         self._several.layout.display = "" if len(discovery.features) > 1 else "none"

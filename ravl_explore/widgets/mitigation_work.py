@@ -44,6 +44,7 @@ class Finished:
     assignment : of ``test_data``, None with ``comparison``
     concepts : whose masks the objective used; None when it used none
     caution : why the comparison cannot be trusted, or nothing
+    folder : where the run is kept, or None
     """
 
     mitigation: Mitigation
@@ -54,6 +55,7 @@ class Finished:
     assignment: Assignment | None = None
     concepts: ConceptSource | None = None
     caution: str = ""
+    folder: str | None = None
 
 
 class EmbeddedOnce:
@@ -97,7 +99,8 @@ def measured(finished: Finished, embedded: EmbeddedOnce, progress: Progress) -> 
     before = evaluate_scores(zero_shot(old), test_data, assignment=assignment)
     told = staged(progress, "Testing the new model")
     after = evaluate(new.model, test_data, proposer, assignment=assignment, progress=told)
-    return replace(finished, comparison=compare(before, after), assignment=assignment)
+    caution = " ".join(each for each in (finished.caution, before.doubt) if each)
+    return replace(finished, comparison=compare(before, after), assignment=assignment, caution=caution)
 
 
 def caption_labels(

@@ -15,6 +15,7 @@ from ravl_explore.errors import RavlError
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.widgets.changes import ChangesGallery
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.comparison import ComparisonWidget
 from ravl_explore.widgets.message import Message
 from ravl_explore.widgets.mitigation_work import Finished
@@ -43,7 +44,7 @@ class _Listed:
     finished: Finished | None
 
 
-class Outcome(widgets.VBox):
+class Outcome(Closing, widgets.VBox):
     """A table of runs above three panes about the picked one; of those that are not open nothing is drawn.
 
     Attributes
@@ -63,6 +64,11 @@ class Outcome(widgets.VBox):
         super().__init__([self.runs, self.message, self.tabs], layout=widgets.Layout(width="100%"))
         self.runs.observe(lambda _: self._refresh(), "selected")
         self.tabs.observe(lambda _: self._refresh(), "selected_index")
+
+    def close(self) -> None:
+        """Free it, and let go of every run's models."""
+        super().close()
+        self._all = []
 
     def add(self, finished: Finished) -> None:
         """List one more run that was compared, and pick it; its models stay in memory as long as there is room."""

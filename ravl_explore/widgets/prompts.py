@@ -13,8 +13,10 @@ from jaxtyping import Float
 
 from ravl_explore.data.base import ImageTextDataset, check_templates
 from ravl_explore.errors import DataError, InputError, RavlError
+from ravl_explore.metrics import better_than_chance, chance_level
 from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resize
 from ravl_explore.progress import Progress, report
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.job import Job, describe_progress
 from ravl_explore.widgets.message import Message
 from ravl_explore.widgets.throttle import Throttle
@@ -26,7 +28,7 @@ MOST_NAMES = 20
 HINT = "One prompt a line; {} stands for the class name."
 
 
-class PromptEditor(widgets.VBox):
+class PromptEditor(Closing, widgets.VBox):
     """Prompt templates, each with one ``{}`` for the class name, and a live preview of the zero-shot accuracy.
 
     Parameters
@@ -39,6 +41,8 @@ class PromptEditor(widgets.VBox):
     edited : whether they are other than the dataset's own
     accuracy : of the latest preview, 0 to 1; None before one
     """
+
+    _lets_go = ("_sample", "_job")
 
     templates = traitlets.Tuple(default_value=None, allow_none=True)
 
@@ -204,9 +208,11 @@ class _Sample:
         per_class = np.bincount(self._labels, right, len(names)) / np.maximum(counts, 1)
         worst = int(np.where(counts > 0, per_class, np.inf).argmin())
         n, all_ = len(right), len(self._data)
+        better = better_than_chance(int(right.sum()), counts)
+        guessing = "Guessing gives" if better else "No better than guessing, which gives"
         of = f"all {n:,} images" if n == all_ else f"{n:,} of {all_:,} images"
         return float(right.mean()), (
-            f"{100 * right.mean():.1f}% right on {of}. "
+            f"{100 * right.mean():.1f}% right on {of}. {guessing} {100 * chance_level(counts):.1f}%. "
             f"Worst class: {names[worst]}, {100 * per_class[worst]:.0f}% of its {_images(int(counts[worst]))}."
         )
 

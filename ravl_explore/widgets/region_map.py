@@ -17,6 +17,7 @@ from ravl_explore.errors import InputError
 from ravl_explore.plots.categories import COLOR_BY, categories
 from ravl_explore.plots.region_map import drawn_regions, region_map
 from ravl_explore.widgets.acts import act
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.figure import LiveFigure
 from ravl_explore.widgets.points import PointsEvent, inside_polygon
 
@@ -28,7 +29,7 @@ HELP = (
 EMPTY_TIP = "The map appears here after a search"
 
 
-class RegionMap(ipywidgets.VBox):
+class RegionMap(Closing, ipywidgets.VBox):
     """Every region as a point, coloured by what you ask about; select by lasso, box or click, or from Python.
 
     Attributes
@@ -45,6 +46,8 @@ class RegionMap(ipywidgets.VBox):
     -----
     Every method may be called from any thread. Observers of a gesture run on the thread that received it.
     """
+
+    _lets_go = ("_discovery", "_xy")
 
     selection = traitlets.Tuple(default_value=())
     selection_source = traitlets.Unicode("")
@@ -151,12 +154,6 @@ class RegionMap(ipywidgets.VBox):
             return np.zeros(0, np.int64)
         images = self._shown().scores.embeddings.regions.image_index[np.asarray(self.selection)]
         return images[np.diff(images, prepend=-1) > 0]  # neither falls, so equal ones are neighbours
-
-    def close(self) -> None:
-        """Free the figure, here and in the browser."""
-        if hasattr(self, "figure"):  # ipywidgets also closes what failed while it was made
-            self.figure.close()
-        super().close()
 
     @property
     def _n_regions(self) -> int:

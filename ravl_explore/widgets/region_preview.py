@@ -19,6 +19,7 @@ from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer, Regions, propose
 from ravl_explore.regions.given import Given
 from ravl_explore.text import one_line
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.crop_source import png
 from ravl_explore.widgets.job import Job
 from ravl_explore.widgets.message import Message
@@ -54,7 +55,7 @@ class Page:
     names: tuple[str, ...]
 
 
-class RegionPreview(widgets.VBox):
+class RegionPreview(Closing, widgets.VBox):
     """Images with boxes, a page at a time; only the images on show are read.
 
     Parameters
@@ -65,6 +66,8 @@ class RegionPreview(widgets.VBox):
     ----------
     page : what is on show, or None
     """
+
+    _lets_go = ("page", "_shown", "_job")
 
     def __init__(self, data: ImageTextDataset | None = None, proposer: Proposer | None = None) -> None:
         self.page: Page | None = None

@@ -22,6 +22,7 @@ from ravl_explore.plots.relevance import CIVIDIS, overlay
 from ravl_explore.progress import Progress
 from ravl_explore.relevance import RelevanceMaps, inner, relevance_maps
 from ravl_explore.text import one_line
+from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.crop_source import png
 from ravl_explore.widgets.job import Job, ProgressLine
 from ravl_explore.widgets.message import Message
@@ -59,7 +60,7 @@ class Offer:
     open_concepts: Callable[[], ConceptMasks] | None
 
 
-class RelevanceWidget(widgets.VBox):
+class RelevanceWidget(Closing, widgets.VBox):
     """Relevance maps of picked images for a picked class, the model before and after side by side.
 
     Parameters
@@ -71,6 +72,8 @@ class RelevanceWidget(widgets.VBox):
     maps : what is on show, one :class:`~ravl_explore.relevance.RelevanceMaps` a model
     alignments : one a model, once measured
     """
+
+    _lets_go = ("_offer", "_job")
 
     def __init__(
         self,

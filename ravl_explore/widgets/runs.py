@@ -18,6 +18,7 @@ from ravl_explore.mitigation import Mitigation
 from ravl_explore.runs import SPREAD, Run, Runs
 from ravl_explore.training import TrainingSettings
 from ravl_explore.widgets.acts import RowPicker
+from ravl_explore.widgets.closing import Closing
 
 STATIC = Path(__file__).parent / "static"
 FEATURES = ("clusters", "model")
@@ -35,7 +36,7 @@ UNDERLINED = "Underlined: best of its column; a run that was stopped, or is no b
 EMPTY = "Runs are listed here as they end."
 
 
-class RunsWidget(RowPicker):
+class RunsWidget(Closing, RowPicker):
     """Runs as a table that can be sorted by any column; one row can be picked, to look at its comparison.
 
     Every method may be called from any thread.

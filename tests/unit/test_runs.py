@@ -104,6 +104,7 @@ def test_notes_say_what_was_run_once_and_what_was_stopped(runs: Runs) -> None:
     assert runs.notes == (
         "free takes no training step: it was run once and has no spread over seeds.",
         "1 of 5 runs stopped before the last step.",
+        f"Guessing gives 50.0% on {BEFORE.data_name}.",
     )
     assert Runs(BEFORE).notes == () and len(Runs(BEFORE).frame()) == len(Runs(BEFORE).summary()) == 0
 

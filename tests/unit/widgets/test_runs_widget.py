@@ -59,7 +59,7 @@ def test_rows_are_those_of_the_frame() -> None:
     assert widget.rows[0]["cells"]["seconds"]["text"] == "61"
     assert widget.rows[0]["cells"]["shortcut ε2"]["text"] == "0.0", "not -0.0"
     assert {column["key"] for column in widget.columns} == {"objective", "seed", "seconds", *RUNS.measures}
-    assert widget.notes == [UNDERLINED, *RUNS.notes] and len(widget.notes) == 3
+    assert widget.notes == [UNDERLINED, *RUNS.notes] and len(widget.notes) == 4
 
 
 def test_the_help_tells_what_is_not_as_usual_and_no_training_where_there_was_none() -> None:
