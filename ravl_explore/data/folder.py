@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ravl_explore.data.access import readable
+from ravl_explore.data.access import at_home, readable
 from ravl_explore.data.base import CLIP_TEMPLATES
 from ravl_explore.data.columns import classes_of, listed, names_from, number_notes
 from ravl_explore.data.files import ImageFiles, plain_name
@@ -66,7 +66,7 @@ class Folder(ImageFiles):
         templates: Sequence[str] = CLIP_TEMPLATES,
         class_names: Sequence[str] | str | None = None,
     ) -> None:
-        root = Path(path).expanduser()
+        root = at_home(path)
         with readable(root):
             if not root.is_dir():
                 raise DataError(
@@ -118,11 +118,11 @@ def _search(folder: Path) -> _Content:
         content.links += [
             str(Path(parent, name).relative_to(folder.parent)) for name in folders if _is_link(parent, name)
         ]
+        inner = Path(parent).relative_to(folder).parts
         for name in names:
             path = Path(parent, name)
             if _counts(path):
                 content.images.append(path)
-                inner = path.relative_to(folder).parts[:-1]
                 content.inner.update(inner[:1])
                 content.direct += not inner
             elif _is_missed(path):
@@ -155,8 +155,9 @@ def _counts(path: Path) -> bool:
 
 def _is_missed(path: Path) -> bool:
     """Whether a file that is no image may be one of a kind that is not read."""
-    known = path.suffix.lower() in NO_IMAGES or path.stem.casefold() in NO_IMAGE_NAMES
-    return not known and not path.name.startswith(".")
+    if path.name.startswith("."):
+        return path.suffix == ".icloud"  # stands for a picture that a Mac did not download
+    return path.suffix.lower() not in NO_IMAGES and path.stem.casefold() not in NO_IMAGE_NAMES
 
 
 def _check_layout(

@@ -175,6 +175,16 @@ def test_names_of_a_mac_are_those_of_other_systems(tmp_path: Path) -> None:
     assert Folder(tmp_path, class_names=["Kuh", "Bär"]).labels.tolist() == [0, 1]
 
 
+def test_a_tilde_leads_home_or_is_part_of_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "set/cat/~$0.png", "set/dog/0.png")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(Folder("~/set")) == len(ImageFiles(["~/set/cat/~$0.png"], [0], ["cat", "dog"])) + 1 == 2
+    with pytest.raises(DataError, match="not a folder"):
+        Folder("~nobody-of-this-name")
+    monkeypatch.chdir(tmp_path / "set" / "cat")
+    assert ImageFiles(["~$0.png"], [0], ["cat", "dog"]).unreadable() == {}
+
+
 # --- closed folders ---------------------------------------------------------------------------------------------------
 
 
