@@ -128,7 +128,7 @@ class HuggingFaceDataset(LazyImages):
         require_two(classes.names, cells, classes.notes)
         kept = [labelled[place] for place in classes.kept]
         texts = table.select_columns([caption])[:][caption] if caption else None
-        stored = table.select_columns([image]).cast_column(image, datasets.Image(decode=False))
+        stored = _as_images(table.select_columns([image]), image)
         if loaded.folders:
             for path in _paths(stored, image):
                 inside_one(loaded.folders, path)
@@ -177,6 +177,18 @@ class _Images(Sequence[Source]):
         return inside_one(self._folders, path) if self._folders else Path(path)
 
 
+def _as_images(table: Any, column: str) -> Any:
+    """The column's images as they are stored, each as bytes or as a path."""
+    import datasets
+    import pyarrow
+
+    try:
+        return table.cast_column(column, datasets.Image(decode=False))
+    except (pyarrow.ArrowException, TypeError, ValueError, KeyError) as error:
+        came = f"{table.features[column]}"[:200]
+        raise DataError(f"one image in each row of {column!r}", came, "Name the column of images: image=...") from error
+
+
 def _paths(table: Any, column: str) -> list[str]:
     """Paths of the images whose bytes do not stand in the table; read without the bytes of the others."""
     import pyarrow.compute as pc
@@ -203,10 +215,10 @@ def _columns(answers: Mapping[str, Any]) -> list[str]:
     name, split = str(answers.get("name") or "").strip(), str(answers.get("split") or "") or None
     folder = expanded(name)
     if is_saved(folder):
-        saved = folder if (folder / "state.json").is_file() else folder / (split or SPLIT)
-        return _features(saved / "dataset_info.json") if (saved / "dataset_info.json").is_file() else []
-    files = parquet_files(folder, split)[0] if name and folder.is_dir() else []
-    return column_names(files[0]) if files else []
+        saved = folder / (split or SPLIT) if (folder / "dataset_dict.json").exists() else folder
+        return _features(saved / "dataset_info.json") if (saved / "dataset_info.json").exists() else []
+    files = parquet_files(folder, split)[0] if name and folder.exists() else {}
+    return column_names(next(iter(files.values()))[0]) if files else []
 
 
 def _features(file: Path) -> list[str]:

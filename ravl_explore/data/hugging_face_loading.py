@@ -1,5 +1,6 @@
 """A datasets.Dataset by name, from a folder or out of what was handed over; and where its images may lie."""
 
+# ruff: noqa: PTH110, PTH112, PTH113, PTH117  pathlib's own raise where a folder is closed
 from __future__ import annotations
 
 import inspect
@@ -10,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ravl_explore.data.columns import is_table, listed
-from ravl_explore.data.given_files import existing_folder, expanded
+from ravl_explore.data.columns import PARQUET, is_table, listed
+from ravl_explore.data.given_files import existing_folder, expanded, read_json
 from ravl_explore.data.inside import resolve_inside
 from ravl_explore.errors import DataError, InputError
 
@@ -19,6 +20,7 @@ SPLIT = "test"  # where none is asked for
 SPLIT_WORDS = frozenset({
     "train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "evaluation",
 })  # fmt: skip
+_NAME_ONE = "Name one of those."
 SHARD = re.compile(r"(.+?)-\d{5}-of-\d{5}(?:-[0-9a-f]+)?")  # test-00000-of-00001.parquet, as the hub writes it
 NUMBERED = re.compile(r"(.*?)[-_. ]*\d+")  # test_0.parquet
 
@@ -64,7 +66,7 @@ def load(given: Any, split: str | None, config: str | None) -> Loaded:
         if (split or SPLIT) not in table:
             raise _no_split(split or SPLIT, title, sorted(map(str, table)))
         table = table[split or SPLIT]
-    elif split and table.split is not None and not _parts(split) <= _parts(str(table.split)):
+    elif split and table.split is not None and not _keys(split) <= _keys(str(table.split)):
         raise _no_split(split, title, [str(table.split)])
     if table.format["type"] is not None or table.format["columns"] != table.column_names:
         table = table.with_format(None)  # a format or transform would hand out tensors, or hide columns
@@ -75,11 +77,11 @@ def load(given: Any, split: str | None, config: str | None) -> Loaded:
 
 def is_saved(folder: Path) -> bool:
     """Whether ``save_to_disk`` wrote it."""
-    return any(os.path.isfile(folder / name) for name in ("state.json", "dataset_dict.json"))  # noqa: PTH113
+    return any(os.path.isfile(folder / name) for name in ("state.json", "dataset_dict.json"))
 
 
-def parquet_files(folder: Path, split: str | None, config: str | None = None) -> tuple[list[Path], list[str]]:
-    """The folder's Parquet files of a split, none where it holds no Parquet, and notes.
+def parquet_files(place: Path, split: str | None, config: str | None = None) -> tuple[dict[str, list[Path]], list[str]]:
+    """Split -> Parquet files of it in a folder, or the one file itself; none where there is no Parquet; and notes.
 
     A file is of the split that it is called by (``test.parquet``, ``test-00000-of-00001.parquet``), or else the folder
     that it lies in. Where no file says of which split it is, all are taken unless a split is asked for.
@@ -89,26 +91,26 @@ def parquet_files(folder: Path, split: str | None, config: str | None = None) ->
     DataError
         For a split that is not there, or in several folders that are no splits, which are configurations.
     """
-    found = sorted(folder.rglob("*.parquet"))
-    named = {file: _split_of(file.relative_to(folder)) for file in found}
-    if config is not None:
+    folder, found = (place, sorted(place.rglob("*.parquet"))) if os.path.isdir(place) else (place.parent, [place])
+    named = {file: _split_of(file.relative_to(folder)) for file in found if os.path.isfile(file)}
+    if config is not None and named:
+        there = sorted({name for folders, _ in named.values() for name in folders})
+        if config not in there:
+            raise DataError(f"the configuration {config!r}", f"the folders {listed(there) or 'none'}", _NAME_ONE)
         named = {file: of for file, of in named.items() if config in of[0]}
     splits = sorted({name for _, name in named.values() if name})
-    if not splits and not split:
-        note = f"The {len(named)} Parquet files name no split; all were read."
-        return list(named), [note] if named else []
+    if not split and (not splits or place in named):
+        note = f"Split unknown: {len(named)} Parquet files that name none were read."
+        return ({SPLIT: list(named)} if named else {}), [] if splits or not named else [note]
     if not named:
-        if found:
-            there = sorted({part for file in found for part in _split_of(file.relative_to(folder))[0]})
-            raise DataError(f"the configuration {config!r}", f"the folders {listed(there)}", "Name one of those.")
-        return [], []
-    wanted = _parts(split or SPLIT)
-    if not wanted <= set(splits):
-        raise _no_split(split or SPLIT, str(folder), splits)
-    files = [file for file, (_, name) in named.items() if name in wanted]
-    places = sorted({"/".join(named[file][0]) for file in files})
-    if len(places) > 1:
-        came = f"Parquet files of {split or SPLIT!r} in the folders {listed(places)}"
+        return {}, []
+    wanted = split_names(split or SPLIT)
+    if not set(wanted) <= set(splits):
+        raise _no_split(split or SPLIT, str(place), splits)
+    files = {name: [file for file, (_, of) in named.items() if of == name] for name in wanted}
+    folders = sorted({"/".join(named[file][0]) for each in files.values() for file in each})
+    if len(folders) > 1:
+        came = f"Parquet files of {split or SPLIT!r} in the folders {listed(folders)}"
         raise DataError("one configuration", came, "Name one of the folders as config.")
     return files, []
 
@@ -121,7 +123,7 @@ def inside_one(folders: Sequence[Path], name: str) -> Path:
     DataError
         When it leads elsewhere.
     """
-    for folder in folders:
+    for folder in folders if os.path.isabs(name) else folders[:1]:
         try:
             return resolve_inside(folder, [name])[0]
         except DataError:
@@ -138,24 +140,27 @@ def _by_name(name: str, split: str | None, config: str | None) -> Loaded:
     from datasets.exceptions import DatasetsError
     from huggingface_hub import constants
 
-    folder = expanded(name)
-    local = os.path.exists(folder) or name.startswith(("~", ".", os.sep)) or is_table(name)  # noqa: PTH110
-    if local:
-        existing_folder(name, "a dataset's folder, or its name on the hub")
+    place = expanded(name)
+    local = os.path.exists(place) or name.startswith(("~", ".", os.sep)) or is_table(name)
     caches = (Path(datasets.config.HF_DATASETS_CACHE), Path(constants.HF_HUB_CACHE))
-    folders = (folder, *caches) if local else caches
+    folders = (_folder_of(place), *caches) if local else caches
     options = {"trust_remote_code": False} if _runs_scripts(datasets.load_dataset) else {}
     notes: list[str] = []
     try:
-        if is_saved(folder):
-            loaded = datasets.load_from_disk(str(folder))
-        elif local and (found := parquet_files(folder, split, config))[0]:
+        if is_saved(place):
+            for file in _saved_files(place):
+                inside_one(folders, str(file.absolute()))
+            loaded = datasets.load_from_disk(str(place))
+        elif local and (found := parquet_files(place, split, config))[0]:
             files, notes = found
-            key = re.sub(r"\W", "_", split or SPLIT)
-            paths = [str(inside_one(folders, str(file.absolute()))) for file in files]
-            loaded = datasets.load_dataset("parquet", data_files={key: paths}, split=key)
+            paths = {_key(of): [str(inside_one(folders, str(file.absolute()))) for file in files[of]] for of in files}
+            parts = (split or SPLIT).split("+")
+            asked = "+".join(_key(part.partition("[")[0].strip()) + "".join(part.partition("[")[1:]) for part in parts)
+            loaded = datasets.load_dataset("parquet", data_files=paths, split=asked)
         else:
-            loaded = datasets.load_dataset(str(folder) if local else name, config, split=split or SPLIT, **options)
+            if local:
+                _check_card(place, folders)
+            loaded = datasets.load_dataset(str(place) if local else name, config, split=split or SPLIT, **options)
     except (OSError, ValueError, RuntimeError, DatasetsError, TypeError, AttributeError, KeyError) as error:
         reason = " ".join(str(error).split())[:300].rstrip(".")
         raise DataError(
@@ -164,6 +169,54 @@ def _by_name(name: str, split: str | None, config: str | None) -> Loaded:
             "Check the name and split; offline, save it elsewhere with save_to_disk and give that folder.",
         ) from error
     return Loaded(loaded, name, folders, tuple(notes))
+
+
+def _folder_of(place: Path) -> Path:
+    """The folder that a dataset is, or that its one Parquet file lies in."""
+    kind = "a dataset's folder, a Parquet file, or a name on the hub"
+    if os.path.isfile(place):
+        if place.suffix.lower() in PARQUET:
+            return place.parent
+        if is_table(place):
+            raise DataError(kind, f"{str(place)!r}, a table of text", "Open a table of paths with Table.")
+    return existing_folder(place, kind)
+
+
+def _saved_files(folder: Path) -> list[Path]:
+    """Arrow files that the descriptions which ``save_to_disk`` wrote name."""
+    states = [state for state in (folder / "state.json", *folder.glob("*/state.json")) if os.path.isfile(state)]
+    found = []
+    for state in states:
+        content = read_json(state, "a dataset that save_to_disk wrote")
+        for entry in content["_data_files"]:
+            found.append(state.parent / entry["filename"])
+    return found
+
+
+def _check_card(folder: Path, folders: Sequence[Path]) -> None:
+    """A folder's README may name the files to load: none of them may lie elsewhere, and nothing is fetched."""
+    import yaml
+    from huggingface_hub.repocard import metadata_load
+
+    card = folder / "README.md"
+    try:
+        configs = (metadata_load(card) or {}).get("configs") if os.path.isfile(card) else None
+    except yaml.YAMLError as error:
+        raise DataError("a README.md whose head is YAML", str(card), "Mend its head, or move the file away.") from error
+    for text in _texts(configs):
+        inside_one(folders[:1], text)
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return [text for each in inner for text in _texts(each)]
+
+
+def _key(split: str) -> str:
+    """A split's name as datasets takes it."""
+    return re.sub(r"\W", "_", split)
 
 
 def _runs_scripts(load_dataset: Any) -> bool:
@@ -190,14 +243,22 @@ def _is_split(name: str) -> bool:
     return not SPLIT_WORDS.isdisjoint(re.split(r"[-_. ]", name.casefold()))
 
 
-def _parts(split: str) -> set[str]:
-    """Names in a split as datasets writes it, such as ``train+test`` or ``train[:10%]``."""
-    return {part.partition("[")[0].strip() for part in split.split("+")}
+def split_names(split: str) -> list[str]:
+    """Names in a split as datasets writes it.
+
+    >>> split_names("train[:10%]+test+train[20%:]")
+    ['train', 'test']
+    """
+    return list(dict.fromkeys(part.partition("[")[0].strip() for part in split.split("+")))
+
+
+def _keys(split: str) -> set[str]:
+    return {_key(name) for name in split_names(split)}
 
 
 def _no_split(split: str, title: str, there: Sequence[str]) -> DataError:
     came = f"the splits {list(there)}" if there else "files that name no split"
-    remedy = "Name one of those." if there else "Leave the split out to read all of them."
+    remedy = _NAME_ONE if there else "Leave the split out to read all of them."
     return DataError(f"split {split!r} of {title!r}", came, remedy)
 
 
