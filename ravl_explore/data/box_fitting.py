@@ -67,7 +67,8 @@ def fit_boxes(
     edges = np.tile(sizes[image_index], 2)
     n_cut = int(((boxes < -ROUNDED) | (boxes > edges + ROUNDED)).any(1).sum())
     fitted = np.clip(boxes, 0, edges).astype(np.float32)
-    return FittedBoxes(fitted, (fitted[:, :2] < fitted[:, 2:]).all(1), n_cut, notes)
+    inside = (fitted[:, 0] < fitted[:, 2]) & (fitted[:, 1] < fitted[:, 3])
+    return FittedBoxes(fitted, inside, n_cut, notes)
 
 
 def _brought(

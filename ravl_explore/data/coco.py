@@ -141,13 +141,15 @@ class Coco(ImageFiles):
         )
         rows = [by_image.get(key, []) for key in kept]
         image_index = np.repeat(np.arange(len(kept)), [len(row) for row in rows])
-        said = np.array([_size(facts[key]) for key in kept])
+        said = np.array([size_said(facts[key]) for key in kept])
         fitted = fit_boxes(self, np.array([box[1:] for row in rows for box in row], np.float64), image_index, said)
         drawn = (box[0] for row in rows for box in row)
         shown = [category for category, inside in zip(drawn, fitted.inside, strict=True) if inside]
-        self.regions = Regions(fitted.boxes[fitted.inside], image_index[fitted.inside])
-        self.region_labels = np.array([label_of.get(key, -1) for key in shown], np.int64)
-        self.region_feature = np.array([key in feature_ids for key in shown], bool) if feature else None
+        self.regions: Regions | None = Regions(fitted.boxes[fitted.inside], image_index[fitted.inside])
+        self.region_labels: np.ndarray | None = np.array([label_of.get(key, -1) for key in shown], np.int64)
+        self.region_feature: np.ndarray | None = (
+            np.array([key in feature_ids for key in shown], bool) if feature else None
+        )
         n_flat += int((~fitted.inside).sum())
         self.notes = (
             *([f"Categories without an annotation are no classes: {listed(unseen)}."] if unseen else []),
@@ -198,7 +200,7 @@ def _file_name(image: Mapping[str, Any]) -> str:
     raise ValueError(f"the image {image['id']!r} has no text as file_name")
 
 
-def _size(image: Mapping[str, Any]) -> tuple[float, float]:
+def size_said(image: Mapping[str, Any]) -> tuple[float, float]:
     """Width and height that the file says of an image; NaN for both where one is left out, empty or not above 0."""
     found = []
     for side in ("width", "height"):
@@ -275,7 +277,7 @@ def _by_image(
                 crowds.setdefault(key, set()).add(label)
             continue
         if key not in sizes:
-            sizes[key] = [math.inf if math.isnan(side) else side for side in _size(facts[key])]
+            sizes[key] = [math.inf if math.isnan(side) else side for side in size_said(facts[key])]
         x, y, width, height = (float(value) for value in each["bbox"])
         x1, x2 = (min(max(value, 0.0), sizes[key][0]) for value in (x, x + width))
         y1, y2 = (min(max(value, 0.0), sizes[key][1]) for value in (y, y + height))

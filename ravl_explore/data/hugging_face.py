@@ -191,12 +191,11 @@ def _as_images(table: Any, column: str) -> Any:
 
 def _paths(table: Any, column: str) -> list[str]:
     """Paths of the images whose bytes do not stand in the table; read without the bytes of the others."""
-    import pyarrow.compute as pc
-
-    stored = table.data.column(column)
-    outside = pc.is_null(pc.struct_field(stored, "bytes"))
-    paths = pc.unique(pc.filter(pc.struct_field(stored, "path"), outside))
-    return [path for path in paths.to_pylist() if path]
+    found: dict[str, None] = {}  # as a set in order
+    for chunk in table.data.column(column).chunks:
+        paths = chunk.field("path").filter(chunk.field("bytes").is_null())
+        found.update(dict.fromkeys(path for path in paths.unique().to_pylist() if path))
+    return list(found)
 
 
 def _named(value: Any, names: Sequence[str]) -> Any:

@@ -137,14 +137,15 @@ def inside_one(folders: Sequence[Path], name: str) -> Path:
 
 def _by_name(name: str, split: str | None, config: str | None) -> Loaded:
     import datasets
+    from datasets import config as settings
     from datasets.exceptions import DatasetsError
     from huggingface_hub import constants
 
     place = expanded(name)
     local = os.path.exists(place) or name.startswith(("~", ".", os.sep)) or is_table(name)
-    caches = (Path(datasets.config.HF_DATASETS_CACHE), Path(constants.HF_HUB_CACHE))
+    caches = (Path(settings.HF_DATASETS_CACHE), Path(constants.HF_HUB_CACHE))
     folders = (_folder_of(place), *caches) if local else caches
-    options = {"trust_remote_code": False} if _runs_scripts(datasets.load_dataset) else {}
+    options: dict[str, Any] = {"trust_remote_code": False} if _runs_scripts(datasets.load_dataset) else {}
     notes: list[str] = []
     try:
         if is_saved(place):

@@ -184,7 +184,7 @@ class Table(ImageFiles):
         image_index = np.repeat(np.arange(len(lists)), [len(row) for row in lists])
         whole = np.isfinite(drawn).all(1) & (drawn[:, :2] < drawn[:, 2:]).all(1)
         fitted = fit_boxes(self, drawn[whole], image_index[whole])
-        self.regions = Regions(fitted.boxes[fitted.inside], image_index[whole][fitted.inside])
+        self.regions: Regions | None = Regions(fitted.boxes[fitted.inside], image_index[whole][fitted.inside])
         n_flat, n_cut = len(drawn) - len(self.regions), fitted.n_cut
         beyond = f"{n_cut:,} of {len(drawn):,} boxes reached beyond their image and were cut: are they in its pixels?"
         self.notes = (
