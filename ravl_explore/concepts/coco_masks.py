@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ravl_explore.concepts.base import Mask
-from ravl_explore.data.coco import by_id, size_said
+from ravl_explore.data.coco import by_id, plain_id, size_said
 from ravl_explore.data.given_files import read_json
 from ravl_explore.errors import DataError, MissingDependencyError
 
@@ -54,7 +54,7 @@ class CocoSegments:
         height, width = self.sizes[row]
         whole = np.zeros((height, width), bool)
         for segment in self.segments[row]:
-            if wanted is None or self.categories.get(segment.get("category_id", -1), "").casefold() == wanted:
+            if wanted is None or self.categories.get(plain_id(segment.get("category_id", -1)), "").casefold() == wanted:
                 whole |= self._decode(segment, height, width)
         return whole
 
@@ -131,7 +131,7 @@ def read_coco(path: Path) -> CocoSegments:
         by_image: dict[Any, list[Segment]] = defaultdict(list)
         for each in content["annotations"]:
             if each.get("segmentation"):
-                by_image[each["image_id"]].append(each)
+                by_image[plain_id(each["image_id"])].append(each)
         categories = {
             key: str(each["name"]) for key, each in by_id(content.get("categories", []), "categories").items()
         }

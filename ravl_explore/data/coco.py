@@ -92,9 +92,9 @@ class Coco(ImageFiles):
         multiple: str,
         templates: Sequence[str],
     ) -> None:
-        categories = {key: _name(c) for key, c in sorted(by_id(content["categories"], "categories").items())}
+        categories = {key: _name(c) for key, c in _sorted(by_id(content["categories"], "categories"))}
         facts = by_id(content["images"], "images")
-        shown_ids = {each["category_id"] for each in content["annotations"]}
+        shown_ids = {plain_id(each["category_id"]) for each in content["annotations"]}
         given = names_from(classes)
         unseen = [] if given else [name for key, name in categories.items() if key not in shown_ids]
         names = given or tuple(name for key, name in categories.items() if key in shown_ids)
@@ -106,7 +106,7 @@ class Coco(ImageFiles):
         by_image, crowds, n_crowds, n_flat = _by_image(content["annotations"], facts, categories, label_of)
 
         kept, labels, n_none, n_several, n_largest = [], [], 0, 0, 0
-        for key in sorted(facts):
+        for key, _ in _sorted(facts):
             covered = _area(by_image.get(key, []), label_of)
             found = covered.keys() | crowds.get(key, set())
             if not covered:
@@ -174,13 +174,24 @@ def by_id(entries: Sequence[Any], kind: str) -> dict[Any, Any]:
     """
     found: dict[Any, Any] = {}
     for each in entries:
-        if found.setdefault(each["id"], each) != each:
+        key = plain_id(each["id"])
+        if found.setdefault(key, each) != each:
             raise DataError(
                 f"one of the {kind} for each id",
-                f"two of the id {each['id']!r}: {_some(found[each['id']])} and {_some(each)}",
+                f"two of the id {key!r}: {_some(found[key])} and {_some(each)}",
                 "Give them different ids, and mend the annotations that refer to them.",
             )
     return found
+
+
+def _sorted(entries: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
+    """By id, numbers first."""
+    return sorted(entries.items(), key=lambda item: (isinstance(item[0], str), item[0]))
+
+
+def plain_id(value: Any) -> Any:
+    """An id, as a number also where it is written as text: annotations write ids otherwise than images do."""
+    return int(value) if isinstance(value, str) and value.isdecimal() and str(int(value[:18])) == value else value
 
 
 def _some(entry: Mapping[str, Any]) -> str:
@@ -264,7 +275,7 @@ def _by_image(
     boxes: dict[Any, dict[Box, None]] = {}
     sizes: dict[Any, list[float]] = {}
     for each in annotations:
-        key, category = each["image_id"], each["category_id"]
+        key, category = plain_id(each["image_id"]), plain_id(each["category_id"])
         if key not in facts:
             raise DataError("annotations of the images listed", f"one of image {key!r}", "Use files of one release.")
         if category not in categories:
@@ -312,7 +323,7 @@ def _captions(file: Path, given: str | Path | None, images: list[Any]) -> list[s
     content = _read(captions, ("annotations",))
     with _explaining(captions):
         for each in sorted(content["annotations"], key=lambda a: a["id"]):
-            first.setdefault(each["image_id"], caption_of(each["caption"]))
+            first.setdefault(plain_id(each["image_id"]), caption_of(each["caption"]))
     return [first.get(image, "") for image in images]
 
 

@@ -11,8 +11,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ravl_explore.data.given_files import cannot_read, existing_file
-from ravl_explore.errors import DataError, MissingDependencyError
+from ravl_explore.errors import DataError, InputError, MissingDependencyError
 
 TEXT_TABLES = frozenset({".csv", ".tsv", ".txt"})
 PARQUET = frozenset({".parquet", ".pq"})
@@ -45,7 +47,9 @@ def column_names(path: str | Path) -> list[str]:
     """Names of a table's columns, in order. Raises DataError when it is not there or no table."""
     file = _existing(path)
     if file.suffix.lower() in PARQUET:
-        return _parquet(file, None).schema.names
+        names = _parquet(file, None).schema.names
+        _check_names(file, names)
+        return names
     with _explaining(file), _open(file) as lines:
         return _header(file, lines)[0]
 
@@ -229,12 +233,19 @@ def caption_of(value: Any) -> str:
 def names_from(given: Sequence[str] | str | None) -> tuple[str, ...] | None:
     """Class names from a list or a text with commas; None when none is given.
 
+    Raises
+    ------
+    InputError
+        For what has no order of its own, such as a mapping or a set.
+
     Examples
     --------
     >>> names_from("cat, dog"), names_from(["cat", "dog"]), names_from(" ")
     (('cat', 'dog'), ('cat', 'dog'), None)
     """
-    names = given.split(",") if isinstance(given, str) else given or ()
+    if given is not None and not isinstance(given, (str, Sequence, np.ndarray)):
+        raise InputError("a list of class names", type(given).__name__, 'Write ["cat", "dog"], in order.')
+    names = given.split(",") if isinstance(given, str) else () if given is None else given
     return tuple(name for name in (str(each).strip() for each in names) if name or not isinstance(given, str)) or None
 
 
@@ -295,14 +306,20 @@ def _open(file: Path) -> Any:
 def _header(file: Path, lines: Any) -> tuple[list[str], str]:
     """Column names, and the separator: what stands most often in the first line, which has no free text."""
     first = lines.readline()
+    if first.lower().startswith("sep="):  # what Excel takes the separator from
+        first = lines.readline()
     separator = "\t" if file.suffix.lower() == ".tsv" else max(",;\t", key=first.count)
     names = [name.strip() for name in next(csv.reader([first], delimiter=separator, skipinitialspace=True), [])]
     if not any(names):
         raise DataError("a table with column names in its first line", f"{str(file)!r}", "Add a line of names.")
+    _check_names(file, names)
+    return names, separator
+
+
+def _check_names(file: Path, names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"columns with different names in {str(file)!r}", f"{twice} twice", "Rename one of them.")
-    return names, separator
 
 
 @contextmanager

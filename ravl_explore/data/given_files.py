@@ -8,13 +8,15 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from ravl_explore.errors import DataError
+from ravl_explore.errors import DataError, InputError
 
 CLOSED = "Ask for the right to read it, or copy it to a folder that you may read."
 
 
 def expanded(path: str | Path) -> Path:
-    """The path with ``~`` written out; as it is where there is no such user."""
+    """The path with ``~`` written out; as it is where there is no such user. InputError for what is no path."""
+    if not isinstance(path, (str, Path)):
+        raise InputError("a path", type(path).__name__, "Give it as text or as a pathlib.Path.")
     return Path(os.path.expanduser(path))  # noqa: PTH111  Path's own raises RuntimeError for an unknown user
 
 

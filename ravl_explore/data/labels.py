@@ -110,7 +110,7 @@ def one_class_each(
     labels : of each image, at least one
     class_names : see above
     multiple : whether images with several labels are an error or left out; with ``positive``, they stay unless left out
-    positive : a label; the classes are then this one, and all images without it
+    positive : a label; the classes are then this one, and all images without it, called so or by two ``class_names``
     where : place of an image -> what to call it in messages
 
     Raises
@@ -118,12 +118,14 @@ def one_class_each(
     DataError
         For several labels, those that are not among the names (it lists both), and a ``positive`` that no image has.
     InputError
-        For ``positive`` together with ``class_names``, and another ``multiple``.
+        For ``positive`` with other than two ``class_names``, and another ``multiple``.
     """
     if multiple not in MULTIPLE:
         raise InputError(f"multiple among {MULTIPLE}", repr(multiple), "'drop' leaves out images with several labels.")
-    if positive and names_from(class_names) is not None:
-        raise InputError("class_names or positive", "both", "Leave one of them out: positive gives two classes.")
+    names = names_from(class_names)
+    if positive and names is not None and len(names) != 2:
+        came = f"{len(names)}: {listed(names)}"
+        raise InputError("two class_names beside positive", came, "Name that label's class, then that of all others.")
     several = [place for place, row in enumerate(labels) if len(row) > 1]
     if several and multiple == "refuse" and not positive:
         raise _refused(labels, several, where)
@@ -135,7 +137,7 @@ def one_class_each(
             "images with one label", f"several for each of {len(labels):,}", "Ask for one of them with positive=..."
         )
     if positive:
-        return _one_against_all(labels, kept, positive.strip(), notes)
+        return _one_against_all(labels, kept, positive.strip(), names, notes)
     names, places, usable = _places([labels[place][0] for place in kept], class_names, lambda row: where(kept[row]))
     if len(usable) < len(kept):
         notes.append(f"{len(kept) - len(usable):,} images with the label -1, which is no index, were left out.")
@@ -225,14 +227,21 @@ def _refused(labels: Sequence[Sequence[str]], several: list[int], where: Callabl
     )
 
 
-def _one_against_all(labels: Sequence[Sequence[str]], kept: list[int], positive: str, notes: list[str]) -> Classes:
+def _one_against_all(
+    labels: Sequence[Sequence[str]], kept: list[int], positive: str, names: tuple[str, ...] | None, notes: list[str]
+) -> Classes:
+    occurring = in_order([label for place in kept for label in labels[place]])
+    if all(map(is_number, occurring)):
+        positive = str(as_texts([positive])[0])
     places = [0 if positive in labels[place] else 1 for place in kept]
     if 0 not in places:
-        came = listed(in_order([label for place in kept for label in labels[place]]))
-        raise DataError(f"images with the label {positive!r}", f"the labels {came}", "Write it as the column does.")
+        came = f"the labels {listed(occurring)}"
+        raise DataError(f"images with the label {positive!r}", came, "Write it as the column does.")
     beside = sum(positive in labels[place] and len(labels[place]) > 1 for place in kept)
     told = [f"{beside:,} images count as {positive!r} that have other labels, too."] if beside else []
-    return Classes((positive, f"no {positive}"), places, kept, [*notes, *told])
+    if is_number(positive) and names is None:
+        told.append(f"The label {positive!r} is a number; give two class_names, for it and for all others.")
+    return Classes(names or (positive, f"no {positive}"), places, kept, [*notes, *told])
 
 
 def _places(
@@ -257,7 +266,9 @@ def _places(
 
 
 def _indices(occurring: list[str], n_names: int) -> dict[str, int]:
-    """Text -> index, where all are indices; -1, as where a finding is uncertain, is none where all others occur."""
+    """Text -> index, where all are indices, or false and true; -1, for what is uncertain, is none if all others are."""
+    if n_names == 2 and {text.casefold() for text in occurring} <= {"false", "true"}:
+        return {text: int(text.casefold() == "true") for text in occurring}
     place = {str(index): index for index in range(n_names)}
     rest = set(occurring) - place.keys()
     return place if not rest or (rest == {"-1"} and place.keys() <= set(occurring)) else {}

@@ -23,6 +23,7 @@ def find_files(root: str | Path, names: Sequence[str]) -> tuple[list[Path], list
     DataError
         As :func:`~ravl_explore.data.inside.resolve_inside`; and when several files fit one name.
     """
+    root = os.path.abspath(root)  # noqa: PTH100
     files = resolve_inside(root, names)
     bare = [row for row, file in enumerate(files) if file.suffix.lower() not in SUFFIXES and not os.path.isfile(file)]  # noqa: PTH113
     folders: dict[Path, dict[str, list[str]]] = {}

@@ -72,8 +72,8 @@ class Table(ImageFiles):
     class_names : classes in order, as a list or a text with commas; the labels that occur, sorted, unless given
     templates : prompts, each with one ``{}``
     multiple : what becomes of an image with several labels: ``refuse``, or ``drop``
-    positive : a label; the classes are then this one and all images without it, called "no" and the label. Images with
-        several labels are of the first if it is among them
+    positive : a label; the classes are then this one and all images without it, called "no" and the label, or by two
+        ``class_names``. Images with several labels are of the first if it is among them
 
     Raises
     ------

@@ -248,6 +248,21 @@ def test_what_is_said_twice_counts_once(write: Any) -> None:
     assert data.regions.boxes.tolist() == once.regions.boxes.tolist() and data.files == once.files
 
 
+def test_ids_are_the_same_as_numbers_and_as_text(write: Any) -> None:
+    texts = [
+        each | {"image_id": str(each["image_id"]), "category_id": str(each["category_id"])} for each in ANNOTATIONS
+    ]
+    path = write(annotations=texts)
+    (path.parent / "captions_val.json").write_text('{"annotations": [{"id": 1, "image_id": "7", "caption": "x"}]}')
+    data, once = Coco(path, classes=["dog", "person"]), Coco(write(), classes=["dog", "person"])
+    assert data.regions is not None and once.regions is not None and data.captions == ("x", "")
+    assert data.regions.boxes.tolist() == once.regions.boxes.tolist() and data.labels.tolist() == once.labels.tolist()
+    named = [image | {"id": "a"} if image["id"] == 5 else image for image in IMAGES]
+    assert len(Coco(write(images=named), classes=["dog", "person"])) == 2
+    with pytest.raises(DataError, match="two of the id 7"):
+        Coco(write(images=[*IMAGES, IMAGES[0] | {"id": "7"}]))
+
+
 def test_a_key_that_comes_twice_is_told(write: Any) -> None:
     path = write()
     path.write_text('{"images": [], ' + path.read_text()[1:])

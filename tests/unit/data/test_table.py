@@ -60,12 +60,25 @@ def test_rows_become_images_with_labels(write: Any) -> None:
         CSV.replace(",", ";"),
         CSV.replace(",", ", "),
         CSV.replace("\n", "\n\n"),
+        "sep=;\n" + CSV.replace(",", ";"),
         CSV.replace("sub/", "sub\\"),
         CSV.replace("sub/", "./sub/../sub/"),
         'label,"image"\n"cat","a.png"\n"dog","b.png"\n"cat","sub/c.png"\n',
         "id,image,label\n1,a.png,cat\n2,b.png,dog\n3,sub/c.png,cat\n",
     ],
-    ids=["windows", "bom", "no last newline", "semicolons", "spaces", "empty lines", "\\", "..", "quotes", "more"],
+    ids=[
+        "windows",
+        "bom",
+        "no last newline",
+        "semicolons",
+        "spaces",
+        "empty lines",
+        "sep=",
+        "\\",
+        "..",
+        "quotes",
+        "more",
+    ],
 )
 def test_whatever_wrote_the_csv(write: Any, content: str) -> None:
     data = Table(write(content))
@@ -297,6 +310,15 @@ def test_no_table(write: Any, content: Any, told: str) -> None:
 
 
 def test_no_file_and_no_parquet(write: Any, root: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    twice = pyarrow.Table.from_arrays([pyarrow.array(["a.png"])] * 2, names=["image", "image"])
+    parquet.write_table(twice, root / "twice.parquet")
+    with pytest.raises(DataError, match="different names"):
+        Table(root / "twice.parquet")
+    with pytest.raises(DataError, match="image files, got"):
+        Table(write(CSV), root="~nobody-of-this-name/x")
     with pytest.raises(DataError, match="not there"):
         Table(root / "missing.csv")
     with pytest.raises(DataError, match=r"a \.csv, \.tsv or \.parquet"):
@@ -343,8 +365,9 @@ def test_several_labels_in_a_cell_are_no_class(write: Any) -> None:
     assert named.labels.tolist() == [0, 1, 2], "who names the whole cell means one class"
     with pytest.raises(DataError, match=r"the label 'mass', got the labels 'Effusion', 'Mass', 'No Finding'"):
         Table(write(NIH), positive="mass")
-    with pytest.raises(InputError, match="class_names or positive"):
-        Table(write(NIH), positive="Mass", class_names=["a", "b"])
+    assert Table(write(NIH), positive="Mass", class_names="mass, other").class_names == ("mass", "other")
+    with pytest.raises(InputError, match=r"two class_names beside positive, got 3: 'a', 'b', 'c'"):
+        Table(write(NIH), positive="Mass", class_names=["a", "b", "c"])
     with pytest.raises(InputError, match="multiple among"):
         Table(write(NIH), multiple="first")  # type: ignore[arg-type]
 
@@ -404,6 +427,25 @@ def test_numbers_are_the_same_as_text(root: Path, write: Any) -> None:
             Table(path, class_names=["a", "b", "c"])
         with pytest.raises(DataError, match="none in 1 rows, the first row 3"):
             Table(path, group="g")
+
+
+def test_yes_and_no_may_be_numbers_or_truths(write: Any) -> None:
+    path = write("image,label\na.png,True\nb.png,FALSE\n")
+    assert Table(path, class_names=["healthy", "sick"]).labels.tolist() == [1, 0]
+    data = Table(write("image,label\na.png,1.0\nb.png,0.0\n"), positive="1.0")
+    assert data.class_names == ("1", "no 1") and "is a number; give two class_names" in data.notes[0]
+
+
+@pytest.mark.parametrize("names", [{"0": "no", "1": "yes"}, {"no", "yes"}, 5])
+def test_class_names_without_an_order_are_refused(write: Any, names: Any) -> None:
+    with pytest.raises(InputError, match="a list of class names"):
+        Table(write("image,label\na.png,0\nb.png,1\n"), class_names=names)
+
+
+@pytest.mark.parametrize("path", [None, 5, b"t.csv"])
+def test_what_is_no_path(path: Any) -> None:
+    with pytest.raises(InputError, match="a path"):
+        Table(path)
 
 
 def test_minus_one_is_a_class_where_zero_is_none(write: Any) -> None:
