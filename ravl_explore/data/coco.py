@@ -123,7 +123,7 @@ class Coco(ImageFiles):
 
         paths = [_file_name(facts[key]) for key in kept]
         folder = expanded(images) if images else _guess_folder(file, paths)
-        files, looked_up = find_files(folder, paths)
+        files, looked_up = find_files(folder, paths, beside=file.parent, argument="images")
         _check_once(files, kept)
         feature_ids = [key for key, name in categories.items() if name == feature]
         present = {image for image, row in by_image.items() if any(box[0] in feature_ids for box in row)}
@@ -161,6 +161,7 @@ class Coco(ImageFiles):
             *([f"{n_crowds} crowds were left out."] if n_crowds else []),
             *fitted.notes,
             *looked_up,
+            *self.notes,  # of the scan of the headers
         )
 
 
@@ -331,12 +332,12 @@ def _guess_folder(file: Path, names: Sequence[str]) -> Path:
     """Where images lie: beside ``annotations/`` in a folder called like the split, as COCO unpacks."""
     split = file.stem.rpartition("_")[2]
     tried = [parent / folder for parent in (file.parent.parent, file.parent) for folder in (split, "images", ".")]
-    return next((folder for folder in tried if _any_there(folder, names[:TRIED])), tried[0])
+    return next((folder for folder in tried if _any_there(file, folder, names[:TRIED])), tried[0])
 
 
-def _any_there(folder: Path, names: Sequence[str]) -> bool:
+def _any_there(file: Path, folder: Path, names: Sequence[str]) -> bool:
     try:
-        return any(os.path.isfile(file) for file in find_files(folder, names)[0])  # noqa: PTH113
+        return any(map(os.path.isfile, find_files(folder, names, beside=file.parent)[0]))
     except DataError:  # they lead out of it: not this folder; if none is right, reading tells
         return False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -26,6 +27,7 @@ CP1252 = "cp1252 where not UTF-8"  # how a byte that is no UTF-8 is read
 UNKNOWN = "\ufffd"  # a byte that is no letter in cp1252 either
 CHUNK = 2**20
 SHOWN = 10  # names in a message
+ID = re.compile(r"(?i)(?:n|c|class|label|category|cluster|id)?[ _-]?\d+")  # n01443537 is WordNet's, as in ImageNet
 NONE = "(none)"  # the column that is not read
 USUAL_NAMES = {
     "image": (
@@ -168,6 +170,8 @@ def as_text(value: Any) -> str:
     if isinstance(value, (list, tuple, dict)):
         kind = "a record" if isinstance(value, dict) else "a list"
         raise DataError("one text or number in a cell", f"{kind}: {str(value)[:80]}", "Name another column.")
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value)  # Macs write some letters as two characters
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace").strip()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
@@ -246,14 +250,24 @@ def names_from(given: Sequence[str] | str | None) -> tuple[str, ...] | None:
     if given is not None and not isinstance(given, (str, Sequence, np.ndarray)):
         raise InputError("a list of class names", type(given).__name__, 'Write ["cat", "dog"], in order.')
     names = given.split(",") if isinstance(given, str) else () if given is None else given
-    return tuple(name for name in (str(each).strip() for each in names) if name or not isinstance(given, str)) or None
+    return (
+        tuple(name for name in (as_text(each).strip() for each in names) if name or not isinstance(given, str)) or None
+    )
 
 
 def number_notes(names: Sequence[str], class_names: Any) -> list[str]:
-    """What to say of prompts such as "a photo of a 0"; nothing where numbers were asked for by ``class_names``."""
-    if names_from(class_names) is not None or not all(is_number(name) for name in names):
+    """What to say of prompts such as "a photo of a 0"; nothing where numbers were asked for by ``class_names``.
+
+    Examples
+    --------
+    >>> number_notes(["n01443537", "class_2"], None), number_notes(["n1", "cat"], None)
+    (["Class names are ids such as 'n01443537'; give class_names for prompts that say something."], [])
+    """
+    if names_from(class_names) is not None or not all(ID.fullmatch(name) or is_number(name) for name in names):
         return []
-    return ["Class names are numbers; give class_names for prompts that say something."]
+    ids = [name for name in names if not is_number(name)]
+    called = f"ids such as {ids[0]!r}" if ids else "numbers"
+    return [f"Class names are {called}; give class_names for prompts that say something."]
 
 
 def listed(names: Sequence[str]) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 
 from ravl_explore.data.inside import resolve_inside
 from ravl_explore.data.object_cxr import CLASS_NAMES, read_annotations
-from ravl_explore.data.reading import read_image, reason_of, size_or_reason
+from ravl_explore.data.ranges import ranges_of, shared_ranges
+from ravl_explore.data.reading import header_or_reason, read_image, reason_of
 from ravl_explore.errors import DataError, InputError, MissingDependencyError, ModelError
 from ravl_explore.files import write_whole
 from ravl_explore.progress import Progress, report
@@ -65,15 +66,18 @@ def label_with_torchxrayvision(
     folder, names, _ = read_annotations(root, split)
     if not names:
         raise DataError("at least one image", f"none in {split}.csv", "Check the file.")
-    files = resolve_inside(folder, names)
+    files = resolve_inside(folder, names, argument=None)
     model = _pretrained() if model is None else model
     pathologies = list(model.pathologies)
     if PATHOLOGY not in pathologies:
         raise ModelError(f"a model that knows {PATHOLOGY}", f"one of {pathologies}", f"Use {WEIGHTS}.")
     column = pathologies.index(PATHOLOGY)
     scores: dict[int, float] = {}
-    unreadable = {i: found for i, file in enumerate(files) if isinstance(found := size_or_reason(file), str)}
+    headers = dict(enumerate(map(header_or_reason, files)))
+    unreadable = {i: found for i, found in headers.items() if isinstance(found, str)}
     _check_unreadable(files, unreadable, max_unreadable)
+    kinds = {i: found.kind for i, found in headers.items() if not isinstance(found, str) and found.kind}
+    ranges = ranges_of(shared_ranges(files, kinds, progress))
     report(progress, 0, len(files), "Labelling")
     for start in range(0, len(files), batch_size):
         stop = min(start + batch_size, len(files))
@@ -82,7 +86,7 @@ def label_with_torchxrayvision(
             if i in unreadable:
                 continue
             try:
-                prepared[i] = _prepare(read_image(files[i]))
+                prepared[i] = _prepare(read_image(files[i], ranges=ranges))
             except DataError as error:  # a whole header, but damaged or missing pixels
                 unreadable[i] = reason_of(error)
                 _check_unreadable(files, unreadable, max_unreadable)

@@ -1,21 +1,44 @@
 """DICOM files -> (height, width, 3) uint8, through pydicom (extra ``medical``).
 
 As a viewer shows them: stored values -> modality LUT or rescale slope and intercept -> the first VOI window or VOI LUT
-of the file, else from the image's own least to its largest value (bits stored often promise far more than is used) ->
-0..255; MONOCHROME1, where high values mean dark, is inverted. Of several frames, the first. Formulas: DICOM PS3.3,
-C.11.1 and C.11.2.
+of the file, else from the least to the largest value (bits stored often promise far more than is used) -> 0..255;
+MONOCHROME1, where high values mean dark, is inverted. Of several frames, the first. In files of many frames, a setting
+of the frame goes before one that all frames share, and that before one of the file. Formulas: DICOM PS3.3, C.11.1 and
+C.11.2; functional groups: C.7.6.16.
+
+Without a window, the least and the largest value are those of a set's images of one modality and depth (see
+:mod:`ravl_explore.data.ranges`), since each image's own would make one grey of one detector come out differently; of a
+picture that is read alone, its own.
 """
 
 from __future__ import annotations
 
+import io
+import struct
+import zlib
+from collections.abc import Callable
 from typing import IO, Any
 
 import numpy as np
 
+from ravl_explore.data import deep
+from ravl_explore.data.room import ROOM, check_size, strips
 from ravl_explore.errors import MissingDependencyError
+
+Ranges = Callable[[str], tuple[float, float] | None] | None
 
 MAGIC = slice(128, 132)
 FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")  # of files without the preamble, as older devices write them
+DEFLATED, PLAIN = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.1\0\0\0"
+MOST_INFLATED = 2**27  # bytes; deflate is for reports, and packs zeros a thousandfold
+LONG = 2**26  # bytes of an element that is passed over: none that is used here is so long
+LONG_LENGTHS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+PIXELS, FLOAT_PIXELS = (0x7FE0, 0x0010), ((0x7FE0, 0x0008), (0x7FE0, 0x0009))
+GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+SETTINGS = {  # by functional group; what one group says, it says of all of these
+    "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
+    "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
+}
 
 
 def is_dicom(head: bytes) -> bool:
@@ -25,38 +48,38 @@ def is_dicom(head: bytes) -> bool:
     return head[:2] in FIRST_GROUPS and head[3:4] == b"\0" and (head[4:6].isalpha() or head[6:8] == b"\0\0")
 
 
-def size(file: IO[bytes], max_pixels: int) -> tuple[int, int]:
-    """Width and height, from the header."""
-    return _size(_read(file, stop_before_pixels=True), max_pixels)
+def header(file: IO[bytes], max_pixels: int) -> tuple[int, int, str]:
+    """Width and height; and what kind of images it shares its range of values with, "" where it tells its window."""
+    data, _ = _read(file)
+    width, height = _size(data, max_pixels)
+    return width, height, _kind(data)
 
 
-def pixels(file: IO[bytes], max_pixels: int) -> np.ndarray:
+def value_range(file: IO[bytes], max_pixels: int) -> tuple[float, float]:
+    """Least and largest value, rescaled and without padding, of a file that tells no window."""
+    data, content = _read(file)
+    width, height = _size(data, max_pixels)
+    with ROOM.take(width * height * _bytes_per_pixel(data)):
+        stored, _ = _stored(data, content)
+        return _range(stored, data)
+
+
+def pixels(file: IO[bytes], max_pixels: int, ranges: Ranges = None) -> np.ndarray:
     """(height, width, 3) uint8 of the first frame. Raises ValueError and what pydicom raises."""
-    data = _read(file)
-    _size(data, max_pixels)
-    if "PixelData" not in data:
-        raise ValueError("DICOM without pixels, such as a report")
-    from pydicom.pixels.utils import pixel_array
-
-    try:
-        stored = pixel_array(data, index=0)
-    except (RuntimeError, NotImplementedError) as error:
-        compressed = getattr(data.file_meta.TransferSyntaxUID, "name", "")
-        raise ValueError(f"DICOM in {compressed}: {error}; a decoder such as python-gdcm may read it") from error
-    if data.PhotometricInterpretation == "PALETTE COLOR":
-        from pydicom.pixels.processing import apply_color_lut
-
-        colors = apply_color_lut(stored, data)
-        return (colors >> 8 * (colors.dtype.itemsize - 1)).astype(np.uint8)
-    if stored.ndim == 3:
-        return (stored >> max(0, int(data.BitsStored) - 8)).astype(np.uint8)
-    shown = np.rint(255 * _windowed(stored, data)).astype(np.uint8)
-    if data.PhotometricInterpretation == "MONOCHROME1":
-        shown = 255 - shown
-    return np.repeat(shown[:, :, None], 3, axis=2)
+    data, content = _read(file)
+    width, height = _size(data, max_pixels)
+    with ROOM.take(width * height * _bytes_per_pixel(data)):
+        stored, photometric = _stored(data, content)
+        shared = ranges(kind) if ranges is not None and (kind := _kind(data)) else None
+        show = _show(stored, photometric, data, shared)
+        shown = np.empty((*stored.shape[:2], 3), np.uint8)
+        for rows in strips(*stored.shape[:2]):
+            shown[rows] = show(stored[rows])
+        return shown
 
 
-def _read(file: IO[bytes], **options: Any) -> Any:
+def _read(file: IO[bytes]) -> tuple[Any, IO[bytes]]:
+    """All elements before the pixels, and the file that stands where these begin."""
     try:
         import pydicom
         from pydicom import uid
@@ -64,38 +87,244 @@ def _read(file: IO[bytes], **options: Any) -> Any:
         raise MissingDependencyError(
             "pydicom, which reads DICOM images", "no such package", "Install it: pip install 'ravl-explore[medical]'."
         ) from error
-    data = pydicom.dcmread(file, force=True, **options)
+    content = _inflated(file)
+    data = pydicom.dcmread(content, force=True, stop_before_pixels=True, defer_size=LONG)
     if "TransferSyntaxUID" not in data.file_meta:  # a file without preamble and meta information
         implicit = data.original_encoding[0]
         data.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian if implicit else uid.ExplicitVRLittleEndian
-    return data
+    _take_settings_of_the_first_frame(data)
+    return data, content
+
+
+def _inflated(file: IO[bytes]) -> IO[bytes]:
+    """The file, unpacked up to a limit where it is deflated, which pydicom would unpack to any size."""
+    meta = _meta(file)
+    if DEFLATED not in meta:
+        return file
+    unpacking = zlib.decompressobj(-zlib.MAX_WBITS)
+    content = unpacking.decompress(file.read(), MOST_INFLATED)
+    if unpacking.unconsumed_tail:
+        raise ValueError(f"a deflated DICOM of more than {MOST_INFLATED:,} bytes: save it without deflate")
+    return io.BytesIO(meta.replace(DEFLATED, PLAIN) + content)
+
+
+def _meta(file: IO[bytes]) -> bytes:
+    """The preamble and the elements of group 2, PS3.10 7.1; the file is left behind them, or where it was."""
+    start = file.read(132)
+    if start[MAGIC] != b"DICM":
+        file.seek(0)
+        return b""
+    parts = [start]
+    while len(head := file.read(8)) == 8 and head[:2] == b"\x02\0":
+        long = file.read(4) if head[4:6] in LONG_LENGTHS else b""
+        length = struct.unpack("<I", long)[0] if long else struct.unpack("<H", head[6:])[0]
+        parts += [head, long, file.read(min(length, 2**20))]
+    meta = b"".join(parts)
+    file.seek(len(meta) if DEFLATED in meta else 0)
+    return meta
+
+
+def _take_settings_of_the_first_frame(data: Any) -> None:
+    """Put what the functional groups say of the first frame where files of one frame have it."""
+    for groups in GROUPS:
+        items = data.get(groups) or [{}]
+        for group, names in SETTINGS.items():
+            settings = (items[0].get(group) or [{}])[0]
+            found = [name for name in names if settings.get(name) not in (None, "")]
+            for name in names if found else ():
+                if name in data:
+                    delattr(data, name)
+            for name in found:
+                data[name] = settings[name]
 
 
 def _size(data: Any, max_pixels: int) -> tuple[int, int]:
     width, height = int(data.get("Columns") or 0), int(data.get("Rows") or 0)
     if not width or not height:
         raise ValueError("DICOM without rows and columns, such as a report")
-    if width * height > max_pixels:
-        raise ValueError(f"{width} x {height} pixels, more than the {max_pixels:,} that are read: shrink it")
+    check_size(width, height, _bytes_per_pixel(data), max_pixels)
     return width, height
 
 
-def _windowed(stored: np.ndarray, data: Any) -> np.ndarray:
-    """Grey values as a viewer shows them, 0..1 in float64, before any inversion."""
-    from pydicom.pixels.processing import apply_modality_lut, apply_voi
+def _bytes_per_pixel(data: Any) -> int:
+    """What reading takes at most: samples as stored, twice, what decoders need of them, and what becomes of them."""
+    n_samples, n_bytes = int(data.get("SamplesPerPixel") or 1), max(1, int(data.get("BitsAllocated") or 8) // 8)
+    decoder = 0 if not _compressed(data) else 8 if "2000" in data.file_meta.TransferSyntaxUID.name else 4
+    return n_samples * (2 * n_bytes + decoder) + 3
 
-    values = np.asarray(apply_modality_lut(stored, data), dtype=np.float64)
-    width = _first(data.get("WindowWidth"))
-    center = _first(data.get("WindowCenter"))
-    if width is not None and center is not None:
-        return _window(values, center, width, str(data.get("VOILUTFunction") or "LINEAR").upper())
+
+def _compressed(data: Any) -> bool:
+    syntax = data.file_meta.TransferSyntaxUID
+    return not syntax.is_private and bool(syntax.is_compressed)
+
+
+def _stored(data: Any, content: Any) -> tuple[np.ndarray, str]:
+    """(height, width) or (height, width, 3) stored values of the first frame, and how they stand for colour."""
+    from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.pixels.utils import as_pixel_options
+
+    syntax, little = data.file_meta.TransferSyntaxUID, bool(data.original_encoding[1])
+    start = content.read(8)
+    tag = struct.unpack("<HH" if little else ">HH", start[:4]) if len(start) == 8 else None
+    if tag in FLOAT_PIXELS:
+        raise ValueError("DICOM with floating-point values, of unknown range: save it with 8 or 16 bits")
+    if tag != PIXELS:
+        raise ValueError("DICOM without pixels, such as a report")
+    vr = {} if data.original_encoding[0] else {"pixel_vr": start[4:6].decode("ascii")}
+    if vr:
+        content.read(4)
+    options: dict[str, Any] = as_pixel_options(data, transfer_syntax_uid=syntax, pixel_keyword="PixelData", **vr)
+    if _compressed(data):
+        _check_frame(data, content, options)
+    try:
+        options["view_only"] = True  # no copy
+        stored, facts = get_decoder(syntax).as_array(content, index=0, raw=True, **options)
+    except (RuntimeError, NotImplementedError) as error:
+        compressed = getattr(syntax, "name", "")
+        raise ValueError(f"DICOM in {compressed}: {error}; a decoder such as python-gdcm may read it") from error
+    return stored, str(facts["photometric_interpretation"])
+
+
+def _check_frame(data: Any, content: IO[bytes], options: dict[str, Any]) -> None:
+    """Raise ValueError when the first frame is larger than the file says: a small one may unpack to gigabytes."""
+    from pydicom.encaps import get_frame
+
+    place = content.tell()
+    frame = get_frame(
+        content, 0, number_of_frames=options["number_of_frames"], extended_offsets=options.get("extended_offsets")
+    )
+    content.seek(place)
+    found, said = _frame_size(frame), (int(data.Columns), int(data.Rows))
+    if found is not None and found != said:
+        raise ValueError(f"a frame of {found[0]} x {found[1]} pixels in a DICOM of {said[0]} x {said[1]}")
+
+
+def _frame_size(frame: bytes) -> tuple[int, int] | None:
+    """Width and height by the start of a JPEG, JPEG-LS or JPEG 2000 stream; None for other ones."""
+    codestream = frame.find(b"\xff\x4f\xff\x51", 0, 2**12)
+    if codestream >= 0 and len(frame) >= codestream + 24:
+        x, y, x_start, y_start = struct.unpack_from(">4I", frame, codestream + 8)
+        return x - x_start, y - y_start
+    place = 2 if frame[:2] == b"\xff\xd8" else len(frame)
+    while place + 9 <= len(frame) and frame[place] == 0xFF:
+        marker, length = frame[place + 1], int.from_bytes(frame[place + 2 : place + 4], "big")
+        if marker == 0xFF:  # a filling byte
+            place += 1
+        elif marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
+            height, width = struct.unpack_from(">HH", frame, place + 5)
+            return width, height
+        else:
+            place += 2 + length
+    return None
+
+
+def _kind(data: Any) -> str:
+    """Images of this kind share their range of values; "" for one that is shown by what its file says."""
+    if int(data.get("SamplesPerPixel") or 1) > 1:
+        return "colour DICOM images of more than 8 bits" if int(data.get("BitsStored") or 8) > 8 else ""
+    if data.get("PhotometricInterpretation") == "PALETTE COLOR" or _window_of(data) or data.get("VOILUTSequence"):
+        return ""
+    facts = [data.get("Modality") or "no modality", f"{data.get('BitsStored')} bits"]
+    signed = ["signed"] if data.get("PixelRepresentation") else []
+    return f"DICOM images without a window ({', '.join([*facts, *signed])})"
+
+
+def _show(
+    stored: np.ndarray, photometric: str, data: Any, shared: tuple[float, float] | None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What turns some rows of the stored values into (rows, width, 1 or 3) uint8."""
+    if photometric == "PALETTE COLOR":
+        from pydicom.pixels.processing import apply_color_lut
+
+        def looked_up(values: np.ndarray) -> np.ndarray:
+            colors = apply_color_lut(values, data)
+            return (colors >> 8 * (colors.dtype.itemsize - 1)).astype(np.uint8)
+
+        return looked_up
+    if stored.ndim == 3:
+        from pydicom.pixels.processing import convert_color_space
+
+        depth = deep.depth_of(int((shared or _range(stored, data))[1])) if _kind(data) else 8
+        luminance = photometric in ("YBR_FULL", "YBR_FULL_422")
+        return lambda values: deep.to_8_bits(
+            convert_color_space(values, photometric, "RGB") if luminance else values, depth
+        )
+    shown = _gray(stored, data, shared)
+    inverted = photometric == "MONOCHROME1"
+
+    def gray(values: np.ndarray) -> np.ndarray:
+        seen = np.rint(255 * shown(values)).astype(np.uint8)[:, :, None]
+        return 255 - seen if inverted else seen
+
+    return gray
+
+
+def _gray(stored: np.ndarray, data: Any, shared: tuple[float, float] | None) -> Callable[[np.ndarray], np.ndarray]:
+    """What turns stored values into those that a viewer shows, 0..1 in float64, before any inversion."""
+    window = _window_of(data)
+    if window is not None:
+        function = str(data.get("VOILUTFunction") or "LINEAR").upper()
+        return lambda values: _window(_rescaled(values, data), *window, function)
     if data.get("VOILUTSequence"):
-        bits = int(data.VOILUTSequence[0].LUTDescriptor[2])
-        return np.clip(apply_voi(values.astype(np.int64), data) / (2**bits - 1), 0, 1)
-    padding = data.get("PixelPaddingValue")
-    inside = values[stored != padding] if padding is not None else values
-    low, high = (inside.min(), inside.max()) if inside.size else (0, 0)
-    return np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)
+        table, first, n_bits = _table(data.VOILUTSequence[0], data)
+        return lambda values: np.clip(_look_up(_rescaled(values, data), table, first) / (2**n_bits - 1), 0, 1)
+    low, high = shared or _range(stored, data)
+    if high <= low:
+        return lambda values: np.zeros(values.shape)
+    return lambda values: np.clip((_rescaled(values, data) - low) / (high - low), 0, 1)
+
+
+def _rescaled(stored: np.ndarray, data: Any) -> np.ndarray:
+    """Values in the unit of the modality, in float64."""
+    if data.get("ModalityLUTSequence"):
+        table, first, _ = _table(data.ModalityLUTSequence[0], data)
+        return _look_up(stored, table, first)
+    slope, intercept = _first(data.get("RescaleSlope")), _first(data.get("RescaleIntercept"))
+    return stored.astype(np.float64) * (1 if slope is None else slope) + (intercept or 0)
+
+
+def _table(item: Any, data: Any) -> tuple[np.ndarray, int, int]:
+    """A lookup table's entries, the value that the first stands for, and bits an entry."""
+    n_entries, first, n_bits = (int(value) for value in item.LUTDescriptor)
+    n_entries = n_entries or 2**16
+    content = item.LUTData
+    if isinstance(content, bytes):
+        kind = "u1" if len(content) < 2 * n_entries else "<u2" if data.original_encoding[1] else ">u2"
+        content = np.frombuffer(content, kind, min(n_entries, len(content) // int(kind[-1])))
+    return np.atleast_1d(np.asarray(content, np.float64))[:n_entries], first, n_bits
+
+
+def _look_up(values: np.ndarray, table: np.ndarray, first: int) -> np.ndarray:
+    """Values beyond the table take its first or last entry."""
+    return table[np.clip(np.rint(values).astype(np.int64) - first, 0, len(table) - 1)]
+
+
+def _range(stored: np.ndarray, data: Any) -> tuple[float, float]:
+    """Least and largest value, rescaled and without padding."""
+    if stored.ndim == 3:
+        return 0, float(stored.max())
+    padding, low, high = _padding(stored, data), np.inf, -np.inf
+    for rows in strips(*stored.shape):
+        values = stored[rows]
+        inside = values if padding is None else values[(values < padding[0]) | (values > padding[1])]
+        if inside.size:  # a modality LUT need not rise
+            rescaled = _rescaled(inside, data)
+            low, high = min(low, float(rescaled.min())), max(high, float(rescaled.max()))
+    return (low, high) if low <= high else (0, 0)
+
+
+def _padding(stored: np.ndarray, data: Any) -> tuple[int, int] | None:
+    """Least and largest stored value that is no part of the picture, PS3.3 C.7.5.1.1.2; written signed or not."""
+    values = [_first(data.get(name)) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    if values[0] is None:
+        return None
+    as_stored = [int(np.int64(value).astype(stored.dtype)) for value in values if value is not None]
+    return min(as_stored), max(as_stored)
+
+
+def _window_of(data: Any) -> tuple[float, float] | None:
+    center, width = _first(data.get("WindowCenter")), _first(data.get("WindowWidth"))
+    return None if center is None or width is None else (center, width)
 
 
 def _window(values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,14 +14,17 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from ravl_explore.data.base import CLIP_TEMPLATES, check_dataset
-from ravl_explore.data.reading import Source, read_image, size_or_reason
+from ravl_explore.data.ranges import SharedRange, ranges_of, shared_ranges
+from ravl_explore.data.reading import Header, Range, Source, header_or_reason, read_image
 from ravl_explore.errors import DataError
 from ravl_explore.fingerprints import digest
 from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Regions
+from ravl_explore.text import storable
 
 SCAN_THREADS = 8  # headers are short and discs are slow: threads wait together
 SCAN_STEP = 1000  # files between two reports of progress
+_scan_lock = threading.RLock()  # the scan that finds a range is done once, though many readers ask for it
 
 
 class LazyImages:
@@ -30,7 +35,9 @@ class LazyImages:
     images : paths or bytes, one per image; may itself be lazy
     labels, class_names, name, templates, captions, regions, feature_name, feature_present, region_labels,
     region_feature : as of :class:`~ravl_explore.data.base.ImageTextDataset`
-    notes : what was left out while reading, as sentences
+    notes : what was left out while reading, as sentences; a scan of the headers adds what the images share that their
+        files do not tell, such as the depth of greys of 16 bits. Class names and notes with characters that UTF-8
+        cannot hold, as in file names of another encoding, get escapes, and names take their composed form
 
     Raises
     ------
@@ -57,11 +64,11 @@ class LazyImages:
         notes: Sequence[str] = (),
     ) -> None:
         self._sources = images
-        self.name = name
-        self.class_names: tuple[str, ...] = tuple(str(each) for each in class_names)
+        self.name = storable(name)
+        self.class_names: tuple[str, ...] = tuple(plain_name(each) for each in class_names)
         self.labels: Int[np.ndarray, " n_images"] = np.asarray(labels, dtype=np.int64)
         self.templates: tuple[str, ...] = templates if isinstance(templates, str) else tuple(templates)  # type: ignore
-        self.captions: tuple[str, ...] | None = None if captions is None else tuple(captions)
+        self.captions: tuple[str, ...] | None = None if captions is None else tuple(map(storable, captions))
         self.regions: Regions | None = regions
         self.feature_name: str | None = feature_name
         self.feature_present: Bool[np.ndarray, " n_images"] | None = (
@@ -73,9 +80,10 @@ class LazyImages:
         self.region_feature: Bool[np.ndarray, " n_regions"] | None = (
             None if region_feature is None else np.asarray(region_feature, bool)
         )
-        self.notes = tuple(notes)
+        self.notes = tuple(map(storable, notes))
         self._sizes: Int[np.ndarray, "n_images 2"] | None = None
         self._unreadable: dict[int, str] = {}
+        self._ranges: dict[str, SharedRange] = {}
         check_dataset(self)
 
     def __len__(self) -> int:
@@ -83,10 +91,10 @@ class LazyImages:
 
     def image(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
         """Pixels of one image, read now; DataError names one that cannot be read."""
-        return read_image(self._sources[index], repr(self.where(index)))
+        return read_image(self._sources[index], repr(self.where(index)), self._range_of)
 
     def where(self, index: int) -> str:
-        """What to call one image in messages."""
+        """What to call one image in messages; text that UTF-8 can hold."""
         return f"image {index}"
 
     @property
@@ -114,29 +122,47 @@ class LazyImages:
         A file whose header is whole may still end too early, which shows only when its pixels are read.
         """
         if self._sizes is None:
-            self._sizes, self._unreadable = self._scan(progress)
+            sizes, unreadable, kinds = self._scan(progress)
+            self._ranges = shared_ranges(self._sources, kinds, progress)
+            notes = [each.note(self.where(each.largest)) for each in self._ranges.values()]
+            self.notes = (*self.notes, *(note for note in map(storable, notes) if note not in self.notes))
+            self._sizes, self._unreadable = sizes, unreadable
         return self._unreadable
 
     def fingerprint(self) -> str:
         """See :class:`~ravl_explore.data.base.ImageTextDataset`; what tells the images apart is known further down."""
         raise NotImplementedError
 
-    def _scan(self, progress: Progress | None) -> tuple[np.ndarray, dict[int, str]]:
-        sizes, unreadable = np.zeros((len(self), 2), np.int64), {}
+    def _range_of(self, kind: str) -> Range | None:
+        """The range of values of a kind of images, of all of the set, which is scanned when it was not yet."""
+        with _scan_lock:
+            self.unreadable()
+        return ranges_of(self._ranges)(kind)
+
+    def _scan(self, progress: Progress | None) -> tuple[np.ndarray, dict[int, str], dict[int, str]]:
+        """Sizes; place -> reason of files that cannot be read; and place -> kind of those that share their range."""
+        sizes, unreadable, kinds = np.zeros((len(self), 2), np.int64), {}, {}
         report(progress, 0, len(self), "Reading image sizes")
         with ThreadPoolExecutor(SCAN_THREADS) as pool:
             for start in range(0, len(self), SCAN_STEP):
                 stop = min(start + SCAN_STEP, len(self))
-                for row, found in enumerate(pool.map(self._size_or_reason, range(start, stop)), start):
+                for row, found in enumerate(pool.map(self._header_or_reason, range(start, stop)), start):
                     if isinstance(found, str):
                         unreadable[row] = found
-                    else:
-                        sizes[row] = found
+                        continue
+                    sizes[row] = found.width, found.height
+                    if found.kind:
+                        kinds[row] = found.kind
                 report(progress, stop, len(self), "Reading image sizes")
-        return sizes, unreadable
+        return sizes, unreadable, kinds
 
-    def _size_or_reason(self, index: int) -> tuple[int, int] | str:
-        return size_or_reason(self._sources[index])
+    def _header_or_reason(self, index: int) -> Header | str:
+        return header_or_reason(self._sources[index])
+
+
+def plain_name(name: object) -> str:
+    """A class name that can be stored, in Unicode's composed form: Macs name folders in the other one."""
+    return unicodedata.normalize("NFC", storable(name))
 
 
 class ImageFiles(LazyImages):
@@ -172,13 +198,13 @@ class ImageFiles(LazyImages):
         self.files = [Path(file) for file in files]
         self.root = None if root is None else Path(root)
         super().__init__(self.files, labels, class_names, **options)
-        if not any(file.exists() for file in self.files):  # a wrong root: told now, not after a scan
-            came = f"{str(self.files[0])!r}, which is not there, nor is any other"
+        if not any(os.path.exists(file) for file in self.files):  # noqa: PTH110  pathlib's raises for closed folders
+            came = f"{self.where(0)!r}, which {_why_missing(self.files[0])}, nor is any other"
             raise DataError("image files", came, "Check the folder of the images.")
 
     def where(self, index: int) -> str:
         """The path of one image, for messages."""
-        return str(self.files[index])
+        return storable(self.files[index])
 
     def fingerprint(self) -> str:
         """Of every file's path under ``root``, size and time of change; a file that is not there counts as such."""
@@ -191,3 +217,13 @@ class ImageFiles(LazyImages):
             facts[row] = stat.st_size, stat.st_mtime_ns
         start = "" if self.root is None else f"{self.root}{os.sep}"
         return digest(["files", [str(file).removeprefix(start) for file in self.files], facts])
+
+
+def _why_missing(file: Path) -> str:
+    try:
+        file.stat()
+    except PermissionError:
+        return "may not be opened"
+    except (OSError, ValueError):
+        pass
+    return "is not there"

@@ -18,6 +18,10 @@ BAR = "|"  # separates labels wherever it stands: NIH's "Effusion|Mass"
 SEPARATORS = (";", ",")  # do so only between labels that are known as such
 
 
+def _row(place: int) -> str:
+    return f"in row {place + 1}"
+
+
 @dataclass(frozen=True)
 class Cells:
     """The labels that cells hold.
@@ -138,7 +142,7 @@ def one_class_each(
         )
     if positive:
         return _one_against_all(labels, kept, positive.strip(), names, notes)
-    names, places, usable = _places([labels[place][0] for place in kept], class_names, lambda row: where(kept[row]))
+    names, places, usable = places_of([labels[place][0] for place in kept], class_names, lambda row: where(kept[row]))
     if len(usable) < len(kept):
         notes.append(f"{len(kept) - len(usable):,} images with the label -1, which is no index, were left out.")
     unused = [name for place, name in enumerate(names) if place not in set(places)]
@@ -244,10 +248,22 @@ def _one_against_all(
     return Classes(names or (positive, f"no {positive}"), places, kept, [*notes, *told])
 
 
-def _places(
-    texts: list[str], class_names: Sequence[str] | str | None, where: Callable[[int], str]
+def places_of(
+    texts: Sequence[str], class_names: Sequence[str] | str | None, where: Callable[[int], str] = _row
 ) -> tuple[tuple[str, ...], list[int], list[int]]:
-    """Class names, the place among them of each text that has one, and which texts these are."""
+    """Class names, the place among them of each text that has one, and which texts these are.
+
+    Parameters
+    ----------
+    texts : one label each
+    class_names : as of :func:`one_class_each`
+    where : place of a text -> what to call it in messages
+
+    Raises
+    ------
+    DataError
+        For labels that are not among the names; it lists both.
+    """
     occurring = in_order(texts)
     names = names_from(class_names) or tuple(occurring)
     spelled = as_texts(names) if all(map(is_number, occurring)) else names

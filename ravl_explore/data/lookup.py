@@ -12,11 +12,17 @@ from ravl_explore.data.reading import SUFFIXES
 from ravl_explore.errors import DataError
 
 
-def find_files(root: str | Path, names: Sequence[str]) -> tuple[list[Path], list[str]]:
+def find_files(
+    root: str | Path, names: Sequence[str], *, beside: str | Path | None = None, argument: str | None = "root"
+) -> tuple[list[Path], list[str]]:
     """The file of each name under ``root``, there or not, and notes on what was looked up.
 
     A name without an image's ending, of which there is no file, as ids in tables are, stands for the one image in its
     folder that is called so but for the ending.
+
+    Parameters
+    ----------
+    root, names, beside, argument : as of :func:`~ravl_explore.data.inside.resolve_inside`
 
     Raises
     ------
@@ -24,7 +30,7 @@ def find_files(root: str | Path, names: Sequence[str]) -> tuple[list[Path], list
         As :func:`~ravl_explore.data.inside.resolve_inside`; and when several files fit one name.
     """
     root = os.path.abspath(root)  # noqa: PTH100
-    files = resolve_inside(root, names)
+    files = resolve_inside(root, names, beside=beside, argument=argument)
     bare = [row for row, file in enumerate(files) if file.suffix.lower() not in SUFFIXES and not os.path.isfile(file)]  # noqa: PTH113
     folders: dict[Path, dict[str, list[str]]] = {}
     found: dict[int, str] = {}
@@ -41,7 +47,9 @@ def find_files(root: str | Path, names: Sequence[str]) -> tuple[list[Path], list
             )
         if endings:
             found[row] = str(folder / (stem + endings[0]))
-    for row, file in zip(found, resolve_inside(root, list(found.values())), strict=True):  # it may be a link
+    for row, file in zip(
+        found, resolve_inside(root, list(found.values()), argument=argument), strict=True
+    ):  # it may be a link
         files[row] = file
     if not found:
         return files, []

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import math
 import struct
 import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from jaxtyping import UInt8
 
+from ravl_explore.data.access import readable
 from ravl_explore.data.base import ArrayDataset
 from ravl_explore.data.demo import CLASS_NAMES as GARMENTS
 from ravl_explore.data.demo import TEMPLATES as GARMENT_TEMPLATES
@@ -18,6 +21,7 @@ from ravl_explore.fingerprints import digest
 from ravl_explore.forms import Field
 
 SPLITS = {"train": "train", "test": "t10k"}
+MOST_VALUES = 2**28  # bytes; the training images are 47 million, and a packed file may promise anything
 IMAGES, LABELS = 0x803, 0x801  # the first four bytes: unsigned bytes in three dimensions, or one
 
 
@@ -51,9 +55,10 @@ class Mnist(ArrayDataset):
             raise DataError(f"split 'train' or 'test' of {self.title}", repr(split), "Use one of these.")
         folder = Path(root).expanduser()
         names = (f"{SPLITS[split]}-images-idx3-ubyte", f"{SPLITS[split]}-labels-idx1-ubyte")
-        if download and any(_find(folder, self.title, name) is None for name in names):
-            self._download(folder)
-        files = [_find(folder, self.title, name) for name in names]
+        with readable(folder):
+            if download and any(_find(folder, self.title, name) is None for name in names):
+                self._download(folder)
+            files = [_find(folder, self.title, name) for name in names]
         for name, file in zip(names, files, strict=True):
             if file is None:
                 raise DataError(
@@ -120,16 +125,24 @@ def _find(folder: Path, title: str, name: str) -> Path | None:
     return None
 
 
+def _unpacked(file: IO[bytes]) -> IO[bytes]:
+    """The file's content, unpacked where it is packed, whatever the ending says."""
+    packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    return gzip.GzipFile(fileobj=file) if packed else file  # pyright: ignore[reportReturnType]
+
+
 def _read(file: Path, magic: int) -> np.ndarray:
     """An idx file: four bytes of kind, the sizes as big-endian integers, then the bytes themselves."""
+    n_dims = magic & 0xFF
     try:
-        content = file.read_bytes()
-        if content.startswith(b"\x1f\x8b"):  # packed, whatever the ending says
-            content = gzip.decompress(content)
-        n_dims = magic & 0xFF
-        found, *shape = struct.unpack(f">{1 + n_dims}i", content[: 4 + 4 * n_dims])
-        if found != magic:
-            raise ValueError(f"it starts with {found:#x} and not with {magic:#x}")
-        return np.frombuffer(content, np.uint8, offset=4 + 4 * n_dims).reshape(shape)
+        with file.open("rb") as raw, _unpacked(raw) as content:
+            found, *shape = struct.unpack(f">{1 + n_dims}i", content.read(4 + 4 * n_dims))
+            if found != magic:
+                raise ValueError(f"it starts with {found:#x} and not with {magic:#x}")
+            n_values = math.prod(shape)
+            if min(shape) < 0 or n_values > MOST_VALUES:
+                raise ValueError(f"it promises {' x '.join(map(str, shape))} values, more than {MOST_VALUES:,}")
+            return np.frombuffer(content.read(n_values + 1), np.uint8).reshape(shape)  # one more shows what is too long
     except (OSError, EOFError, zlib.error, struct.error, ValueError) as error:
         raise DataError("a whole idx file", f"{str(file)!r} ({error})", "Download it again.") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ravl_explore.data.access import readable
 from ravl_explore.data.columns import listed, read_columns
 from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.inside import resolve_inside
@@ -87,7 +88,7 @@ class ObjectCxr(ImageFiles):
         if other:
             raise DataError(f"labels among {CLASS_NAMES}", f"also {other[:5]}", "Rename them.")
         super().__init__(
-            resolve_inside(folder, [names[i] for i in kept]),
+            resolve_inside(folder, [names[i] for i in kept], argument=None),
             [CLASS_NAMES.index(known[names[i]]) for i in kept],
             CLASS_NAMES,
             name=f"Object-CXR, {split}",
@@ -103,8 +104,8 @@ class ObjectCxr(ImageFiles):
         """Cut the boxes at the images' edges; of images that cannot be read, they stay."""
         unreadable = self.unreadable()
         sizes = np.full((len(self), 2), np.inf)
-        readable = np.array([i for i in range(len(self)) if i not in unreadable], np.int64)
-        sizes[readable] = self.sizes_of(readable)
+        sized = np.array([i for i in range(len(self)) if i not in unreadable], np.int64)
+        sizes[sized] = self.sizes_of(sized)
         image_index = np.repeat(np.arange(len(boxes)), [len(row) for row in boxes])
         corners = np.array([box for row in boxes for box in row], np.float64).reshape(-1, 4)
         corners = np.clip(corners, 0, np.tile(sizes[image_index], 2)).astype(np.float32)
@@ -121,14 +122,17 @@ def read_annotations(root: str | Path, split: str) -> tuple[Path, list[str], lis
         raise DataError(f"one of Object-CXR's splits {SPLITS}", repr(split), "RaVL uses dev.")
     root = Path(root).expanduser()
     file = root / f"{split}.csv"
-    if not file.is_file():
+    with readable(root):
+        there = file.is_file()
+    if not there:
         raise DataError(f"{split}.csv of Object-CXR", f"none in {str(root)!r}", "Put it and the unpacked images there.")
     columns = read_columns(file, ["image_name", "annotation"])
     names = [str(name or "") for name in columns["image_name"]]
     drawn = [parse_annotation(str(text or ""), row) for row, text in enumerate(columns["annotation"])]
     tried = (root / split, root / "images", root)
-    folder = next((each for each in tried if names and (each / names[0]).is_file()), None)
-    return folder or next(each for each in tried if each.is_dir()), names, drawn
+    with readable(root):
+        folder = next((each for each in tried if names and (each / names[0]).is_file()), None)
+        return folder or next(each for each in tried if each.is_dir()), names, drawn
 
 
 def parse_annotation(text: str, row: int = 0) -> list[tuple[str, tuple[float, ...]]]:

@@ -4,21 +4,24 @@ What a file is, is decided by its first bytes. Rules that change what is seen:
 
 - EXIF orientation is applied; of an animation or a file of many pages, the first picture is read.
 - Transparent parts are laid on white, as a page shows them; black would hide dark drawings.
-- Greys of 16 bits are cut to 8 by the depth that they use: 8, 10, 12, 14 or 16 bits, the smallest that holds the
-  largest value. Detectors write 10, 12 or 14 bits into 16, and taking the upper 8 of 16 would leave those nearly black;
-  stretching each image to its own range would make the brightness of two images of one detector incomparable.
-- 32 bits a pixel have no such range, so they are refused. DICOM: see :mod:`ravl_explore.data.dicom`.
+- Greys and colours of 16 bits are cut to 8 by the depth that they use, see :mod:`ravl_explore.data.deep`; DICOM without
+  a window is shown over the range of its values, see :mod:`ravl_explore.data.dicom`. Both are facts of a detector: the
+  images of a set share them, which :mod:`ravl_explore.data.ranges` finds; a picture that is read alone has its own.
+- Signed values, floating-point ones and 32 bits a pixel have no such range, so they are refused.
+- A picture takes less than 1 GB while it is read, see :mod:`ravl_explore.data.room`; larger ones are refused.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import stat
 import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -37,27 +40,31 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from ravl_explore.data import dicom
+from ravl_explore.data import deep, dicom
+from ravl_explore.data.room import ROOM, check_size, strips
 from ravl_explore.errors import DataError, RavlError
 
 Source = str | Path | bytes
+Range = tuple[float, float]
 
 MAX_PIXELS = 2**29 // 3  # 512 MiB as RGB, and twice what Pillow warns of; a small file can unpack to more than memory
 SUFFIXES = frozenset({
     ".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".pnm", ".jp2",
     ".avif", ".dcm", ".dicom",
 })  # fmt: skip
-DEPTHS = (8, 10, 12, 14, 16)  # bits that detectors use
 ORIENTATION = 0x0112
-TURNS = {  # EXIF orientation -> what brings the picture upright
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation -> the upright picture as it is stored
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: lambda upright: np.rot90(upright),
+    7: lambda upright: np.rot90(upright.swapaxes(0, 1), 2),
+    8: lambda upright: np.rot90(upright, -1),
 }
+SIDEWAYS = (5, 6, 7, 8)
+DECODERS = {"WEBP": 4, "AVIF": 4, "JPEG2000": 5, "TIFF": 2}  # bytes a sample beside the picture, as measured
+DEEP = "images of 16 bits"
 HEAD = 132  # bytes that tell every format apart
 FORMATS: tuple[tuple[tuple[bytes, ...], Callable[[IO[bytes]], Image.Image]], ...] = (
     ((b"\xff\xd8\xff",), JpegImagePlugin.JpegImageFile),
@@ -72,8 +79,29 @@ FORMATS: tuple[tuple[tuple[bytes, ...], Callable[[IO[bytes]], Image.Image]], ...
 _warning_lock = threading.Lock()
 
 
-def read_image(source: Source, where: str = "") -> UInt8[np.ndarray, "height width 3"]:
+@dataclass(frozen=True)
+class Header:
+    """What a file's header tells.
+
+    Attributes
+    ----------
+    width, height : of the upright picture
+    kind : of images whose range of values the file does not tell, such as "images of 16 bits"; "" where it does. The
+        images of one kind in a set share their range
+    """
+
+    width: int
+    height: int
+    kind: str = ""
+
+
+def read_image(
+    source: Source, where: str = "", ranges: Callable[[str], Range | None] | None = None
+) -> UInt8[np.ndarray, "height width 3"]:
     """Pixels of a file, or of a file's bytes; ``where`` names it in messages.
+
+    ``ranges`` gives the range of values that the images of a kind (see :class:`Header`) share; where it gives none, the
+    picture's own counts.
 
     Raises
     ------
@@ -85,23 +113,33 @@ def read_image(source: Source, where: str = "") -> UInt8[np.ndarray, "height wid
     with _explaining(source, where), _opened(source) as file:
         head = _head(file)
         if dicom.is_dicom(head):
-            return dicom.pixels(file, MAX_PIXELS)
-        with _image(file, head) as image:
-            _load(image)
-            turn = TURNS.get(_orientation(image))
-            return _rgb(image if turn is None else image.transpose(turn), image.format or "")
+            return dicom.pixels(file, MAX_PIXELS, ranges)
+        with _image(file, head) as image, ROOM.take(image.width * image.height * _bytes_per_pixel(image)):
+            return _deep_rgb(file, head, ranges) if deep.is_deep(image) else _rgb(image)
 
 
 def read_size(source: Source, where: str = "") -> tuple[int, int]:
     """Width and height as :func:`read_image` gives them, from the header alone. Raises as it does."""
     with _explaining(source, where):
-        return _size(source)
+        header = _header(source)
+        return header.width, header.height
 
 
-def size_or_reason(source: Source) -> tuple[int, int] | str:
-    """Width and height; or, for a file whose header cannot be read, why, so that a scan goes on with the next."""
+def read_range(source: Source) -> Range:
+    """Least and largest value of a picture of a kind whose range its file does not tell. Raises as reading it does."""
+    with _explaining(source, ""), _opened(source) as file:
+        head = _head(file)
+        if dicom.is_dicom(head):
+            return dicom.value_range(file, MAX_PIXELS)
+        with _image(file, head) as image, ROOM.take(image.width * image.height * _bytes_per_pixel(image)):
+            return _deep_range(file, _deep(file, head))
+
+
+def header_or_reason(source: Source) -> Header | str:
+    """What the header tells; or, where it cannot be read, why, so that a scan goes on with the next file."""
     try:
-        return read_size(source)
+        with _explaining(source, ""):
+            return _header(source)
     except DataError as error:
         return reason_of(error)
 
@@ -124,30 +162,46 @@ def reason_of(error: DataError) -> str:
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file starts like an image that can be read."""
+    """Whether a file starts like an image that can be read. Raises OSError when it is there and cannot be opened."""
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             head = file.read(HEAD)
-    except OSError:
+    except (_NoFile, FileNotFoundError):
         return False
     return dicom.is_dicom(head) or _opener(head) is not None
 
 
-def _size(source: Source) -> tuple[int, int]:
+def _header(source: Source) -> Header:
     with _opened(source) as file:
         head = _head(file)
         if dicom.is_dicom(head):
-            return dicom.size(file, MAX_PIXELS)
+            return Header(*dicom.header(file, MAX_PIXELS))
         with _image(file, head) as image:
+            kind = DEEP if deep.is_deep(image) else ""
             if isinstance(image, PngImagePlugin.PngImageFile) and _late_notes(file):
-                _load(image)
+                with ROOM.take(image.width * image.height * _bytes_per_pixel(image)):
+                    _load(image)
             width, height = image.size
-            return (height, width) if _orientation(image) in (5, 6, 7, 8) else (width, height)
+            return Header(height, width, kind) if _orientation(image) in SIDEWAYS else Header(width, height, kind)
+
+
+class _NoFile(ValueError):
+    """A named pipe, a socket or a device, which may never answer."""
 
 
 @contextmanager
 def _opened(source: Source) -> Iterator[IO[bytes]]:
-    with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
+    if isinstance(source, bytes):
+        with io.BytesIO(source) as file:
+            yield file
+        return
+    mode = Path(source).stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise _NoFile("a folder, not a file")
+    if not stat.S_ISREG(mode):
+        kind = "named pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
+        raise _NoFile(f"a {kind}, not a file")
+    with Path(source).open("rb") as file:
         yield file
 
 
@@ -174,10 +228,21 @@ def _image(file: IO[bytes], head: bytes) -> Image.Image:
             raise ValueError("HEIC, which is not read: convert it to JPEG")
         raise ValueError("not an image: it starts like none of the formats that are read")
     image = opener(file)
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"{width} x {height} pixels, more than the {MAX_PIXELS:,} that are read: shrink it")
+    check_size(*image.size, _bytes_per_pixel(image), MAX_PIXELS)
     return image
+
+
+def _bytes_per_pixel(image: Image.Image) -> int:
+    """What reading takes at most: the picture as Pillow holds it, what its decoder needs, and what becomes of it."""
+    n_samples = len(image.getbands())
+    held = 1 if image.mode in ("1", "L", "P") else 2 if image.mode.startswith("I;16") else 4
+    made = 3
+    if deep.is_deep(image):
+        made = 9 if n_samples == 1 else 32 if image.format == "PPM" else 14 if n_samples == 3 else 18
+    decoder = DECODERS.get(image.format or "", 0) * n_samples
+    if image.info.get("progressive"):  # a JPEG whose coefficients are collected first
+        decoder = 2 * n_samples
+    return held + max(made, decoder)
 
 
 def _load(image: Image.Image) -> None:
@@ -216,27 +281,59 @@ def _late_notes(file: IO[bytes]) -> bool:
         file.seek(place)
 
 
-def _rgb(image: Image.Image, kind: str) -> np.ndarray:
-    if image.mode.startswith("I;16"):
-        return _gray16(np.asarray(image))
-    if image.mode == "I" and kind == "PPM":  # Pillow spreads all above 8 bits to 16
-        return _repeated((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError(f"mode {image.mode}: 32 bits a pixel, of unknown range: save it with 8 or 16")
-    if image.has_transparency_data:
-        over = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
-    return np.array(image.convert("RGB"))
+def _rgb(image: Image.Image) -> np.ndarray:
+    """A strip at a time, since a whole picture in RGBA, and another to lay it on, would take gigabytes."""
+    deep.check_range(image)
+    shift = 4 if deep.raw_mode(image) == "I;12" else 8  # other greys of known depth Pillow spreads to 16 bits
+    n_bits = deep.jpeg_2000_bits(image)
+    _load(image)
+    upright, stored = _upright(image, image.height, image.width)
+    for rows in strips(image.height, image.width):
+        stored[rows] = _strip(image.crop((0, rows.start, image.width, rows.stop)), shift)
+    deep.check_upper(n_bits, upright)
+    return upright
 
 
-def _gray16(values: np.ndarray) -> np.ndarray:
-    top = int(values.max(initial=0)).bit_length()
-    depth = next(bits for bits in DEPTHS if top <= bits)
-    return _repeated((values >> (depth - 8)).astype(np.uint8))
+def _strip(strip: Image.Image, shift: int) -> np.ndarray:
+    if strip.mode.startswith("I"):
+        return (np.asarray(strip) >> shift).astype(np.uint8)[:, :, None]
+    if strip.has_transparency_data:
+        over = strip.convert("RGBA")
+        strip = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
+    return np.asarray(strip.convert("RGB"))
 
 
-def _repeated(gray: np.ndarray) -> np.ndarray:
-    return np.repeat(gray[:, :, None], 3, axis=2)
+def _deep_rgb(file: IO[bytes], head: bytes, ranges: Callable[[str], Range | None] | None) -> np.ndarray:
+    picture = _deep(file, head)
+    height, width = picture.values.shape[:2]
+    shared = ranges(DEEP) if ranges is not None else None
+    depth = deep.depth_of(int((shared or _deep_range(file, picture))[1]))
+    upright, stored = _upright(picture.image, height, width)
+    for rows in strips(height, width):
+        stored[rows] = picture.shown(rows, depth)
+    return upright
+
+
+def _deep(file: IO[bytes], head: bytes) -> deep.Deep:
+    def open_again() -> Image.Image:
+        file.seek(0)
+        return _image(file, head)
+
+    return deep.read_deep(open_again, _load)
+
+
+def _deep_range(file: IO[bytes], picture: deep.Deep) -> Range:
+    """From 0 to the largest value of the picture, or to what its file says that it may hold."""
+    declared = deep.significant_bits(file) if isinstance(picture.image, PngImagePlugin.PngImageFile) else 0
+    return 0, max(int(deep.colors_of(picture.values).max(initial=0)), 2**declared - 1)
+
+
+def _upright(image: Image.Image, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The upright picture, to be filled, and a view of it as the file stores it."""
+    orientation = _orientation(image)
+    size = (width, height) if orientation in SIDEWAYS else (height, width)
+    upright = np.empty((*size, 3), np.uint8)
+    return upright, STORED.get(orientation, np.asarray)(upright)
 
 
 @contextmanager
@@ -256,8 +353,8 @@ def _explaining(source: Source, where: str) -> Iterator[None]:
 def _reason(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file"
-    if isinstance(error, IsADirectoryError):
-        return "a folder, not a file"
+    if isinstance(error, SyntaxError) and error.msg == "unknown pixel mode":
+        return "a TIFF whose samples are of a kind that is not read: save it with 8 or 16 unsigned bits"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__

@@ -47,7 +47,6 @@ class Subset:
         self.feature_present: Bool[np.ndarray, " n_images"] | None = (
             None if data.feature_present is None else data.feature_present[self.index]
         )
-        self.notes: tuple[str, ...] = getattr(data, "notes", ())
         self.regions: Regions | None = None
         self.region_labels: Int[np.ndarray, " n_regions"] | None = data.region_labels
         self.region_feature: Bool[np.ndarray, " n_regions"] | None = data.region_feature
@@ -60,6 +59,11 @@ class Subset:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Of the whole dataset, which may have more to say once its headers were read."""
+        return getattr(self.data, "notes", ())
 
     @property
     def image_sizes(self) -> Int[np.ndarray, "n_images 2"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ravl_explore.data.access import readable
 from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.inside import resolve_inside
 from ravl_explore.errors import DataError, InputError
@@ -46,8 +47,10 @@ class Sun397(ImageFiles):
         if not 1 <= partition <= N_PARTITIONS:
             raise InputError(f"a partition from 1 to {N_PARTITIONS}", f"{partition}", "RaVL uses 1.")
         folder = Path(root).expanduser()
-        places = [_entry(line) for line in _lines(folder, "ClassName.txt")]
-        images = [_entry(line) for line in _lines(folder, f"{PARTS[part]}_{partition:02}.txt")]
+        with readable(folder):
+            places = [_entry(line) for line in _lines(folder, "ClassName.txt")]
+            images = [_entry(line) for line in _lines(folder, f"{PARTS[part]}_{partition:02}.txt")]
+            pictures = folder / "SUN397" if (folder / "SUN397").is_dir() else folder
         label_of = {place: label for label, place in enumerate(places)}
         unknown = [image for image in images if image.rpartition("/")[0] not in label_of]
         if unknown:
@@ -56,9 +59,8 @@ class Sun397(ImageFiles):
                 f"{len(unknown)} of others, the first {unknown[0]!r}",
                 "Take both lists from one release.",
             )
-        pictures = folder / "SUN397" if (folder / "SUN397").is_dir() else folder
         super().__init__(
-            resolve_inside(pictures, images),
+            resolve_inside(pictures, images, argument=None),
             [label_of[image.rpartition("/")[0]] for image in images],
             [class_name(place) for place in places],
             name=f"SUN397, partition {partition}, {part}",

@@ -136,7 +136,7 @@ class Table(ImageFiles):
                 "Check which columns are read.",
             )
         folder = expanded(root) if root else file.parent
-        files, looked_up = find_files(folder, [str(images[row]) for row in complete])
+        files, looked_up = find_files(folder, [str(images[row]) for row in complete], beside=file.parent)
         groups = as_texts([plain(value) for value in rows["group"]]) if "group" in rows else None
         by_row = dict(zip(complete, files, strict=True))
         first, repeats = _first_of_each(complete, files)

@@ -214,6 +214,15 @@ def test_a_size_that_is_not_known_is_that_of_the_picture(write: Any, size: Any) 
     assert data.regions.boxes.tolist() == known.regions.boxes.tolist() and data.notes == known.notes
 
 
+def test_what_the_scan_of_the_headers_says_is_kept(write: Any, tmp_path: Path) -> None:
+    path = write()
+    for image in (9, 7):
+        Image.fromarray(np.full((30, 40), 3000, np.uint16)).save(tmp_path / "val" / f"{image:06}.png")
+    data = Coco(path, classes=["dog", "person"])
+    notes = data.notes
+    assert data.unreadable() == {} and data.notes == notes and any("bit" in note for note in notes)
+
+
 def test_a_size_may_be_written_as_text(write: Any) -> None:
     images = [{"id": i, "file_name": f"{i:06}.png", "width": "400", "height": "300"} for i in (9, 7, 3, 5, 4)]
     assert any("scaled" in note for note in Coco(write(images=images), classes=["dog", "person"]).notes)

@@ -55,8 +55,8 @@ def test_headers_are_read_once(paths: list[Path], monkeypatch: pytest.MonkeyPatc
     data, read = files(paths), []
     from ravl_explore.data import files as module
 
-    original = module.size_or_reason
-    monkeypatch.setattr(module, "size_or_reason", lambda path: read.append(path) or original(path))
+    original = module.header_or_reason
+    monkeypatch.setattr(module, "header_or_reason", lambda path: read.append(path) or original(path))
     assert read == [], "not when made"
     _ = data.image_sizes, data.image_sizes, data.unreadable()
     assert sorted(read) == paths

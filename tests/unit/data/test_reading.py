@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import socket
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from pathlib import Path
@@ -14,7 +18,7 @@ import pytest
 from PIL import Image
 
 from ravl_explore.data import reading
-from ravl_explore.data.reading import is_image, read_image, read_size, size_or_reason
+from ravl_explore.data.reading import Header, header_or_reason, is_image, read_image, read_range, read_size
 from ravl_explore.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -46,7 +50,7 @@ def test_content_decides_not_the_ending(tmp_path: Path, kind: str, ending: str) 
     path = tmp_path / f"picture{ending}"
     path.write_bytes(encoded(colors, kind, **({"lossless": True} if kind == "WEBP" else {})))
     assert (read_image(path) == colors).all()
-    assert read_size(path) == size_or_reason(path) == (3, 2) and is_image(path)
+    assert read_size(path) == (3, 2) and header_or_reason(path) == Header(3, 2) and is_image(path)
     assert (read_image(path.read_bytes()) == colors).all(), "bytes are as good as a file"
 
 
@@ -121,6 +125,21 @@ def test_big_endian_16_bits() -> None:
     assert gray(path.getvalue()).tolist() == [[0x01, 0xFF]]
     pgm = b"P5\n2 1\n65535\n" + values.tobytes()
     assert gray(pgm).tolist() == [[0x01, 0xFF]]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "sample_format", "told"),
+    [
+        (np.uint16, 2, "signed values of 16 bits"),
+        (np.uint8, 2, "signed values of 8 bits"),
+        (np.int32, 2, "signed values of 32 bits"),
+        (np.float32, 3, "floating-point values of 32 bits"),
+    ],
+)
+def test_values_without_a_range_are_told_as_the_file_has_them(dtype: Any, sample_format: int, told: str) -> None:
+    content = encoded(np.ones((2, 2), dtype), "TIFF", tiffinfo={339: sample_format})
+    with pytest.raises(DataError, match=f"{told}, of unknown range: save it with 8 or 16 unsigned bits"):
+        read_image(content)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
@@ -212,7 +231,7 @@ def test_what_is_no_image_is_named_with_the_reason(tmp_path: Path, content: byte
         with pytest.raises(DataError, match=reason) as raised:
             read(path)
         assert repr(str(path)) in str(raised.value) and "None" not in str(raised.value)
-    found = size_or_reason(path)
+    found = header_or_reason(path)
     assert isinstance(found, str) and found and str(path) not in found
 
 
@@ -235,11 +254,27 @@ def test_a_flipped_byte_in_the_pixels() -> None:
 
 
 def test_a_file_that_is_not_there_and_a_folder(tmp_path: Path) -> None:
-    assert size_or_reason(tmp_path / "gone.png") == "no such file"
-    assert size_or_reason(tmp_path) == "a folder, not a file"
+    assert header_or_reason(tmp_path / "gone.png") == "no such file"
+    assert header_or_reason(tmp_path) == "a folder, not a file"
     assert not is_image(tmp_path / "gone.png") and not is_image(tmp_path)
     with pytest.raises(DataError, match=r"gone\.png.*no such file"):
         read_image(tmp_path / "gone.png")
+
+
+@pytest.mark.parametrize("kind", ["named pipe", "socket", "device"])
+def test_what_is_no_file_is_told_and_never_waited_for(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "picture.png"
+    with socket.socket(socket.AF_UNIX) as listening:
+        if kind == "named pipe":
+            os.mkfifo(path)
+        elif kind == "socket":
+            listening.bind(str(path))
+        else:
+            path.symlink_to("/dev/null")
+        for read in (read_image, read_size, read_range):
+            with pytest.raises(DataError, match=f"a {kind}, not a file"):
+                read(path)
+        assert header_or_reason(path) == f"a {kind}, not a file" and not is_image(path)
 
 
 # --- large ------------------------------------------------------------------------------------------------------------
@@ -284,3 +319,52 @@ def test_a_large_image_that_pillow_would_warn_of_is_read_without_a_warning(
     monkeypatch.setattr(reading, "MAX_PIXELS", 2999)
     with pytest.raises(DataError, match="60 x 50 pixels, more than the 2,999"):
         read_image(content)
+
+
+PEAK = """
+import sys
+from ravl_explore.data.reading import DataError, read_image, read_size
+for path in sys.argv[1:]:
+    for read in (read_image, read_size):
+        try:
+            read(path)
+        except DataError as error:
+            print(error)
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+def packed_png(side: int, bits: int, color: int, n_samples: int, *chunks: bytes) -> bytes:
+    """A PNG of zeros, which packs a thousandfold."""
+    pack, row = zlib.compressobj(1), bytes(1 + (side * bits * n_samples + 7) // 8)
+    pixels = b"".join(pack.compress(row) for _ in range(side)) + pack.flush()
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, bits, color, 0, 0, 0))
+    end = png_chunk(b"IDAT", pixels) + png_chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + end
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+PALETTE = (png_chunk(b"PLTE", bytes(6)), png_chunk(b"tRNS", b"\0\xff"))
+
+
+@pytest.mark.parametrize(
+    ("content", "read"),
+    [
+        (lambda: packed_png(13_300, 1, 3, 1, *PALETTE), True),
+        (lambda: packed_png(6_900, 16, 2, 3), True),
+        (lambda: packed_png(13_300, 8, 2, 3), False),
+    ],
+    ids=["transparent palette", "colour of 16 bits", "colour"],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+def test_a_small_file_never_takes_a_gigabyte(tmp_path: Path, content: Any, read: bool) -> None:
+    path = tmp_path / "small.png"
+    path.write_bytes(content())
+    assert path.stat().st_size < 4_000_000
+    done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
+    *told, peak = done.stdout.strip().splitlines()
+    assert int(peak) < 1_000_000, "kB"
+    assert len(told) == (0 if read else 2) and all("more than the 127," in each for each in told)

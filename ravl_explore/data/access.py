@@ -1,0 +1,22 @@
+"""readable(): what the system refuses, such as a closed folder, as an error that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ravl_explore.errors import DataError
+from ravl_explore.text import storable
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn an OSError into a DataError that names the file or folder, or ``path`` where it names none."""
+    try:
+        yield
+    except OSError as error:
+        came = f"{storable(error.filename or path)!r} ({error.strerror or type(error).__name__})"
+        raise DataError(
+            "a folder whose files can be read", came, "Give yourself the right to read it, or copy it elsewhere."
+        ) from error
