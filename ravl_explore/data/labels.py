@@ -130,6 +130,7 @@ def one_class_each(
     if positive and names is not None and len(names) != 2:
         came = f"{len(names)}: {listed(names)}"
         raise InputError("two class_names beside positive", came, "Name that label's class, then that of all others.")
+    _check_no_vectors(labels)
     several = [place for place, row in enumerate(labels) if len(row) > 1]
     if several and multiple == "refuse" and not positive:
         raise _refused(labels, several, where)
@@ -188,8 +189,8 @@ def _parts(value: Any, names: Collection[str], row: int) -> list[Any]:
 def _written_list(inside: str) -> list[str]:
     """What stood in a list that was written as text, by pandas or NumPy.
 
-    >>> _written_list("'Mass', \"Crohn's disease\""), _written_list("0 1"), _written_list("pleural effusion")
-    (['Mass', "Crohn's disease"], ['0', '1'], ['pleural effusion'])
+    >>> _written_list("'Mass' 'no finding'"), _written_list("0 1"), _written_list("pleural effusion")
+    (['Mass', 'no finding'], ['0', '1'], ['pleural effusion'])
     """
     quoted = ["".join(found) for found in QUOTED.findall(inside)]
     if quoted:
@@ -218,6 +219,17 @@ def _between_separators(labels: list[tuple[str, ...]], names: Collection[str]) -
 
 def _split(text: str, separator: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(separator) if part.strip()))
+
+
+def _check_no_vectors(labels: Sequence[Sequence[str]]) -> None:
+    """Lists of zeros and ones, as long in every cell, say of each class whether it holds, and are no labels."""
+    lengths = {len(row) for row in labels}
+    if len(lengths) == 1 and lengths != {1} and {label for row in labels for label in row} <= {"0", "1"}:
+        raise DataError(
+            "labels by name",
+            f"a list of {lengths.pop()} zeros and ones in each cell, one for each class",
+            "Write the names of the classes that hold into the cells, as in Effusion|Mass, or pick another column.",
+        )
 
 
 def _refused(labels: Sequence[Sequence[str]], several: list[int], where: Callable[[int], str]) -> DataError:

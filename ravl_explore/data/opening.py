@@ -42,8 +42,8 @@ def open_dataset(text: str | Path) -> ImageTextDataset:
     ``demo:val``, a folder with one subfolder per class, a ``.csv``, ``.tsv`` or ``.parquet`` table, a COCO ``.json``,
     ``mnist:FOLDER``, ``fashion-mnist:FOLDER``, ``sun397:FOLDER``, ``object-cxr:FOLDER`` or ``hf:NAME_OR_FOLDER``; a
     folder saved by Hugging Face's ``save_to_disk`` is known as such. Options follow a question mark, as in
-    ``scans.csv?image=file&label=finding``, ``val.json?classes=cat,dog`` or ``mnist:FOLDER?split=train``; they are the
-    arguments of the dataset's class.
+    ``scans.csv?image=file&label=finding``, ``nih.csv?multiple=drop``, ``val.json?classes=cat,dog`` or
+    ``mnist:FOLDER?split=train``; they are the arguments of the dataset's class.
 
     Raises
     ------

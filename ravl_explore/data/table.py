@@ -61,8 +61,8 @@ class Table(ImageFiles):
     ----------
     path : table, its first line naming the columns
     image, label : columns; guessed from usual names unless given. An image may be named without its ending where one
-        file alone fits. Labels are class names, or with ``class_names`` also indices into those; where both 0 and 1 are
-        (all indices there are), -1 is left out, as of what is uncertain
+        file alone fits. Labels are class names, or with ``class_names`` also indices into those; where all indices
+        occur, images with -1, as for what is uncertain, are left out
     caption, boxes : columns; guessed unless given, ``"(none)"`` for none. Boxes are lists ``[[x1, y1, x2, y2], ...]``
         in pixels of the upright image, in a CSV as JSON
     group : column with two values, whether an image holds a feature that may be spurious; none unless given. Of

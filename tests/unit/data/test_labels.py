@@ -78,5 +78,8 @@ def test_what_was_left_out_is_told_where_one_class_remains() -> None:
     with pytest.raises(DataError, match=r"'cat' alone; 2 cells with 'NA' .*; 3 images left out\. To keep 'NA'"):
         require_two(("cat",), cells, ["3 images left out."])
     require_two(("cat", "dog"), cells, [])
+    for options in ((None, "refuse", None), (None, "drop", None), (None, "refuse", "1")):
+        with pytest.raises(DataError, match="a list of 3 zeros and ones in each cell"):
+            one_class_each(labels("[0 1 0]", [0.0, 0.0, 0.0]), *options, str)
     with pytest.raises(DataError, match="several for each of 1"):
         one_class_each([("a", "b")], None, "drop", None, str)
