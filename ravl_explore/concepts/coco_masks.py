@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from ravl_explore.concepts.base import Mask
+from ravl_explore.data.coco import by_id, plain_id, size_said
+from ravl_explore.data.given_files import read_json
 from ravl_explore.errors import DataError, MissingDependencyError
 
 Segment = Mapping[str, Any]
+UNKNOWN = (0, 0)  # the size of an image of which the file does not say one
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,7 @@ class CocoSegments:
     Attributes
     ----------
     keys : path of each image, without the ending
-    sizes : (height, width) of each
+    sizes : (height, width) of each, ``UNKNOWN`` where the file says none
     segments : the annotations of each
     categories : id -> name
     path : of the file, for messages
@@ -33,8 +35,13 @@ class CocoSegments:
     keys: tuple[str, ...]
     sizes: tuple[tuple[int, int], ...]
     segments: tuple[tuple[Segment, ...], ...]
-    categories: Mapping[int, str]
+    categories: Mapping[Any, str]
     path: Path
+
+    def with_sizes(self, sizes: Mapping[int, tuple[int, int]]) -> CocoSegments:
+        """The same, with the sizes of images by their row where the file does not say them."""
+        known = (sizes.get(row, size) if size == UNKNOWN else size for row, size in enumerate(self.sizes))
+        return replace(self, sizes=tuple(known))
 
     def mask(self, row: int, wanted: str | None = None) -> Mask:
         """The union of an image's segments; of one category's alone where its name is given, in lower case.
@@ -47,7 +54,7 @@ class CocoSegments:
         height, width = self.sizes[row]
         whole = np.zeros((height, width), bool)
         for segment in self.segments[row]:
-            if wanted is None or self.categories.get(segment.get("category_id", -1), "").casefold() == wanted:
+            if wanted is None or self.categories.get(plain_id(segment.get("category_id", -1)), "").casefold() == wanted:
                 whole |= self._decode(segment, height, width)
         return whole
 
@@ -113,32 +120,37 @@ def read_coco(path: Path) -> CocoSegments:
     Raises
     ------
     DataError
-        For a file that cannot be read or is no COCO annotation.
+        For a file that cannot be read or is no COCO annotation, and for an id that stands for two.
     MissingDependencyError
         For polygons without pycocotools.
     """
+    kind = "a COCO file with images (id, file_name, height, width) and annotations (image_id, segmentation)"
+    content = read_json(path, kind)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        images = {int(each["id"]): each for each in content["images"]}
-        by_image: dict[int, list[Segment]] = defaultdict(list)
+        images = by_id(content["images"], "images")
+        by_image: dict[Any, list[Segment]] = defaultdict(list)
         for each in content["annotations"]:
             if each.get("segmentation"):
-                by_image[int(each["image_id"])].append(each)
-        categories = {int(each["id"]): str(each["name"]) for each in content.get("categories", [])}
+                by_image[plain_id(each["image_id"])].append(each)
+        categories = {
+            key: str(each["name"]) for key, each in by_id(content.get("categories", []), "categories").items()
+        }
         keys = tuple(_key(str(each["file_name"])) for each in images.values())
-        sizes = tuple((int(each["height"]), int(each["width"])) for each in images.values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        sizes = tuple(_size(each) for each in images.values())
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         said = f"no {error}" if isinstance(error, KeyError) else str(error)[:200]
-        raise DataError(
-            "a COCO file with images (id, file_name, height, width) and annotations (image_id, segmentation)",
-            f"{str(path)!r} ({said})",
-            "Check the file, or give a folder of PNG or NPZ files.",
-        ) from error
-    if any(not 0 < side <= 2**16 for size in sizes for side in size):
-        raise DataError("images of at least one pixel", f"others in {str(path)!r}", "Mend height and width.")
+        remedy = "Check the file, or give a folder of PNG or NPZ files."
+        raise DataError(kind, f"{str(path)!r} ({said})", remedy) from error
+    if any(side > 2**16 for size in sizes for side in size):
+        raise DataError(f"images of at most {2**16:,} pixels a side", f"others in {str(path)!r}", "Mend their sizes.")
     if any(isinstance(each["segmentation"], list) for some in by_image.values() for each in some):
         import_pycocotools()  # told now, not at the first polygon
     return CocoSegments(keys, sizes, tuple(tuple(by_image[image]) for image in images), categories, path)
+
+
+def _size(image: Mapping[str, Any]) -> tuple[int, int]:
+    width, height = size_said(image)
+    return UNKNOWN if width != width else (int(height), int(width))
 
 
 def import_pycocotools() -> Any:

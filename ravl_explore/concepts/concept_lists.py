@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ravl_explore.errors import InputError
+from ravl_explore.data.given_files import read_json
+from ravl_explore.errors import DataError, InputError
 
 Proposal = Callable[[str], Sequence[str]]
 Concepts = str | Path | Mapping[str, Sequence[str]] | Sequence[str] | Proposal
@@ -53,13 +53,12 @@ def read_concepts(path: str | Path) -> Mapping[str, Sequence[str]] | Sequence[st
     Raises
     ------
     InputError
-        For a file that is not there, is no JSON, or holds neither a list nor lists by class.
+        For a file that is not there, is no JSON, names a class twice, or holds neither a list nor lists by class.
     """
-    path = Path(path).expanduser()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError("a JSON file of concepts", f"{str(path)!r} ({str(error)[:200]})", EXAMPLE) from error
+        content = read_json(path, "a JSON file of concepts")
+    except DataError as error:
+        raise InputError(error.expected, error.came, f"{error.remedy} {EXAMPLE}") from error
     if not isinstance(content, dict | list):
         raise InputError("concepts by class, or a list", f"{type(content).__name__} in {str(path)!r}", EXAMPLE)
     return content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ import numpy as np
 
 from ravl_explore.concepts.base import Mask, Shown, count_of, nothing
 from ravl_explore.concepts.coco_masks import CocoSegments, read_coco
-from ravl_explore.concepts.mask_reading import read_npz, read_png, resize_nearest
+from ravl_explore.concepts.mask_reading import read_npz, read_png, resize_nearest, turned
 from ravl_explore.concepts.matching import image_keys, match
 from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.given_files import status_of
+from ravl_explore.data.reading import read_orientation
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.fingerprints import digest
 from ravl_explore.forms import Field
@@ -30,7 +33,8 @@ class MaskFiles:
     A mask belongs to the image whose path in its dataset's folder it has, its ending aside (``cat/007.png`` to
     ``cat/007.jpg``), or else to the only one of that file name. Images that are no files (MNIST, arrays) are called by
     their number in the dataset: ``000123.png``. Masks are read when asked for. One of another size than its image is
-    resized, nearest pixel, which the notes say; one with other values than 0 and 1, or 0 and 255, is an error.
+    resized, nearest pixel, and one of the stored image is turned as EXIF turns that, which the notes say; one with
+    other values than 0 and 1, or 0 and 255, or with width and height exchanged, is an error.
 
     An image without a mask, or whose mask is all zero, has nothing to promote and nothing to suppress.
 
@@ -44,7 +48,7 @@ class MaskFiles:
     Raises
     ------
     InputError
-        When there is no such folder or file.
+        When there is no such folder or file, or it may not be read.
     """
 
     path: str | Path
@@ -54,11 +58,14 @@ class MaskFiles:
     form = (Field("path", "Masks", "path", help="a folder of PNG or NPZ masks, or a COCO .json file"),)
 
     def __post_init__(self) -> None:
-        path = Path(self.path).expanduser()
+        kind = "a folder of masks, or a .json file"
+        try:
+            path, mode = status_of(self.path, kind)
+        except DataError as error:
+            raise InputError(kind, error.came, error.remedy) from error
         object.__setattr__(self, "path", path)
-        if not path.is_dir() and not (path.is_file() and path.suffix.lower() == ".json"):
-            came = "which is something else" if path.exists() else "which is not there"
-            raise InputError("a folder of masks, or a .json file", f"{str(path)!r}, {came}", "Check the path.")
+        if not stat.S_ISDIR(mode) and not (stat.S_ISREG(mode) and path.suffix.lower() == ".json"):
+            raise InputError(kind, f"{str(path)!r}, which is something else", "Check the path.")
 
     @property
     def name(self) -> str:
@@ -70,7 +77,8 @@ class MaskFiles:
         Raises
         ------
         DataError
-            When there is no mask, none fits an image's name, two fit the same, or the COCO file cannot be read.
+            When there is no mask, none fits an image's name, two fit the same, or the COCO file cannot be read; or, on
+            reading, for a mask whose width and height are exchanged.
         MissingDependencyError
             For a COCO file with polygons without pycocotools.
         """
@@ -101,9 +109,9 @@ class FileMasks:
         notes: tuple[str, ...] = (),
     ) -> None:
         self.name, self._rows, self._read, self._facts = source.name, rows, read, facts
-        self._sizes = np.asarray(data.image_sizes)
+        self._sizes, self._data = np.asarray(data.image_sizes), data
         self._first_notes = notes
-        self._seen: dict[str, set[int]] = {"resized": set(), "empty": set(), "both": set()}
+        self._seen: dict[str, set[int]] = {"turned": set(), "resized": set(), "empty": set(), "both": set()}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -116,7 +124,11 @@ class FileMasks:
             return nothing(height, width)
         promote, suppress = self._read(row)
         told = [mask for mask in (promote, suppress) if mask is not None]
-        if any(mask.shape != (height, width) for mask in told):
+        if height != width and all(mask.shape == (width, height) for mask in told):
+            promote, *told = (self._upright(mask, index) for mask in told)
+            suppress = told[0] if told else None
+            self._saw("turned", index)
+        elif any(mask.shape != (height, width) for mask in told):
             self._saw("resized", index)
             promote = resize_nearest(promote, height, width)
             suppress = None if suppress is None else resize_nearest(suppress, height, width)
@@ -137,6 +149,7 @@ class FileMasks:
             n = {kind: len(images) for kind, images in self._seen.items()}
         said = {
             f"{count_of(missing, 'image has', 'images have')} no mask": missing,
+            f"{count_of(n['turned'], 'mask was', 'masks were')} turned as EXIF turns the image": n["turned"],
             f"{count_of(n['resized'], 'mask was', 'masks were')} of another size and resized, nearest pixel": (
                 n["resized"]
             ),
@@ -150,6 +163,19 @@ class FileMasks:
     def fingerprint(self) -> str:
         """Of the files' names, sizes and times of change, and which image each belongs to."""
         return digest(["mask files", self._facts, self._rows, self._sizes])
+
+    def _upright(self, mask: Mask, index: int) -> Mask:
+        """A mask of the stored image, turned as EXIF turns that; nothing else exchanges width and height."""
+        where = self._data.where(index) if hasattr(self._data, "where") else ""  # type: ignore[attr-defined]
+        orientation = read_orientation(where) if Path(where).is_file() else 1
+        if orientation < 5:
+            height, width = mask.shape
+            raise DataError(
+                f"a mask of {height} x {width} pixels, as the image is",
+                f"{width} x {height} for {where or f'image {index}'!r}, width and height exchanged",
+                "Turn the mask, or save its array transposed.",
+            )
+        return turned(mask, orientation)
 
     def _saw(self, kind: str, index: int) -> None:
         with self._lock:
@@ -182,6 +208,8 @@ def _open_coco(source: MaskFiles, found: CocoSegments, data: ImageTextDataset) -
         raise DataError("a COCO file with images", f"none in {str(found.path)!r}", "Check the file.")
     place = match(image_keys(data), found.keys)
     rows = [None if row is None or not found.segments[row] else row for row in place]
+    sizes = np.asarray(data.image_sizes)[:, ::-1].tolist()
+    found = found.with_sizes({row: tuple(size) for row, size in zip(rows, sizes, strict=True) if row is not None})
     classes = [" ".join(name.split()).casefold() for name in data.class_names]
     of_objects = bool(set(classes) & {name.casefold() for name in found.categories.values()})
     label_of = {row: int(label) for row, label in zip(rows, data.labels, strict=True) if row is not None}

@@ -96,5 +96,14 @@ def resize_nearest(mask: Mask, height: int, width: int) -> Mask:
     return mask[rows[:, None], columns]
 
 
+def turned(mask: Mask, orientation: int) -> Mask:
+    """A mask of the stored image -> of the image as EXIF turns it by one of the orientations 5 to 8.
+
+    >>> turned(np.array([[True, False, False]]), 6).tolist()
+    [[True], [False], [False]]
+    """
+    return {5: mask.T, 6: np.rot90(mask, -1), 7: np.rot90(mask, 2).T, 8: np.rot90(mask)}[orientation]
+
+
 def _said(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]

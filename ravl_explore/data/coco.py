@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -11,13 +12,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ravl_explore.data.columns import NONE, listed
+from ravl_explore.data.box_fitting import fit_boxes
+from ravl_explore.data.columns import NONE, caption_of, listed, names_from
 from ravl_explore.data.files import ImageFiles
-from ravl_explore.data.inside import resolve_inside
+from ravl_explore.data.given_files import expanded, read_json
+from ravl_explore.data.lookup import find_files
 from ravl_explore.errors import DataError, InputError, RavlError
 from ravl_explore.forms import Field
 from ravl_explore.regions.base import Regions
 
+TRIED = 100  # images that are looked for where a folder is guessed
 TEMPLATES = ("there is a {}", "a photo of the {}", "a photo of a {}", "{}")  # RaVL, Appendix B
 
 
@@ -26,9 +30,11 @@ class Coco(ImageFiles):
 
     Every annotated box is a region, also of other categories, since those are what a model may wrongly rely on:
     ``region_labels`` is the class that a box shows, or -1. Boxes come as x, y, width, height and are turned into
-    corners and cut at the image's edges; crowds and boxes without area are left out. An image with two of the classes,
-    a crowd of one included, has no one label and is dropped by default; so are images with none. ``notes`` tells how
-    many images, boxes and crowds were left out.
+    corners and cut at the image's edges; crowds and boxes without area are left out. Where a picture is of another size
+    than the file says, boxes are scaled to it, or turned as EXIF turns the picture; see
+    :func:`~ravl_explore.data.box_fitting.fit_boxes`. An image with two of the classes, a crowd of one included, has no
+    one label and is dropped by default; so are images with none. ``notes`` tells how many images, boxes and crowds were
+    left out.
 
     Parameters
     ----------
@@ -36,7 +42,7 @@ class Coco(ImageFiles):
     images : folder of the images; guessed from the usual layout unless given
     captions : ``captions_*.json``, of whose captions each image keeps the first; the one beside ``annotations`` unless
         given, ``"(none)"`` for none
-    classes : category names, in order; all categories, by their ids, unless given
+    classes : category names, in order; all categories that are annotated, by their ids, unless given
     feature : a category that may be spurious, annotated as the dataset's feature
     multiple : what becomes of an image with several of the classes: ``drop``, or ``largest`` for what covers most
     templates : prompts, each with one ``{}``
@@ -44,8 +50,9 @@ class Coco(ImageFiles):
     Raises
     ------
     DataError
-        For a file that is no COCO JSON, unknown categories (those there are, are listed), annotations of a category or
-        an image that is not listed, or no image left.
+        For a file that is no COCO JSON, unknown categories (those there are, are listed), an id, a category's name or
+        an image file that stands for two, annotations of a category or an image that is not listed, pictures of other
+        proportions than the file says, or no image left.
     """
 
     form_label = "COCO annotations"
@@ -69,7 +76,7 @@ class Coco(ImageFiles):
     ) -> None:
         if multiple not in ("drop", "largest"):
             raise InputError("multiple='drop' or 'largest'", repr(multiple), "Use one of these.")
-        file = Path(annotations).expanduser()
+        file = expanded(annotations)
         content = _read(file, ("images", "annotations", "categories"))
         with _explaining(file):
             self._build(file, content, images, captions, classes, feature, multiple, templates)
@@ -85,16 +92,22 @@ class Coco(ImageFiles):
         multiple: str,
         templates: Sequence[str],
     ) -> None:
-        categories = {c["id"]: str(c["name"]) for c in sorted(content["categories"], key=lambda c: c["id"])}
-        names = tuple(categories.values()) if not classes else tuple(classes)
-        _check_known([*names, *([feature] if feature else [])], categories)
+        categories = {key: _name(c) for key, c in _sorted(by_id(content["categories"], "categories"))}
+        facts = by_id(content["images"], "images")
+        shown_ids = {plain_id(each["category_id"]) for each in content["annotations"]}
+        given = names_from(classes)
+        unseen = [] if given else [name for key, name in categories.items() if key not in shown_ids]
+        names = given or tuple(name for key, name in categories.items() if key in shown_ids)
+        _check_known([*names, *([feature] if feature else [])], categories, shown_ids)
+        if len(names) < 2 and unseen:
+            came = f"{listed(names) or 'none'}; without any annotation: {listed(unseen)}"
+            raise DataError("at least two annotated categories", came, "Name those to compare with classes=[...].")
         label_of = {key: names.index(name) for key, name in categories.items() if name in names}
-        facts = {image["id"]: image for image in content["images"]}
-        area, crowds, boxes, n_crowds, n_flat = _by_image(content["annotations"], facts, categories, label_of)
+        by_image, crowds, n_crowds, n_flat = _by_image(content["annotations"], facts, categories, label_of)
 
         kept, labels, n_none, n_several, n_largest = [], [], 0, 0, 0
-        for key in sorted(facts):
-            covered = area.get(key, {})
+        for key, _ in _sorted(facts):
+            covered = _area(by_image.get(key, []), label_of)
             found = covered.keys() | crowds.get(key, set())
             if not covered:
                 n_none += 1
@@ -108,38 +121,119 @@ class Coco(ImageFiles):
             came = f"{n_none} with none and {n_several} with several of them"
             raise DataError(f"images with one of {listed(names)}", came, "Pick other classes.")
 
-        folder = Path(images).expanduser() if images else _guess_folder(file, facts[kept[0]]["file_name"])
-        rows = [boxes.get(key, []) for key in kept]
-        flat = [box for row in rows for box in row]
-        shown = np.array([category for category, *_ in flat], np.int64)
+        paths = [_file_name(facts[key]) for key in kept]
+        folder = expanded(images) if images else _guess_folder(file, paths)
+        files, looked_up = find_files(folder, paths, beside=file.parent, argument="images")
+        _check_once(files, kept)
         feature_ids = [key for key, name in categories.items() if name == feature]
-        present = {image for image, row in boxes.items() if any(box[0] in feature_ids for box in row)}
+        present = {image for image, row in by_image.items() if any(box[0] in feature_ids for box in row)}
+        idle = [name for label, name in enumerate(names) if label not in set(labels)]
         super().__init__(
-            resolve_inside(
-                folder, [str(facts[key]["file_name"]) for key in kept], beside=file.parent, argument="images"
-            ),
+            files,
             labels,
             names,
             name=file.stem,
             templates=templates,
             captions=_captions(file, captions, kept),
-            regions=Regions(
-                np.array([box[1:] for box in flat], np.float32).reshape(-1, 4),
-                np.repeat(np.arange(len(kept)), [len(row) for row in rows]),
-            ),
-            region_labels=np.array([label_of.get(key, -1) for key in shown.tolist()], np.int64),
             feature_name=feature or None,
             feature_present=np.array([key in present for key in kept]) if feature else None,
-            region_feature=np.isin(shown, feature_ids) if feature else None,
             root=folder.resolve(),
-            notes=[
-                *([f"{n_none} images with none of the classes were left out."] if n_none else []),
-                *([f"{n_several} images with several of the classes were left out."] if n_several else []),
-                *([f"{n_largest} images with several of the classes took the largest."] if n_largest else []),
-                *([f"{n_flat} boxes without area inside their image were left out."] if n_flat else []),
-                *([f"{n_crowds} crowds were left out."] if n_crowds else []),
-            ],
         )
+        rows = [by_image.get(key, []) for key in kept]
+        image_index = np.repeat(np.arange(len(kept)), [len(row) for row in rows])
+        said = np.array([size_said(facts[key]) for key in kept])
+        fitted = fit_boxes(self, np.array([box[1:] for row in rows for box in row], np.float64), image_index, said)
+        drawn = (box[0] for row in rows for box in row)
+        shown = [category for category, inside in zip(drawn, fitted.inside, strict=True) if inside]
+        self.regions: Regions | None = Regions(fitted.boxes[fitted.inside], image_index[fitted.inside])
+        self.region_labels: np.ndarray | None = np.array([label_of.get(key, -1) for key in shown], np.int64)
+        self.region_feature: np.ndarray | None = (
+            np.array([key in feature_ids for key in shown], bool) if feature else None
+        )
+        n_flat += int((~fitted.inside).sum())
+        self.notes = (
+            *([f"Categories without an annotation are no classes: {listed(unseen)}."] if unseen else []),
+            *([f"No image is left of the classes {listed(idle)}; predictions may be."] if idle else []),
+            *([f"{n_none} images with none of the classes were left out."] if n_none else []),
+            *([f"{n_several} images with several of the classes were left out."] if n_several else []),
+            *([f"{n_largest} images with several of the classes took the largest."] if n_largest else []),
+            *([f"{n_flat} boxes without area inside their image were left out."] if n_flat else []),
+            *([f"{n_crowds} crowds were left out."] if n_crowds else []),
+            *fitted.notes,
+            *looked_up,
+            *self.notes,  # of the scan of the headers
+        )
+
+
+def by_id(entries: Sequence[Any], kind: str) -> dict[Any, Any]:
+    """Id -> entry of a COCO list.
+
+    Raises
+    ------
+    DataError
+        When an id stands for two entries, as in files that were merged: one of them would be lost.
+    """
+    found: dict[Any, Any] = {}
+    for each in entries:
+        key = plain_id(each["id"])
+        if found.setdefault(key, each) != each:
+            raise DataError(
+                f"one of the {kind} for each id",
+                f"two of the id {key!r}: {_some(found[key])} and {_some(each)}",
+                "Give them different ids, and mend the annotations that refer to them.",
+            )
+    return found
+
+
+def _sorted(entries: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
+    """By id, numbers first."""
+    return sorted(entries.items(), key=lambda item: (isinstance(item[0], str), item[0]))
+
+
+def plain_id(value: Any) -> Any:
+    """An id, as a number also where it is written as text: annotations write ids otherwise than images do."""
+    return int(value) if isinstance(value, str) and value.isdecimal() and str(int(value[:18])) == value else value
+
+
+def _some(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("file_name", entry.get("name", entry)))[:80]
+
+
+def _name(category: Mapping[str, Any]) -> str:
+    """A category's name; numbers are names, too."""
+    if isinstance(category["name"], (str, int, float)):
+        return str(category["name"])
+    raise ValueError(f"the category {category['id']!r} has no text as name")
+
+
+def _file_name(image: Mapping[str, Any]) -> str:
+    if isinstance(image["file_name"], str):
+        return image["file_name"]
+    raise ValueError(f"the image {image['id']!r} has no text as file_name")
+
+
+def size_said(image: Mapping[str, Any]) -> tuple[float, float]:
+    """Width and height that the file says of an image; NaN for both where one is left out, empty or not above 0."""
+    found = []
+    for side in ("width", "height"):
+        try:
+            value = float(image.get(side) or math.nan)
+        except (TypeError, ValueError):
+            value = math.nan
+        found.append(value if 0 < value < math.inf else math.nan)
+    return (math.nan, math.nan) if any(map(math.isnan, found)) else (found[0], found[1])
+
+
+def _check_once(files: Sequence[Path], ids: Sequence[Any]) -> None:
+    """No picture may come twice: what is said of it under either id would be half of it."""
+    first: dict[Path, Any] = {}
+    for file, key in zip(files, ids, strict=True):
+        if first.setdefault(file, key) is not key:
+            raise DataError(
+                "each image file under one id",
+                f"{str(file)!r} under {first[file]!r} and {key!r}",
+                "Give all its annotations to one of them.",
+            )
 
 
 def category_names(answers: Mapping[str, Any]) -> list[str]:
@@ -147,7 +241,7 @@ def category_names(answers: Mapping[str, Any]) -> list[str]:
     path = str(answers.get("annotations") or "").strip()
     if not path:
         return []
-    file = Path(path).expanduser()
+    file = expanded(path)
     try:
         stat = file.stat()
     except (OSError, ValueError):  # what is wrong with it, reading tells
@@ -161,25 +255,28 @@ def _names_in(file: Path, size: int, changed: int) -> tuple[str, ...]:
     del size, changed
     content = _read(file, ("categories",))
     with _explaining(file):
-        return tuple(str(category["name"]) for category in content["categories"])
+        return tuple(_name(category) for category in content["categories"])
+
+
+Box = tuple[Any, float, float, float, float]  # id of the category, x1, y1, x2, y2
 
 
 def _by_image(
     annotations: list[dict[str, Any]],
     facts: dict[Any, dict[str, Any]],
-    categories: Mapping[int, str],
-    label_of: dict[int, int],
-) -> tuple[dict[Any, dict[int, float]], dict[Any, set[int]], dict[Any, list[tuple[float, ...]]], int, int]:
-    """By image: area of each class, classes seen as a crowd, and boxes as (category, x1, y1, x2, y2).
+    categories: Mapping[Any, str],
+    label_of: dict[Any, int],
+) -> tuple[dict[Any, list[Box]], dict[Any, set[int]], int, int]:
+    """By image: boxes, each once, cut at the size that the file says, and classes seen as a crowd.
 
     With them, how many crowds and how many boxes without area were left out.
     """
     n_crowds = n_flat = 0
-    area: dict[Any, dict[int, float]] = {}
     crowds: dict[Any, set[int]] = {}
-    boxes: dict[Any, list[tuple[float, ...]]] = {}
+    boxes: dict[Any, dict[Box, None]] = {}
+    sizes: dict[Any, list[float]] = {}
     for each in annotations:
-        key, category = each["image_id"], each["category_id"]
+        key, category = plain_id(each["image_id"]), plain_id(each["category_id"])
         if key not in facts:
             raise DataError("annotations of the images listed", f"one of image {key!r}", "Use files of one release.")
         if category not in categories:
@@ -191,19 +288,27 @@ def _by_image(
             if label is not None:
                 crowds.setdefault(key, set()).add(label)
             continue
+        if key not in sizes:
+            sizes[key] = [math.inf if math.isnan(side) else side for side in size_said(facts[key])]
         x, y, width, height = (float(value) for value in each["bbox"])
-        x1, x2 = (min(max(value, 0.0), facts[key].get("width", np.inf)) for value in (x, x + width))
-        y1, y2 = (min(max(value, 0.0), facts[key].get("height", np.inf)) for value in (y, y + height))
+        x1, x2 = (min(max(value, 0.0), sizes[key][0]) for value in (x, x + width))
+        y1, y2 = (min(max(value, 0.0), sizes[key][1]) for value in (y, y + height))
         with np.errstate(over="ignore"):
             corners = np.array([x1, y1, x2, y2], np.float32)  # as they are stored: a sliver may vanish there
         if not (np.isfinite(corners).all() and (corners[:2] < corners[2:]).all()):
             n_flat += 1
             continue
-        boxes.setdefault(key, []).append((category, x1, y1, x2, y2))
-        if label is not None:
-            covered = area.setdefault(key, {})
+        boxes.setdefault(key, {})[category, x1, y1, x2, y2] = None
+    return {key: list(row) for key, row in boxes.items()}, crowds, n_crowds, n_flat
+
+
+def _area(boxes: Sequence[Box], label_of: dict[Any, int]) -> dict[int, float]:
+    """Pixels that the boxes of each class cover, together."""
+    covered: dict[int, float] = {}
+    for category, x1, y1, x2, y2 in boxes:
+        if (label := label_of.get(category)) is not None:
             covered[label] = covered.get(label, 0.0) + (x2 - x1) * (y2 - y1)
-    return area, crowds, boxes, n_crowds, n_flat
+    return covered
 
 
 def _captions(file: Path, given: str | Path | None, images: list[Any]) -> list[str] | None:
@@ -215,29 +320,31 @@ def _captions(file: Path, given: str | Path | None, images: list[Any]) -> list[s
         given = beside
     elif str(given) in ("", NONE):
         return None
-    captions, first = Path(given).expanduser(), dict[Any, str]()
+    captions, first = expanded(given), dict[Any, str]()
     content = _read(captions, ("annotations",))
     with _explaining(captions):
         for each in sorted(content["annotations"], key=lambda a: a["id"]):
-            first.setdefault(each["image_id"], str(each["caption"]).strip())
+            first.setdefault(plain_id(each["image_id"]), caption_of(each["caption"]))
     return [first.get(image, "") for image in images]
 
 
-def _guess_folder(file: Path, name: str) -> Path:
-    """Where the first image lies: beside ``annotations/`` in a folder called like the split, as COCO unpacks."""
+def _guess_folder(file: Path, names: Sequence[str]) -> Path:
+    """Where images lie: beside ``annotations/`` in a folder called like the split, as COCO unpacks."""
     split = file.stem.rpartition("_")[2]
     tried = [parent / folder for parent in (file.parent.parent, file.parent) for folder in (split, "images", ".")]
-    return next((folder for folder in tried if (folder / name).is_file()), tried[0])
+    return next((folder for folder in tried if _any_there(file, folder, names[:TRIED])), tried[0])
+
+
+def _any_there(file: Path, folder: Path, names: Sequence[str]) -> bool:
+    try:
+        return any(map(os.path.isfile, find_files(folder, names, beside=file.parent)[0]))
+    except DataError:  # they lead out of it: not this folder; if none is right, reading tells
+        return False
 
 
 def _read(file: Path, keys: Sequence[str]) -> dict[str, Any]:
-    if not file.is_file():
-        raise DataError("a COCO JSON file", f"{str(file)!r}, which is not there", "Check the path.")
-    try:
-        content = json.loads(file.read_bytes())
-    except (ValueError, RecursionError, OSError) as error:
-        raise DataError("a COCO JSON file", f"{str(file)!r} ({error})", "Check that it is whole.") from error
-    found = sorted(content) if isinstance(content, dict) else type(content).__name__
+    content = read_json(file, "a COCO JSON file")
+    found = listed(sorted(content)) or "nothing" if isinstance(content, dict) else type(content).__name__
     for key in keys:
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise DataError(f"a COCO file with {key!r}", f"{str(file)!r} with {found}", "Give an instances_*.json.")
@@ -257,8 +364,17 @@ def _explaining(file: Path) -> Iterator[None]:
         raise DataError("COCO annotations", came, remedy) from error
 
 
-def _check_known(names: Sequence[str], categories: dict[int, str]) -> None:
+def _check_known(names: Sequence[str], categories: dict[Any, str], annotated: set[Any]) -> None:
+    """Each name must be that of one category; of two with one name, one may be without annotations."""
     unknown = [name for name in names if name not in categories.values()]
     if unknown:
         there = ", ".join(map(repr, categories.values()))
         raise DataError(f"categories among {there}", f"also {listed(unknown)}", "Write them as the file does.")
+    for name in names:
+        ids = [key for key, each in categories.items() if each == name and key in annotated]
+        if len(ids) > 1:
+            raise DataError(
+                "one category of each name",
+                f"{name!r} with the ids {', '.join(map(repr, ids))}",
+                "Rename one of them in the file, or give their annotations one id.",
+            )

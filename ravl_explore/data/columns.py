@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from ravl_explore.errors import DataError, MissingDependencyError
+import numpy as np
+
+from ravl_explore.data.given_files import cannot_read, existing_file
+from ravl_explore.errors import DataError, InputError, MissingDependencyError
 
 TEXT_TABLES = frozenset({".csv", ".tsv", ".txt"})
 PARQUET = frozenset({".parquet", ".pq"})
 MISSING = frozenset({"", "nan", "na", "n/a", "<na>"})  # "none" is not among them: "no finding" is a class
+EMPTY = frozenset({""})  # what alone is missing where a word such as "NA" may be a class
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # Excel's "Unicode text"
+CP1252 = "cp1252 where not UTF-8"  # how a byte that is no UTF-8 is read
+UNKNOWN = "\ufffd"  # a byte that is no letter in cp1252 either
+CHUNK = 2**20
 SHOWN = 10  # names in a message
 ID = re.compile(r"(?i)(?:n|c|class|label|category|cluster|id)?[ _-]?\d+")  # n01443537 is WordNet's, as in ImageNet
 NONE = "(none)"  # the column that is not read
@@ -37,25 +49,35 @@ def column_names(path: str | Path) -> list[str]:
     """Names of a table's columns, in order. Raises DataError when it is not there or no table."""
     file = _existing(path)
     if file.suffix.lower() in PARQUET:
-        return _parquet(file, None).schema.names
+        names = _parquet(file, None).schema.names
+        _check_names(file, names)
+        return names
     with _explaining(file), _open(file) as lines:
         return _header(file, lines)[0]
 
 
-def read_columns(path: str | Path, wanted: Sequence[str]) -> dict[str, list[Any]]:
+def read_columns(path: str | Path, wanted: Sequence[str], missing: frozenset[str] = MISSING) -> dict[str, list[Any]]:
     """Columns by name: texts from CSV and TSV, from Parquet whatever they hold; None for what is missing.
+
+    Parameters
+    ----------
+    path : table
+    wanted : columns
+    missing : texts, in lower case, that say that there is nothing; ``EMPTY`` keeps words such as "NA"
 
     Raises
     ------
     DataError
-        For columns that are not there (those there are, are listed), lines with too few or too many cells, and files
-        that are no table.
+        For columns that are not there (those there are, are listed), lines with too few or too many cells, letters in
+        the wanted columns that are neither UTF-8 nor cp1252, and files that are no table.
     """
     file = _existing(path)
     if file.suffix.lower() in PARQUET:
         check_columns(file, column_names(file), wanted)
         table = _parquet(file, list(dict.fromkeys(wanted)))
-        return {name: [plain(value) for value in table.column(name).to_pylist()] for name in table.column_names}
+        return {
+            name: [plain(value, missing) for value in table.column(name).to_pylist()] for name in table.column_names
+        }
     with _explaining(file), _open(file) as lines:
         names, separator = _header(file, lines)
         check_columns(file, names, wanted)
@@ -72,8 +94,19 @@ def read_columns(path: str | Path, wanted: Sequence[str]) -> dict[str, list[Any]
                     'Put cells that hold a separator in quotes: "a, b".',
                 )
             for name, place in places.items():
-                columns[name].append(plain(cells[place]))
+                if UNKNOWN in cells[place]:
+                    came = f"{cells[place][:80]!r} in column {name!r}, line {reader.line_num + 1} of {str(file)!r}"
+                    raise DataError("letters in UTF-8 or cp1252", came, "Save the table as UTF-8.")
+                columns[name].append(plain(cells[place], missing))
     return columns
+
+
+def encoding_notes(path: str | Path) -> list[str]:
+    """What to say of a table that is not in UTF-8, whose letters were taken for those of Windows in the West."""
+    file = _existing(path)
+    if file.suffix.lower() in PARQUET or _is_unicode(file):
+        return []
+    return [f"{file.name} is not in UTF-8 and was read as cp1252; if letters are wrong, save it as UTF-8."]
 
 
 def check_columns(path: str | Path, names: Sequence[str], wanted: Sequence[str]) -> None:
@@ -112,7 +145,7 @@ def choose(role: str, names_of: Callable[[Mapping[str, Any]], Sequence[str]], *,
     return choices
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, missing: frozenset[str] = MISSING) -> Any:
     """None for what is missing; texts without spaces around them; all else as it is.
 
     Examples
@@ -122,25 +155,104 @@ def plain(value: Any) -> Any:
     """
     if isinstance(value, str):
         value = value.strip()
-        return None if value.casefold() in MISSING else value
+        return None if value.casefold() in missing else value
     return None if value is None or (isinstance(value, float) and value != value) else value
 
 
 def as_text(value: Any) -> str:
-    """A label as text; whole floats, which pandas makes of integers beside a gap, lose their ``.0``."""
+    """A cell as text; whole floats, which pandas makes of integers beside a gap, lose their ``.0``.
+
+    Raises
+    ------
+    DataError
+        For a list or a record, which is no one text.
+    """
+    if isinstance(value, (list, tuple, dict)):
+        kind = "a record" if isinstance(value, dict) else "a list"
+        raise DataError("one text or number in a cell", f"{kind}: {str(value)[:80]}", "Name another column.")
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value)  # Macs write some letters as two characters
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace").strip()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number as tables write it.
+
+    Examples
+    --------
+    >>> [is_number(text) for text in ("0", "-1.0", "2e3", "n0144", "1,5", "")]
+    [True, True, True, False, False, False]
+    """
+    return NUMBER.fullmatch(text) is not None
+
+
+def as_texts(values: Sequence[Any]) -> list[str | None]:
+    """Cells of one column as texts, None where nothing is; of a column of numbers alone, whole ones lose their ``.0``.
+
+    A number is so the same text whether it came as one, as from Parquet, or as text, as from CSV.
+
+    Examples
+    --------
+    >>> as_texts(["0.0", "-1.0", None, "2.5", "007"]), as_texts([0.0, -1]), as_texts(["1.0", "two"])
+    (['0', '-1', None, '2.5', '007'], ['0', '-1'], ['1.0', 'two'])
+    """
+    texts = [None if value is None else as_text(value) for value in values]
+    if all(text is None or is_number(text) for text in texts):
+        return [None if text is None else _whole(text) for text in texts]
+    return texts
+
+
+def _whole(number: str) -> str:
+    if number.isdecimal():
+        return number
+    value = Decimal(number)
+    return str(int(value)) if value.adjusted() < SHOWN * 2 and value == value.to_integral_value() else number
+
+
+def in_order(texts: Sequence[str]) -> list[str]:
+    """Each text once, sorted, numbers first and by what they count.
+
+    Examples
+    --------
+    >>> in_order(["10", "cat", "-1", "2", "10"])
+    ['-1', '2', '10', 'cat']
+    """
+    return sorted(set(texts), key=lambda text: (0, float(text), text) if is_number(text) else (1, 0.0, text))
+
+
+def caption_of(value: Any) -> str:
+    """A caption from its cell: of a list of them the first, "" where there is none.
+
+    Raises
+    ------
+    DataError
+        As :func:`as_text`.
+    """
+    first = plain((value or [None])[0] if isinstance(value, (list, tuple)) else value)
+    return "" if first is None else as_text(first)
 
 
 def names_from(given: Sequence[str] | str | None) -> tuple[str, ...] | None:
     """Class names from a list or a text with commas; None when none is given.
+
+    Raises
+    ------
+    InputError
+        For what has no order of its own, such as a mapping or a set.
 
     Examples
     --------
     >>> names_from("cat, dog"), names_from(["cat", "dog"]), names_from(" ")
     (('cat', 'dog'), ('cat', 'dog'), None)
     """
-    names = given.split(",") if isinstance(given, str) else given or ()
-    return tuple(name for name in (str(each).strip() for each in names) if name or not isinstance(given, str)) or None
+    if given is not None and not isinstance(given, (str, Sequence, np.ndarray)):
+        raise InputError("a list of class names", type(given).__name__, 'Write ["cat", "dog"], in order.')
+    names = given.split(",") if isinstance(given, str) else () if given is None else given
+    return (
+        tuple(name for name in (as_text(each).strip() for each in names) if name or not isinstance(given, str)) or None
+    )
 
 
 def number_notes(names: Sequence[str], class_names: Any) -> list[str]:
@@ -151,41 +263,11 @@ def number_notes(names: Sequence[str], class_names: Any) -> list[str]:
     >>> number_notes(["n01443537", "class_2"], None), number_notes(["n1", "cat"], None)
     (["Class names are ids such as 'n01443537'; give class_names for prompts that say something."], [])
     """
-    if names_from(class_names) is not None or not all(ID.fullmatch(name) for name in names):
+    if names_from(class_names) is not None or not all(ID.fullmatch(name) or is_number(name) for name in names):
         return []
-    ids = [name for name in names if not name.isdecimal()]
+    ids = [name for name in names if not is_number(name)]
     called = f"ids such as {ids[0]!r}" if ids else "numbers"
     return [f"Class names are {called}; give class_names for prompts that say something."]
-
-
-def classes_of(
-    values: list[Any], rows: list[int], class_names: Sequence[str] | str | None
-) -> tuple[tuple[str, ...], list[int]]:
-    """Class names, and the place among them of each of ``rows``.
-
-    Without ``class_names`` (a list, or a text with commas), the labels that occur, sorted, numbers as numbers; with
-    them, labels are names among them, or indices into them.
-
-    Raises
-    ------
-    DataError
-        For labels that are not among the names; it lists both.
-    """
-    texts = [as_text(values[row]) for row in rows]
-    occurring = sorted(set(texts), key=lambda text: (0, int(text), text) if text.isdecimal() else (1, 0, text))
-    names = names_from(class_names) or tuple(occurring)
-    place = {name: label for label, name in enumerate(names)}
-    if place.keys().isdisjoint(occurring) and all(text.isdecimal() and int(text) < len(names) for text in occurring):
-        place = {text: int(text) for text in occurring}
-    unknown = [text for text in occurring if text not in place]
-    if unknown:
-        row = next(row for row, text in zip(rows, texts, strict=True) if text in unknown)
-        raise DataError(
-            f"labels among the class names {listed(names)}",
-            f"also {listed(unknown)}, the first in row {row + 1}, of the labels {listed(occurring)}",
-            "Add the missing names, mend the labels, or leave class_names out.",
-        )
-    return names, [place[text] for text in texts]
 
 
 def listed(names: Sequence[str]) -> str:
@@ -195,29 +277,63 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _existing(path: str | Path) -> Path:
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise DataError("a table", f"{str(file)!r}, which is not there", "Check the path.")
+    file = existing_file(path, "a table")
     if not is_table(file):
         raise DataError("a .csv, .tsv or .parquet file", repr(str(file)), "Save the table as one of these.")
     return file
 
 
+def _is_unicode(file: Path) -> bool:
+    """Whether all of a file is UTF-8, or UTF-16 by its first two bytes."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with _explaining(file), file.open("rb") as content:
+        if content.read(2) in UTF16:
+            return True
+        content.seek(0)
+        try:
+            for chunk in iter(lambda: content.read(CHUNK), b""):
+                decoder.decode(chunk)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return True
+
+
+def _as_cp1252(error: UnicodeError) -> tuple[str, int]:
+    """Read the bytes that are no UTF-8, one by one, as tables of the Windows of the West have them."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+codecs.register_error(CP1252, _as_cp1252)
+
+
 def _open(file: Path) -> Any:
-    return file.open(encoding="utf-8-sig", newline="")  # Excel starts UTF-8 files with a byte order mark
+    with file.open("rb") as content:
+        wide = content.read(2) in UTF16
+    if wide:
+        return file.open(encoding="utf-16", newline="")
+    return file.open(encoding="utf-8-sig", errors=CP1252, newline="")  # Excel starts UTF-8 files with a byte order mark
 
 
 def _header(file: Path, lines: Any) -> tuple[list[str], str]:
     """Column names, and the separator: what stands most often in the first line, which has no free text."""
     first = lines.readline()
+    if first.lower().startswith("sep="):  # what Excel takes the separator from
+        first = lines.readline()
     separator = "\t" if file.suffix.lower() == ".tsv" else max(",;\t", key=first.count)
     names = [name.strip() for name in next(csv.reader([first], delimiter=separator, skipinitialspace=True), [])]
     if not any(names):
         raise DataError("a table with column names in its first line", f"{str(file)!r}", "Add a line of names.")
+    _check_names(file, names)
+    return names, separator
+
+
+def _check_names(file: Path, names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"columns with different names in {str(file)!r}", f"{twice} twice", "Rename one of them.")
-    return names, separator
 
 
 @contextmanager
@@ -227,7 +343,9 @@ def _explaining(file: Path) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         raise DataError("a table in UTF-8", f"{str(file)!r} ({error})", "Save it as UTF-8.") from error
-    except (csv.Error, OSError) as error:
+    except OSError as error:
+        raise cannot_read(file, "a readable table", error) from error
+    except csv.Error as error:
         raise DataError("a readable table", f"{str(file)!r} ({error})", "Check its quotes.") from error
 
 
@@ -244,6 +362,8 @@ def _parquet(file: Path, columns: list[str] | None) -> Any:
         if columns is None:
             return parquet.read_schema(file).empty_table()
         return parquet.read_table(file, columns=columns)
+    except PermissionError as error:
+        raise cannot_read(file, "a Parquet file", error) from error
     except (pyarrow.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError("a Parquet file", f"{str(file)!r} ({reason})", "Check how it was written.") from error

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ravl_explore.data.access import at_home, readable
 from ravl_explore.data.base import CLIP_TEMPLATES
-from ravl_explore.data.columns import classes_of, listed, names_from, number_notes
+from ravl_explore.data.columns import listed, names_from, number_notes
 from ravl_explore.data.files import ImageFiles, plain_name
+from ravl_explore.data.labels import places_of
 from ravl_explore.data.reading import SUFFIXES, is_image
 from ravl_explore.errors import DataError
 from ravl_explore.forms import Field
@@ -230,19 +230,18 @@ def _classes(
 ) -> tuple[tuple[str, ...], list[int], list[str]]:
     """Class names, each file's place among them, and what to say of it."""
     plain = {name: plain_name(name) for name in subfolders}
-    values: list[Any] = [plain[name] for name in of_files]
-    rows = list(range(len(values)))
+    values = [plain[name] for name in of_files]
     given = names_from(class_names)
     names = None if given is None else tuple(map(plain_name, given))
     if names is None or not names:
-        names, labels = classes_of(values, rows, None)
+        names, labels, _ = places_of(values, None)
         return names, labels, []
     called = set(plain.values())
     indices = all(name.isdecimal() and int(name) < len(names) for name in called)
     if called <= set(names) or (indices and called.isdisjoint(names)):
-        names, labels = classes_of(values, rows, names)
+        names, labels, _ = places_of(values, names)
         return names, labels, []
-    in_order, labels = classes_of(values, rows, None)
+    in_order, labels, _ = places_of(values, None)
     if len(in_order) != len(names) or not called.isdisjoint(names):
         raise DataError(
             "class names that are those of the subfolders, or one for each",

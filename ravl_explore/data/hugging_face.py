@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ import numpy as np
 
 from ravl_explore.data.base import CLIP_TEMPLATES
 from ravl_explore.data.columns import (
+    EMPTY,
     NONE,
-    as_text,
+    caption_of,
     check_columns,
-    classes_of,
     column_names,
     guess,
     names_from,
@@ -22,6 +21,9 @@ from ravl_explore.data.columns import (
     plain,
 )
 from ravl_explore.data.files import LazyImages
+from ravl_explore.data.given_files import expanded, read_json
+from ravl_explore.data.hugging_face_loading import SPLIT, inside_one, is_saved, load, parquet_files
+from ravl_explore.data.labels import MULTIPLE, Multiple, one_class_each, read_cells, require_two
 from ravl_explore.data.reading import Source
 from ravl_explore.errors import DataError, MissingDependencyError
 from ravl_explore.fingerprints import digest
@@ -31,47 +33,57 @@ from ravl_explore.forms import Field
 class HuggingFaceDataset(LazyImages):
     """Images of a ``datasets.Dataset`` on disk; pixels are read by this package, so upright and in every depth.
 
-    Rows without a label (None, or -1 where labels are hidden) are dropped; ``notes`` tells how many.
+    Rows without a label (None, or -1 where labels are hidden) are dropped; ``notes`` tells how many. A format or
+    transform that was set on the dataset is taken off. Class labels that no row has stay classes, which is told.
+    Image files that a folder or a set of the hub names must lie in that folder, or in the caches of Hugging Face.
 
     Parameters
     ----------
     name : of a dataset on the hub (``org/name``), a folder written by ``save_to_disk``, a folder of Parquet files or of
-        images; or a ``datasets.Dataset``
-    split : where there are several
+        images; or a ``datasets.Dataset``, or a ``datasets.DatasetDict``
+    split : where there are several; ``test`` unless given
     image, label : columns; the first of images and of class labels, else guessed from usual names, unless given
     caption : column of texts, or of lists of texts whose first is taken; guessed unless given, ``"(none)"`` for none
     class_names : as of :class:`~ravl_explore.data.table.Table`; the class labels' own names unless given
     templates : prompts, each with one ``{}``
     config : name of the configuration, where the hub's dataset has several
+    multiple, positive : for rows with several labels, as of :class:`~ravl_explore.data.table.Table`
 
     Raises
     ------
     MissingDependencyError
         Without ``datasets``.
     DataError
-        When it cannot be loaded (offline, unknown, another split), for columns that are not there, and unknown labels.
+        When it cannot be loaded (offline, unknown, another split, streamed), for columns that are not there, unknown
+        labels, several labels of a row, and image files outside of its folder.
+    InputError
+        For an object that is no dataset of ``datasets``.
     """
 
     form_label = "Hugging Face dataset"
     form = (
         Field("name", "Name", "path", help="org/name on the hub, or a folder"),
-        Field("split", "Split", "text", default="test"),
+        Field("split", "Split", "text", help="test unless given", required=False),
         Field("image", "Images", "search", help="column; guessed", required=False, choices=lambda a: _columns(a)),
         Field("label", "Labels", "search", help="column; guessed", required=False, choices=lambda a: _columns(a)),
         Field("caption", "Captions", "search", help="column; guessed", required=False, choices=lambda a: _columns(a)),
+        Field("multiple", "Several", "choice", help="labels of one image", choices=lambda answers: MULTIPLE),
+        Field("positive", "One label", "text", help="against all others: Effusion", required=False),
         Field("class_names", "Classes", "text", help="names in order, with commas: cat, dog", required=False),
     )
 
     def __init__(
         self,
         name: Any,
-        split: str = "test",
+        split: str | None = None,
         image: str | None = None,
         label: str | None = None,
         caption: str | None = None,
         class_names: Sequence[str] | str | None = None,
         templates: Sequence[str] = CLIP_TEMPLATES,
         config: str | None = None,
+        multiple: Multiple = "refuse",
+        positive: str | None = None,
     ) -> None:
         try:
             import datasets
@@ -81,8 +93,8 @@ class HuggingFaceDataset(LazyImages):
                 f"an import that fails ({error})",
                 "Install it: pip install 'ravl-explore[hf]'.",
             ) from error
-        table = _load(str(name), split, config) if isinstance(name, (str, Path)) else name
-        title = str(name) if isinstance(name, (str, Path)) else str(table.info.dataset_name or "dataset")
+        loaded = load(name, split or None, config or None)
+        table, title = loaded.table, loaded.title
         there, features = list(table.column_names), table.features
         image = image or _of_type(features, datasets.Image) or guess(there, "image")
         label = label or _of_type(features, datasets.ClassLabel) or guess(there, "label")
@@ -94,32 +106,48 @@ class HuggingFaceDataset(LazyImages):
         assert image and label
         check_columns(title, there, [column for column in (image, label, caption) if column])
 
-        values = [plain(value) for value in table.select_columns([label])[:][label]]
-        feature = features[label]
-        if isinstance(feature, datasets.ClassLabel):
-            values = [None if value is None or value < 0 else feature.names[value] for value in values]
-            named = names_from(class_names) or tuple(feature.names)
+        values = list(table.select_columns([label])[:][label])
+        inner = getattr(features[label], "feature", features[label])  # of a sequence of class labels
+        if isinstance(inner, datasets.ClassLabel):
+            values = [_named(value, inner.names) for value in values]
+            named, known = (
+                names_from(class_names) or tuple(inner.names),
+                (*inner.names, *(names_from(class_names) or ())),
+            )
         else:
+            named, known = class_names, names_from(class_names) or ()
+        cells = read_cells([plain(value, EMPTY) for value in values], known)
+        labelled = [row for row, of_row in enumerate(cells.labels) if of_row]
+        if not labelled:
+            words = "".join(f"; {word!r} in {n:,} counts as missing" for word, n in cells.missing.most_common(3))
+            raise DataError("rows with a label", f"none among {len(values)} of {title!r}{words}", "Take another split.")
+        of_row = [cells.labels[row] for row in labelled]
+        if positive:
             named = class_names
-        kept = [row for row, value in enumerate(values) if value is not None]
-        if not kept:
-            raise DataError("rows with a label", f"none among {len(values)} of {title!r}", "Take another split.")
-        names, labels = classes_of(values, kept, named)
+        classes = one_class_each(of_row, named, multiple, positive, lambda place: f"in row {labelled[place] + 1}")
+        require_two(classes.names, cells, classes.notes)
+        kept = [labelled[place] for place in classes.kept]
         texts = table.select_columns([caption])[:][caption] if caption else None
-        stored = table.select_columns([image]).cast_column(image, datasets.Image(decode=False))
-        n_dropped = len(values) - len(kept)
+        stored = _as_images(table.select_columns([image]), image)
+        if loaded.folders:
+            for path in _paths(stored, image):
+                inside_one(loaded.folders, path)
+        n_dropped = len(values) - len(labelled)
         self._rows = np.array(kept, np.int64)
         self._mark = digest(["hugging face", table._fingerprint, image, self._rows])
         super().__init__(
-            _Images(stored, image, self._rows),
-            labels,
-            names,
+            _Images(stored, image, self._rows, loaded.folders),
+            classes.labels,
+            classes.names,
             name=Path(title).name or title,
             templates=templates,
-            captions=None if texts is None else [_caption(texts[row]) for row in kept],
+            captions=None if texts is None else [caption_of(texts[row]) for row in kept],
             notes=[
-                *number_notes(names, class_names),
+                *loaded.notes,
+                *number_notes(classes.names, class_names),
                 *([f"{n_dropped} rows without a label were dropped."] if n_dropped else []),
+                *cells.notes,
+                *classes.notes,
             ],
         )
 
@@ -135,82 +163,66 @@ class HuggingFaceDataset(LazyImages):
 class _Images(Sequence[Source]):
     """Each row's image file, as bytes or as a path, one at a time."""
 
-    def __init__(self, table: Any, column: str, rows: np.ndarray) -> None:
-        self._table, self._column, self._rows = table, column, rows
+    def __init__(self, table: Any, column: str, rows: np.ndarray, folders: tuple[Path, ...]) -> None:
+        self._table, self._column, self._rows, self._folders = table, column, rows, folders
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, index: Any) -> Any:
         stored = self._table[int(self._rows[index])][self._column] or {}
-        return stored.get("bytes") or (Path(stored["path"]) if stored.get("path") else b"")
+        path = stored.get("path")
+        if stored.get("bytes") or not path:
+            return stored.get("bytes") or b""
+        return inside_one(self._folders, path) if self._folders else Path(path)
 
 
-def _load(name: str, split: str, config: str | None) -> Any:
+def _as_images(table: Any, column: str) -> Any:
+    """The column's images as they are stored, each as bytes or as a path."""
     import datasets
-    from datasets.exceptions import DatasetsError
+    import pyarrow
 
-    folder = Path(name).expanduser()
     try:
-        if _saved(folder):
-            loaded = datasets.load_from_disk(str(folder))
-        elif files := _parquet_files(folder, split):
-            loaded = datasets.load_dataset("parquet", data_files={split: files}, split=split)
-        else:
-            loaded = datasets.load_dataset(str(folder) if folder.is_dir() else name, config, split=split)
-    except (OSError, ValueError, RuntimeError, DatasetsError, TypeError, AttributeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:300].rstrip(".")
-        raise DataError(
-            f"split {split!r} of the dataset {name!r}",
-            f"{type(error).__name__}: {reason}",
-            "Check the name and split; offline, save it elsewhere with save_to_disk and give that folder.",
-        ) from error
-    if isinstance(loaded, dict):  # a DatasetDict
-        if split not in loaded:
-            raise DataError(f"split {split!r} of {name!r}", f"the splits {sorted(loaded)}", "Name one of those.")
-        loaded = loaded[split]
-    return loaded
+        return table.cast_column(column, datasets.Image(decode=False))
+    except (pyarrow.ArrowException, TypeError, ValueError, KeyError) as error:
+        came = f"{table.features[column]}"[:200]
+        raise DataError(f"one image in each row of {column!r}", came, "Name the column of images: image=...") from error
 
 
-def _saved(folder: Path) -> bool:
-    return (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file()
+def _paths(table: Any, column: str) -> list[str]:
+    """Paths of the images whose bytes do not stand in the table; read without the bytes of the others."""
+    found: dict[str, None] = {}  # as a set in order
+    for chunk in table.data.column(column).chunks:
+        paths = chunk.field("path").filter(chunk.field("bytes").is_null())
+        found.update(dict.fromkeys(path for path in paths.unique().to_pylist() if path))
+    return list(found)
 
 
-def _parquet_files(folder: Path, split: str) -> list[str]:
-    """Parquet files of the split, as the hub names them (``test-00000-of-00001.parquet``), or all if none is."""
-    files = sorted(folder.rglob("*.parquet")) if folder.is_dir() else []
-    of_split = [file for file in files if file.name.startswith(split) or file.parent.name == split]
-    return [str(file) for file in of_split or files]
+def _named(value: Any, names: Sequence[str]) -> Any:
+    """Names of class labels, None for those that are hidden."""
+    if isinstance(value, list):
+        return [_named(each, names) for each in value]
+    return None if value is None or value < 0 else names[value]
 
 
 def _of_type(features: Mapping[str, Any], kind: type) -> str | None:
     return next((name for name, feature in features.items() if isinstance(feature, kind)), None)
 
 
-def _caption(value: Any) -> str:
-    first = value[0] if isinstance(value, list) and value else value
-    return "" if first is None or first == [] else as_text(first).strip()
-
-
 def _columns(answers: Mapping[str, Any]) -> list[str]:
     """Columns of a folder; those of the hub's sets are not asked for at every key."""
-    folder = Path(str(answers.get("name") or "").strip()).expanduser()
-    split = str(answers.get("split") or "test")
-    if _saved(folder):
-        saved = folder if (folder / "state.json").is_file() else folder / split
-        if not (saved / "dataset_info.json").is_file():
-            return []
-        return _features(saved / "dataset_info.json")
-    files = _parquet_files(folder, split) if str(answers.get("name") or "").strip() else []
-    return column_names(files[0]) if files else []
+    name, split = str(answers.get("name") or "").strip(), str(answers.get("split") or "") or None
+    folder = expanded(name)
+    if is_saved(folder):
+        saved = folder / (split or SPLIT) if (folder / "dataset_dict.json").exists() else folder
+        return _features(saved / "dataset_info.json") if (saved / "dataset_info.json").exists() else []
+    files = parquet_files(folder, split)[0] if name and folder.exists() else {}
+    return column_names(next(iter(files.values()))[0]) if files else []
 
 
 def _features(file: Path) -> list[str]:
     """Columns that a saved dataset's description names."""
-    try:
-        described = json.loads(file.read_bytes())
-    except (ValueError, RecursionError, OSError) as error:
-        raise DataError("a dataset's description", f"{str(file)!r} ({error})", "Check that it is whole.") from error
+    described = read_json(file, "a dataset's description")
     features = (described.get("features") or {}) if isinstance(described, dict) else None
     if not isinstance(features, dict):
         raise DataError(

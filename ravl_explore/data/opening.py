@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from ravl_explore.data.coco import Coco
 from ravl_explore.data.columns import is_table
 from ravl_explore.data.demo import Demo
 from ravl_explore.data.folder import Folder
+from ravl_explore.data.given_files import expanded, status_of
 from ravl_explore.data.hugging_face import HuggingFaceDataset
+from ravl_explore.data.hugging_face_loading import is_saved
 from ravl_explore.data.mnist import FashionMnist, Mnist
 from ravl_explore.data.object_cxr import ObjectCxr
 from ravl_explore.data.sun397 import Sun397
@@ -29,16 +32,18 @@ KINDS: dict[str, Callable[..., ImageTextDataset]] = {
     "hf": HuggingFaceDataset,
 }
 LISTS = frozenset({"classes", "class_names", "shapes"})  # options of several values, separated by commas
+YES, NO = ("1", "true", "yes"), ("0", "false", "no")
+LONGEST = 18  # digits of a whole number
 
 
-def open_dataset(text: str) -> ImageTextDataset:
+def open_dataset(text: str | Path) -> ImageTextDataset:
     """The dataset that a line of text names.
 
     ``demo:val``, a folder with one subfolder per class, a ``.csv``, ``.tsv`` or ``.parquet`` table, a COCO ``.json``,
     ``mnist:FOLDER``, ``fashion-mnist:FOLDER``, ``sun397:FOLDER``, ``object-cxr:FOLDER`` or ``hf:NAME_OR_FOLDER``; a
     folder saved by Hugging Face's ``save_to_disk`` is known as such. Options follow a question mark, as in
-    ``scans.csv?image=file&label=finding``, ``val.json?classes=cat,dog`` or ``mnist:FOLDER?split=train``; they are the
-    arguments of the dataset's class.
+    ``scans.csv?image=file&label=finding``, ``nih.csv?multiple=drop``, ``val.json?classes=cat,dog`` or
+    ``mnist:FOLDER?split=train``; they are the arguments of the dataset's class.
 
     Raises
     ------
@@ -50,11 +55,14 @@ def open_dataset(text: str) -> ImageTextDataset:
     >>> open_dataset("demo:test").name, len(open_dataset("demo:?split=val"))
     ('Demo: garments, test', 1000)
     """
+    if not isinstance(text, (str, Path)):
+        raise InputError("a line of text", type(text).__name__, "Use a dataset as it is, or write where it lies.")
+    text = str(text)
     kind, colon, rest = text.strip().partition(":")
     if not colon or kind not in KINDS:
         kind, rest = "", text.strip()
     options: list[tuple[str, str]] = []
-    if not Path(rest).expanduser().exists() and "?" in rest:
+    if "?" in rest and not os.path.exists(expanded(rest)):  # noqa: PTH110  of a closed folder, Path's own raises
         rest, _, query = rest.rpartition("?")
         options = parse_qsl(query, keep_blank_values=True)
     make = KINDS[kind] if kind else _by_path(rest, text)
@@ -81,20 +89,17 @@ def _once(options: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def _by_path(rest: str, text: str) -> Callable[..., ImageTextDataset]:
-    path = Path(rest).expanduser()
-    if rest and path.is_dir():  # nothing at all would be the folder at hand
-        saved = (path / "state.json").is_file() or (path / "dataset_dict.json").is_file()
-        return HuggingFaceDataset if saved else Folder
+    path = expanded(rest)
+    if rest and os.path.isdir(path):  # noqa: PTH112  nothing at all would be the folder at hand
+        return HuggingFaceDataset if is_saved(path) else Folder
     if is_table(path):
         return Table
     if path.suffix.lower() == ".json":
         return Coco
     forms = "demo:val, a folder, a .csv, .tsv, .parquet or COCO .json file, or one of "
-    raise DataError(
-        forms + ", ".join(f"{kind}:FOLDER" for kind in KINDS if kind != "demo"),
-        repr(text) if path.exists() else f"{text!r}, which is not there",
-        "Check the path.",
-    )
+    forms += ", ".join(f"{kind}:FOLDER" for kind in KINDS if kind != "demo")
+    status_of(rest, forms)
+    raise DataError(forms, repr(text), "Check the path.")
 
 
 def _parsed(make: Callable[..., Any], options: dict[str, str]) -> dict[str, Any]:
@@ -107,10 +112,14 @@ def _parsed(make: Callable[..., Any], options: dict[str, str]) -> dict[str, Any]
         default = known[name].default
         if name in LISTS:
             parsed[name] = tuple(part.strip() for part in value.split(",") if part.strip())
+        elif name == "templates":
+            parsed[name] = (value,)
         elif isinstance(default, bool):
-            parsed[name] = value.casefold() in ("1", "true", "yes")
+            if value.casefold() not in YES + NO:
+                raise InputError(f"yes or no for {name}", repr(value), f"Write {name}=yes or {name}=no.")
+            parsed[name] = value.casefold() in YES
         elif isinstance(default, int):
-            if not value.isdecimal():
+            if not value.isdecimal() or len(value) > LONGEST:
                 raise InputError(f"a whole number for {name}", repr(value), f"Write {name}={default}.")
             parsed[name] = int(value)
         else:

@@ -147,6 +147,18 @@ def header_or_reason(source: Source) -> Header | str:
         return reason_of(error)
 
 
+def read_orientation(source: Source) -> int:
+    """EXIF orientation, 1 (upright) to 8, by which :func:`read_image` turns a file. Raises as it does."""
+    with _explaining(source, ""), _opened(source) as file:
+        head = _head(file)
+        if dicom.is_dicom(head):
+            return 1
+        with _image(file, head) as image:
+            if isinstance(image, PngImagePlugin.PngImageFile) and _late_notes(file):
+                _load(image)
+            return _orientation(image)
+
+
 def reason_of(error: DataError) -> str:
     """Why a file cannot be read, of what :func:`read_image` raised, without its name."""
     return _reason(error.__cause__ or error)

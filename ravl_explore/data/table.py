@@ -10,20 +10,28 @@ from typing import Any
 import numpy as np
 
 from ravl_explore.data.base import CLIP_TEMPLATES
+from ravl_explore.data.box_fitting import fit_boxes
 from ravl_explore.data.columns import (
+    EMPTY,
     NONE,
-    as_text,
+    as_texts,
+    caption_of,
     check_columns,
     choose,
-    classes_of,
     column_names,
+    encoding_notes,
     guess,
+    in_order,
     listed,
+    names_from,
     number_notes,
+    plain,
     read_columns,
 )
 from ravl_explore.data.files import ImageFiles
-from ravl_explore.data.inside import resolve_inside
+from ravl_explore.data.given_files import expanded
+from ravl_explore.data.labels import MULTIPLE, Multiple, one_class_each, read_cells, require_two
+from ravl_explore.data.lookup import find_files
 from ravl_explore.errors import DataError
 from ravl_explore.forms import Field
 from ravl_explore.regions.base import Regions
@@ -43,26 +51,35 @@ class Table(ImageFiles):
     """Images listed in a CSV, TSV or Parquet file.
 
     Rows without an image or a label are dropped, and so are repeats of an image with the same label, whose boxes are
-    added to the first one's; ``notes`` tells how many. An image with two different labels is an error.
+    added to the first one's; ``notes`` tells how many. Labels such as "NA" count as missing unless ``class_names`` has
+    them. Boxes are cut at the edges of their image, and those without area in it are left out.
+
+    Several labels of an image, in one cell (``Effusion|Mass``, a list) or in several rows, are an error unless
+    ``multiple`` or ``positive`` says what is to become of them.
 
     Parameters
     ----------
     path : table, its first line naming the columns
-    image, label : columns; guessed from usual names unless given. Labels are class names, or with ``class_names``
-        also indices into those
+    image, label : columns; guessed from usual names unless given. An image may be named without its ending where one
+        file alone fits. Labels are class names, or with ``class_names`` also indices into those; where all indices
+        occur, images with -1, as for what is uncertain, are left out
     caption, boxes : columns; guessed unless given, ``"(none)"`` for none. Boxes are lists ``[[x1, y1, x2, y2], ...]``
         in pixels of the upright image, in a CSV as JSON
     group : column with two values, whether an image holds a feature that may be spurious; none unless given. Of
-        values other than yes and no (1 and 0, true and false ...) the later one in the alphabet counts as present
+        values other than yes and no (1 and 0, true and false ...) the later one in the alphabet, or the larger number,
+        counts as present
     root : folder that the paths start from and must stay in; the table's own unless given
     class_names : classes in order, as a list or a text with commas; the labels that occur, sorted, unless given
     templates : prompts, each with one ``{}``
+    multiple : what becomes of an image with several labels: ``refuse``, or ``drop``
+    positive : a label; the classes are then this one and all images without it, called "no" and the label, or by two
+        ``class_names``. Images with several labels are of the first if it is among them
 
     Raises
     ------
     DataError
-        For columns that are not there, labels that are not among ``class_names``, conflicting rows, boxes that are
-        none, paths outside of ``root``; rows are counted from 1 below the header.
+        For columns that are not there, several labels of an image, labels that are not among ``class_names``, boxes
+        that are none, paths outside of ``root``; rows are counted from 1 below the header.
     """
 
     form_label = "Table: CSV, TSV or Parquet"
@@ -73,6 +90,8 @@ class Table(ImageFiles):
         Field("caption", "Captions", "choice", help="column", choices=choose("caption", _columns, optional=True)),
         Field("boxes", "Boxes", "choice", help="column of JSON", choices=choose("boxes", _columns, optional=True)),
         Field("group", "Feature", "choice", help="column, yes or no", choices=choose("group", _columns, optional=True)),
+        Field("multiple", "Several", "choice", help="labels of one image", choices=lambda answers: MULTIPLE),
+        Field("positive", "One label", "text", help="against all others: Effusion", required=False),
         Field("class_names", "Classes", "text", help="names in order, with commas: cat, dog", required=False),
         Field(
             "root", "Root", "path", help="folder that paths start from; the table's own unless given", required=False
@@ -90,8 +109,10 @@ class Table(ImageFiles):
         root: str | Path | None = None,
         class_names: Sequence[str] | str | None = None,
         templates: Sequence[str] = CLIP_TEMPLATES,
+        multiple: Multiple = "refuse",
+        positive: str | None = None,
     ) -> None:
-        file = Path(path).expanduser()
+        file = expanded(path)
         there = column_names(file)
         given = {"image": image, "label": label, "caption": caption, "boxes": boxes}
         chosen = {role: guess(there, role) if name is None else name for role, name in given.items()} | {"group": group}
@@ -102,79 +123,127 @@ class Table(ImageFiles):
                 raise DataError(f"a column with each {role} in {str(file)!r}", came, f"Name it: {role}=...")
         used = {role: name for role, name in chosen.items() if name}
         check_columns(file, there, list(used.values()))
-        columns = read_columns(file, list(used.values()))
+        columns = read_columns(file, list(used.values()), EMPTY)
         rows = {role: columns[name] for role, name in used.items()}
-        for value in rows["image"]:
-            if not isinstance(value, (str, type(None))):
-                raise DataError(
-                    f"paths in the column {used['image']!r}", f"{type(value).__name__}",
-                    "For images stored in the table itself, open it with HuggingFaceDataset.",
-                )  # fmt: skip
-        folder = Path(root).expanduser() if root else file.parent
-        complete = [i for i, pair in enumerate(zip(rows["image"], rows["label"], strict=True)) if None not in pair]
+        images = _names(rows["image"], used["image"])
+        cells = read_cells(rows["label"], names_from(class_names) or ())
+        complete = [row for row, name in enumerate(images) if name is not None and cells.labels[row]]
         if not complete:
+            words = "".join(f"; {word!r} in {n:,} counts as missing" for word, n in cells.missing.most_common(3))
             raise DataError(
                 "rows with an image and a label",
-                f"none among {len(rows['image'])} of {str(file)!r}",
+                f"none among {len(images)} of {str(file)!r}{words}",
                 "Check which columns are read.",
             )
-        files = resolve_inside(folder, [rows["image"][i] for i in complete], beside=file.parent)
-        kept, repeats = _first_of_each(
-            complete, files, {role: rows[role] for role in ("label", "group") if role in rows}
-        )
-        names, labels = classes_of(rows["label"], kept, class_names)
-        lists = _boxes(rows["boxes"], kept, repeats) if "boxes" in rows else None
-        feature, present = _feature(used.get("group"), rows.get("group", []), kept)
-        n_repeats, n_dropped = sum(map(len, repeats.values())), len(rows["image"]) - len(complete)
+        folder = expanded(root) if root else file.parent
+        files, looked_up = find_files(folder, [str(images[row]) for row in complete], beside=file.parent)
+        groups = as_texts([plain(value) for value in rows["group"]]) if "group" in rows else None
         by_row = dict(zip(complete, files, strict=True))
+        first, repeats = _first_of_each(complete, files)
+        if groups:
+            _check_same("group", repeats, [() if text is None else (text,) for text in groups], by_row)
+        if multiple == "refuse" and not positive:
+            _check_same("label", repeats, cells.labels, by_row)
+        of_image = [
+            tuple(dict.fromkeys(label for each in (row, *repeats[row]) for label in cells.labels[each]))
+            if repeats[row]
+            else cells.labels[row]
+            for row in first
+        ]
+        classes = one_class_each(of_image, class_names, multiple, positive, lambda place: f"in row {first[place] + 1}")
+        require_two(classes.names, cells, classes.notes)
+        kept = [first[place] for place in classes.kept]
+        feature, present = _feature(used.get("group"), groups or [], kept)
+        n_repeats, n_dropped = sum(map(len, repeats.values())), len(images) - len(complete)
         super().__init__(
             [by_row[row] for row in kept],
-            labels,
-            names,
+            classes.labels,
+            classes.names,
             name=file.stem,
             templates=templates,
-            captions=[str(rows["caption"][row] or "") for row in kept] if "caption" in rows else None,
-            regions=None if lists is None else Regions.from_lists(lists),
+            captions=[caption_of(rows["caption"][row]) for row in kept] if "caption" in rows else None,
             feature_name=feature,
             feature_present=present,
             root=folder.resolve(),
             notes=[
+                *encoding_notes(file),
                 *([f"{n_dropped} rows without an image or a label were dropped."] if n_dropped else []),
-                *number_notes(names, class_names),
+                *cells.notes,
+                *number_notes(classes.names, class_names),
                 *([f"{n_repeats} rows that repeat an image were dropped."] if n_repeats else []),
+                *classes.notes,
+                *looked_up,
             ],
+        )
+        if "boxes" in rows:
+            self._frame(_boxes(rows["boxes"], kept, repeats))
+
+    def _frame(self, lists: list[list[tuple[float, ...]]]) -> None:
+        """Take the boxes of each image that have an area in it."""
+        drawn = np.array([box for row in lists for box in row], np.float64).reshape(-1, 4)
+        image_index = np.repeat(np.arange(len(lists)), [len(row) for row in lists])
+        whole = np.isfinite(drawn).all(1) & (drawn[:, :2] < drawn[:, 2:]).all(1)
+        fitted = fit_boxes(self, drawn[whole], image_index[whole])
+        self.regions: Regions | None = Regions(fitted.boxes[fitted.inside], image_index[whole][fitted.inside])
+        n_flat, n_cut = len(drawn) - len(self.regions), fitted.n_cut
+        beyond = f"{n_cut:,} of {len(drawn):,} boxes reached beyond their image and were cut: are they in its pixels?"
+        self.notes = (
+            *self.notes,
+            *([beyond] if n_cut else []),
+            *([f"{n_flat} boxes without area inside their image were left out."] if n_flat else []),
         )
 
 
-def _first_of_each(
-    rows: list[int], files: list[Path], same: dict[str, list[Any]]
-) -> tuple[list[int], dict[int, list[int]]]:
-    """The first row of each file, and row -> later rows of the same file, which must agree in ``same``."""
+def _names(values: list[Any], column: str) -> list[str | None]:
+    """Names of images, None where there is none; ids are names, too."""
+    plain_values = [plain(value) for value in values]
+    for value in plain_values:
+        if isinstance(value, bool) or not isinstance(value, (str, int, float, type(None))):
+            remedy = "Pick the column of paths, image=..."
+            if isinstance(value, (bytes, dict)):
+                remedy = "For images stored in the table itself, open it with HuggingFaceDataset."
+            raise DataError(f"paths in the column {column!r}", type(value).__name__, remedy)
+    return as_texts(plain_values)
+
+
+def _first_of_each(rows: list[int], files: list[Path]) -> tuple[list[int], dict[int, list[int]]]:
+    """The first row of each file, and each of these rows -> later rows of the same file."""
     first: dict[Path, int] = {}
     repeats: dict[int, list[int]] = {}
     for row, file in zip(rows, files, strict=True):
         kept = first.setdefault(file, row)
         if kept == row:
-            continue
-        for role, values in same.items():
-            if values[kept] != values[row]:
-                raise DataError(
-                    f"one {role} for each image",
-                    f"{as_text(values[kept])!r} in row {kept + 1} and {as_text(values[row])!r} in row {row + 1} "
-                    f"for {str(file)!r}",
-                    "Remove the wrong row.",
-                )
-        repeats.setdefault(kept, []).append(row)
+            repeats[row] = []
+        else:
+            repeats[kept].append(row)
     return list(first.values()), repeats
 
 
-def _boxes(values: list[Any], rows: list[int], repeats: dict[int, list[int]]) -> list[list[list[float]]]:
+def _check_same(
+    role: str, repeats: dict[int, list[int]], values: list[tuple[str, ...]], files: dict[int, Path]
+) -> None:
+    """Rows of one image must agree."""
+    for kept, others in repeats.items():
+        for row in others:
+            if set(values[kept]) != set(values[row]):
+                remedy = "Remove the wrong row."
+                if role == "label":
+                    remedy = (
+                        "Remove the wrong row; if images have several labels, leave these out with multiple='drop', or "
+                        f"ask for one against all others, as with positive={values[kept][0]!r}."
+                    )
+                raise DataError(
+                    f"one {role} for each image",
+                    f"{listed(values[kept]) or 'none'} in row {kept + 1} and {listed(values[row]) or 'none'} in row "
+                    f"{row + 1} for {str(files[kept])!r}",
+                    remedy,
+                )
+
+
+def _boxes(values: list[Any], rows: list[int], repeats: dict[int, list[int]]) -> list[list[tuple[float, ...]]]:
     """Boxes of each kept row and of its repeats, none twice."""
-    lists = []
-    for row in rows:
-        boxes = [box for each in (row, *repeats.get(row, ())) for box in _parse_boxes(values[each], each)]
-        lists.append([list(box) for box in dict.fromkeys(boxes)])
-    return lists
+    found = ([box for each in (row, *repeats[row]) for box in _parse_boxes(plain(values[each]), each)] for row in rows)
+    return [list(dict.fromkeys(boxes)) for boxes in found]
 
 
 def _parse_boxes(value: Any, row: int) -> list[tuple[float, ...]]:
@@ -185,11 +254,11 @@ def _parse_boxes(value: Any, row: int) -> list[tuple[float, ...]]:
         if not isinstance(boxes[0], list):
             boxes = [boxes]
         found = [tuple(float(corner) for corner in box) for box in boxes]
-    except (ValueError, TypeError, KeyError) as error:
-        came = f"{str(value)[:80]!r} in row {row + 1} ({error})"
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        came = f"{str(value)[:80]!r} in row {row + 1} ({str(error)[:80]})"
         raise DataError("boxes as [[x1, y1, x2, y2], ...]", came, "Write them as JSON.") from error
     for box in found:
-        if len(box) != 4 or not np.isfinite(box).all() or box[0] >= box[2] or box[1] >= box[3]:
+        if len(box) != 4 or box[0] > box[2] or box[1] > box[3]:  # one without area is left out, and told
             raise DataError(
                 "boxes of four numbers with x1 < x2 and y1 < y2",
                 f"{list(box)} in row {row + 1}",
@@ -198,19 +267,20 @@ def _parse_boxes(value: Any, row: int) -> list[tuple[float, ...]]:
     return found
 
 
-def _feature(column: str | None, values: list[Any], rows: list[int]) -> tuple[str | None, np.ndarray | None]:
+def _feature(column: str | None, values: list[str | None], rows: list[int]) -> tuple[str | None, np.ndarray | None]:
     """Name of the feature and whether each image holds it."""
     if not column:
         return None, None
     empty = [row for row in rows if values[row] is None]
     if empty:
         came = f"none in {len(empty)} rows, the first row {empty[0] + 1}"
-        raise DataError(f"a value in {column!r} for every image", came, "Fill them in, or leave the group out.")
-    texts = [as_text(values[row]) for row in rows]
-    plain = [text.casefold() for text in texts]
-    if set(plain) <= YES | NO:
-        return column, np.array([text in YES for text in plain])
-    occurring = sorted(set(texts))
+        remedy = "Fill them in (words such as 'NA' count as none), or leave the group out."
+        raise DataError(f"a value in {column!r} for every image", came, remedy)
+    texts = [str(values[row]) for row in rows]
+    plain_texts = [text.casefold() for text in texts]
+    if set(plain_texts) <= YES | NO:
+        return column, np.array([text in YES for text in plain_texts])
+    occurring = in_order(texts)
     if len(occurring) != 2:
         raise DataError(f"two values in {column!r}", listed(occurring), "Pick a column that says yes or no.")
     return f"{column}: {occurring[1]}", np.array([text == occurring[1] for text in texts])

@@ -227,6 +227,9 @@ def test_what_is_wrong_is_told_before_a_model_runs(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text("3")
     with pytest.raises(InputError, match="int in"):
         Grounded(str(tmp_path / "c.json"))
+    (tmp_path / "c.json").write_text('{"cat": ["paw"], "cat": ["snout"]}')
+    with pytest.raises(InputError, match="the key 'cat' twice"):
+        Grounded(str(tmp_path / "c.json"))
     with pytest.raises(InputError, match="box_threshold between 0 and 1, got 1"):
         Grounded(["paw"], box_threshold=1)
 

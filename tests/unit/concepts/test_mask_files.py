@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,36 @@ def test_another_size_is_resized_nearest_and_told(numbered: ArrayDataset, tmp_pa
     expected[:3, :4] = True
     assert (promote == expected).all() and (suppress == ~expected).all()
     assert masks.notes[1] == "1 mask was of another size and resized, nearest pixel."
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_a_mask_of_the_stored_image_is_turned_as_exif_turns_that(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    mask = half()
+    mask[0] = False
+    for name in ("cat", "dog"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        pixels = Image.fromarray((mask * 255).astype(np.uint8))
+        pixels.save(tmp_path / "images" / name / f"{name}.png", exif=exif)
+    save(tmp_path / "masks" / "cat.png", mask)
+    np.savez(tmp_path / "masks" / "dog.npz", promote=mask, suppress=~mask)
+    data = Folder(tmp_path / "images")
+    for whole in (data, Subset(data, [0, 1])):
+        masks = MaskFiles(tmp_path / "masks").open(whole)
+        for index in range(2):
+            promote, suppress = masks(index)
+            assert (promote == (data.image(index)[..., 0] > 0)).all() and (suppress == ~promote).all()
+        assert masks.notes == ("2 masks were turned as EXIF turns the image.",)
+
+
+def test_a_mask_whose_sides_are_exchanged_is_refused(numbered: ArrayDataset, tmp_path: Path) -> None:
+    save(tmp_path / "000001.png", half(WIDTH, HEIGHT))
+    masks = MaskFiles(tmp_path).open(numbered)
+    with pytest.raises(
+        DataError, match=r"a mask of 8 x 6 pixels, .* got 6 x 8 for 'image 1', width and height exchanged"
+    ):
+        masks(1)
 
 
 @pytest.mark.parametrize("shape", [(6, 8), (3, 5), (13, 2), (1, 1)])
@@ -326,6 +357,35 @@ def test_files_that_are_no_coco(numbered: ArrayDataset, tmp_path: Path, content:
     (tmp_path / "m.json").write_text('{"images": [], "annotations": []}')
     with pytest.raises(DataError, match="a COCO file with images, got none"):
         MaskFiles(tmp_path / "m.json").open(numbered)
+
+
+@pytest.mark.parametrize("size", [None, 0, -1, "", "unknown"])
+def test_an_image_of_unknown_size_has_that_of_the_picture(numbered: ArrayDataset, tmp_path: Path, size: Any) -> None:
+    path = coco(tmp_path / "m.json", [{"image_id": 70, "segmentation": [[0, 0, 4, 0, 4, 6, 0, 6]]}])
+    content = json.loads(path.read_text())
+    content["images"] = [image | {"width": size} for image in content["images"]]
+    path.write_text(json.dumps(content))
+    assert (MaskFiles(path).open(numbered)(0)[0] == half()).all()
+
+
+def test_what_stands_for_two_things_is_refused(numbered: ArrayDataset, tmp_path: Path) -> None:
+    path = coco(tmp_path / "m.json", [], [{"id": 1, "name": "cat"}, {"id": 1, "name": "dog"}])
+    with pytest.raises(DataError, match="two of the id 1: cat and dog"):
+        MaskFiles(path).open(numbered)
+    content = json.loads(path.read_text())
+    content["categories"], content["images"][1]["id"] = [], 70
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"two of the id 70: 000000\.jpg and 000001\.jpg"):
+        MaskFiles(path).open(numbered)
+    path.write_text('{"images": [], ' + json.dumps(content)[1:])
+    with pytest.raises(DataError, match="the key 'images' twice"):
+        MaskFiles(path).open(numbered)
+
+
+def test_a_pipe_is_no_file_of_masks(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "m.json")
+    with pytest.raises(InputError, match="something else"):
+        MaskFiles(tmp_path / "m.json")
 
 
 def test_packed_runs_equal_pycocotools() -> None:

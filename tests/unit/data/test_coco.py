@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -132,13 +133,11 @@ def test_a_file_name_may_not_leave_the_folder(write: Any) -> None:
         Coco(write(images=images), classes=["dog", "person"])
 
 
-def test_without_sizes_boxes_are_cut_at_zero_only(write: Any) -> None:
+def test_without_sizes_boxes_are_cut_at_the_edges_of_the_picture_itself(write: Any) -> None:
     images = [{"id": i, "file_name": f"{i:06}.png"} for i in (9, 7, 3, 5, 4)]
     data = Coco(write(images=images), classes=["dog", "person"])
     assert data.regions is not None
-    assert data.regions.boxes.tolist() == [
-        [10, 5, 30, 13], [30, 20, 55, 35.5], [1, 2, 4, 6], [0, 0, 8, 7], [40, 1, 45, 6],
-    ]  # fmt: skip
+    assert data.regions.boxes.tolist() == [[10, 5, 30, 13], [30, 20, 40, 30], [1, 2, 4, 6], [0, 0, 8, 7]]
 
 
 @pytest.mark.parametrize(
@@ -167,6 +166,149 @@ def test_without_sizes_boxes_are_cut_at_zero_only(write: Any) -> None:
 def test_what_is_no_coco(write: Any, changes: dict[str, Any], told: str) -> None:
     with pytest.raises(DataError, match=told):
         Coco(write(**changes), classes=["dog", "person"])
+
+
+# --- two statements of one fact ---------------------------------------------------------------------------------------
+
+
+def test_boxes_are_scaled_to_resized_pictures(write: Any) -> None:
+    images = [{"id": i, "file_name": f"{i:06}.png", "width": 401, "height": 301} for i in (9, 7)]
+    boxes = [box(7, DOG, 100, 50, 200, 80), box(7, FRISBEE, 0, 0, 0.01, 9), box(9, PERSON, 10, 20, 30, 40)]
+    data = Coco(write(images=images, annotations=boxes), classes=["dog", "person"])
+    assert data.regions is not None and data.region_labels is not None
+    np.testing.assert_allclose(data.regions.boxes[[0, -1]], [[10, 5, 30, 13], [1, 2, 4, 6]], atol=0.1)
+    assert data.region_labels.tolist() == [0, -1, 1]
+    assert data.notes == ("2 images are of another size than their annotations say; their boxes were scaled.",)
+
+
+@pytest.mark.parametrize("scale", [1, 10])
+def test_boxes_of_the_stored_picture_are_turned_along(write: Any, tmp_path: Path, scale: int) -> None:
+    images = [{"id": i, "file_name": f"{i}.jpg", "width": 40 * scale, "height": 30 * scale} for i in (9, 7)]
+    boxes = [box(i, kind, *(scale * v for v in (20, 5, 10, 4))) for i, kind in ((7, DOG), (9, PERSON))]
+    path, exif = write(images=images, annotations=boxes), Image.Exif()
+    exif[0x0112] = 8
+    for i in (7, 9):
+        Image.new("L", (40, 30)).save(tmp_path / "val" / f"{i}.jpg", exif=exif)
+    data = Coco(path, classes=["dog", "person"])
+    assert data.regions is not None and data.regions.boxes.tolist() == [[5, 10, 9, 20]] * 2
+    assert len(data.notes) == (1 if scale == 1 else 2) and "turned by EXIF" in data.notes[-1]
+    images = [image | {"width": 30, "height": 40} for image in images]
+    boxes = [box(i, kind, 5, 10, 4, 10) for i, kind in ((7, DOG), (9, PERSON))]
+    upright = Coco(write(images=images, annotations=boxes), classes=["dog", "person"])
+    assert upright.regions is not None and upright.regions.boxes.tolist() == [[5, 10, 9, 20]] * 2
+    assert upright.notes == (), "annotated upright, as it is read"
+
+
+@pytest.mark.parametrize("size", [(30, 40), (40, 40), (64, 30)])
+def test_a_picture_of_other_proportions_is_refused(write: Any, size: tuple[int, int]) -> None:
+    images = [{"id": i, "file_name": f"{i:06}.png", "width": size[0], "height": size[1]} for i in (9, 7, 3, 5, 4)]
+    with pytest.raises(DataError, match=rf"40 x 30 pixels instead of {size[0]} x {size[1]} for '.*000007\.png'"):
+        Coco(write(images=images), classes=["dog", "person"])
+
+
+@pytest.mark.parametrize("size", [None, 0, -1, "", "unknown", "0", float("nan")])
+def test_a_size_that_is_not_known_is_that_of_the_picture(write: Any, size: Any) -> None:
+    images = [{"id": i, "file_name": f"{i:06}.png", "width": size, "height": 30} for i in (9, 7, 3, 5, 4)]
+    data, known = Coco(write(images=images), classes=["dog", "person"]), Coco(write(), classes=["dog", "person"])
+    assert data.regions is not None and known.regions is not None
+    assert data.regions.boxes.tolist() == known.regions.boxes.tolist() and data.notes == known.notes
+
+
+def test_what_the_scan_of_the_headers_says_is_kept(write: Any, tmp_path: Path) -> None:
+    path = write()
+    for image in (9, 7):
+        Image.fromarray(np.full((30, 40), 3000, np.uint16)).save(tmp_path / "val" / f"{image:06}.png")
+    data = Coco(path, classes=["dog", "person"])
+    notes = data.notes
+    assert data.unreadable() == {} and data.notes == notes and any("bit" in note for note in notes)
+
+
+def test_a_size_may_be_written_as_text(write: Any) -> None:
+    images = [{"id": i, "file_name": f"{i:06}.png", "width": "400", "height": "300"} for i in (9, 7, 3, 5, 4)]
+    assert any("scaled" in note for note in Coco(write(images=images), classes=["dog", "person"]).notes)
+
+
+IMAGES = [{"id": i, "file_name": f"{i:06}.png", "width": 40, "height": 30} for i in (9, 7, 3, 5, 4)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"images": [*IMAGES, {"id": 7, "file_name": "000003.png"}]}, r"two of the id 7: 000007\.png and 000003\.png"),
+        ({"categories": [*CATEGORIES, {"id": DOG, "name": "cat"}]}, "two of the id 18: dog and cat"),
+        ({"images": [*IMAGES[:4], IMAGES[4] | {"file_name": "./000009.png"}], "annotations": [
+            box(9, PERSON, 1, 1, 3, 3), box(4, DOG, 1, 1, 3, 3)]}, r"000009\.png' under 4 and 9"),
+        ({"categories": [*CATEGORIES, {"id": 5, "name": "dog"}], "annotations": [*ANNOTATIONS, box(5, 5, 1, 1, 2, 2)]},
+         "one category of each name, got 'dog' with the ids 5, 18"),
+        ({"categories": [{"id": 1, "name": None}]}, "the category 1 has no text as name"),
+        ({"images": [{"id": 7, "file_name": None}], "annotations": [box(7, DOG, 1, 2, 3, 4)]}, "image 7 has no text"),
+    ],
+)  # fmt: skip
+def test_what_stands_for_two_things_is_refused(write: Any, changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        Coco(write(**changes), classes=["dog", "person"])
+
+
+def test_what_is_said_twice_counts_once(write: Any) -> None:
+    again = {"images": [*IMAGES, IMAGES[1]], "categories": [*CATEGORIES, CATEGORIES[0]]}
+    data = Coco(write(**again, annotations=[*ANNOTATIONS, *ANNOTATIONS[:2]]), classes=["dog", "person"])
+    once = Coco(write(), classes=["dog", "person"])
+    assert data.regions is not None and once.regions is not None
+    assert data.regions.boxes.tolist() == once.regions.boxes.tolist() and data.files == once.files
+
+
+def test_ids_are_the_same_as_numbers_and_as_text(write: Any) -> None:
+    texts = [
+        each | {"image_id": str(each["image_id"]), "category_id": str(each["category_id"])} for each in ANNOTATIONS
+    ]
+    path = write(annotations=texts)
+    (path.parent / "captions_val.json").write_text('{"annotations": [{"id": 1, "image_id": "7", "caption": "x"}]}')
+    data, once = Coco(path, classes=["dog", "person"]), Coco(write(), classes=["dog", "person"])
+    assert data.regions is not None and once.regions is not None and data.captions == ("x", "")
+    assert data.regions.boxes.tolist() == once.regions.boxes.tolist() and data.labels.tolist() == once.labels.tolist()
+    named = [image | {"id": "a"} if image["id"] == 5 else image for image in IMAGES]
+    assert len(Coco(write(images=named), classes=["dog", "person"])) == 2
+    with pytest.raises(DataError, match="two of the id 7"):
+        Coco(write(images=[*IMAGES, IMAGES[0] | {"id": "7"}]))
+
+
+def test_a_key_that_comes_twice_is_told(write: Any) -> None:
+    path = write()
+    path.write_text('{"images": [], ' + path.read_text()[1:])
+    with pytest.raises(DataError, match="the key 'images' twice"):
+        Coco(path)
+
+
+def test_categories_without_annotations_are_no_classes(write: Any) -> None:
+    categories = [{"id": 0, "name": "pets"}, *CATEGORIES, {"id": 5, "name": "dog"}]
+    boxes = [box(7, DOG, 1, 1, 5, 5), box(9, PERSON, 1, 1, 5, 5), box(3, FRISBEE, 1, 1, 5, 5), box(3, DOG, 1, 1, 5, 5)]
+    data = Coco(write(categories=categories, annotations=boxes))
+    assert data.class_names == ("person", "dog", "frisbee") and data.labels.tolist() == [1, 0]
+    assert data.notes[:2] == (
+        "Categories without an annotation are no classes: 'pets', 'dog'.",
+        "No image is left of the classes 'frisbee'; predictions may be.",
+    )
+    named = Coco(write(categories=categories, annotations=boxes), classes=["dog", "pets"])
+    assert named.class_names == ("dog", "pets"), "who names it, means it"
+    with pytest.raises(DataError, match="at least two annotated categories, got 'dog'; without any annotation: 'pets'"):
+        Coco(write(categories=categories, annotations=boxes[:1]))
+
+
+def test_backslashes_and_missing_first_images_do_not_mislead_the_guess(write: Any, tmp_path: Path) -> None:
+    images = [image | {"file_name": "val\\" + image["file_name"]} for image in IMAGES]
+    path = write(images=images)
+    assert Coco(path, classes=["dog", "person"]).files[0] == tmp_path / "val" / "000007.png"
+    (tmp_path / "val" / "000007.png").unlink()
+    assert Coco(path, classes=["dog", "person"]).unreadable() == {0: "no such file"}
+    bare = [image | {"file_name": "val/000009" if image["id"] == 9 else image["file_name"]} for image in images]
+    assert Coco(write(images=bare), classes=["dog", "person"]).files[1].name == "000009.png"
+
+
+def test_a_caption_that_is_null_is_none(write: Any) -> None:
+    path = write()
+    captions = [{"image_id": 7, "id": 2, "caption": None}, {"image_id": 9, "id": 3, "caption": 5}]
+    (path.parent / "captions_val.json").write_text(json.dumps({"annotations": captions}))
+    assert Coco(path, classes=["dog", "person"]).captions == ("", "5")
 
 
 def test_unknown_classes_are_listed_with_the_known(write: Any) -> None:

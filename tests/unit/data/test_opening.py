@@ -27,9 +27,9 @@ def root(tmp_path: Path) -> Path:
     frame.to_csv(tmp_path / "t.tsv", index=False, sep="\t")
     frame.to_parquet(tmp_path / "t.parquet")
     coco = {
-        "images": [{"id": 1, "file_name": "cat/a.png", "width": 8, "height": 8}],
+        "images": [{"id": i, "file_name": f"{name}/a.png"} for i, name in ((1, "cat"), (2, "dog"))],
         "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}, {"id": 3, "name": "hen"}],
-        "annotations": [{"image_id": 1, "category_id": 1, "bbox": [1, 1, 2, 2]}],
+        "annotations": [{"image_id": i, "category_id": i, "bbox": [1, 1, 2, 2]} for i in (1, 2)],
     }
     (tmp_path / "val.json").write_text(json.dumps(coco))
     return tmp_path
@@ -83,6 +83,35 @@ def test_an_option_may_not_come_twice(root: Path) -> None:
         open_dataset(f"{root / 't.csv'}?label=label&label=finding")
     with pytest.raises(InputError, match=r"Write classes=a,b"):
         open_dataset(f"{root / 'val.json'}?classes=cat&classes=dog")
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("unannotated=maybe", "yes or no for unannotated, got 'maybe'"),
+        ("unannotated", "yes or no for unannotated, got ''"),
+        ("=x", "options among root, split"),
+    ],
+)
+def test_options_that_are_wrong(tmp_path: Path, option: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        open_dataset(f"object-cxr:{tmp_path}?{option}")
+
+
+def test_options_of_several_labels_and_templates(root: Path) -> None:
+    (root / "n.csv").write_text("file,label\ncat/a.png,Mass|Effusion\ndog/a.png,Mass\n")
+    data = open_dataset(f"{root / 'n.csv'}?positive=Effusion&templates=an X-ray of {{}}&class_names=")
+    assert data.class_names == ("Effusion", "no Effusion") and data.templates == ("an X-ray of {}",)
+    with pytest.raises(DataError, match="at least two classes, got 'Mass' alone; 1 images with several labels"):
+        open_dataset(f"{root / 'n.csv'}?multiple=drop")
+    with pytest.raises(InputError, match="multiple among"):
+        open_dataset(f"{root / 'n.csv'}?multiple=yes")
+
+
+def test_paths_are_lines_too_and_datasets_are_none(root: Path) -> None:
+    assert open_dataset(root / "t.csv").class_names == ("cat", "dog")
+    with pytest.raises(InputError, match="a line of text, got Demo"):
+        open_dataset(data.Demo("val"))  # type: ignore[arg-type]
 
 
 def test_named_sets(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from ravl_explore.data import Table
 from ravl_explore.data.columns import NONE, column_names, guess, is_table, read_columns
 from ravl_explore.data.inside import resolve_inside
-from ravl_explore.errors import DataError
+from ravl_explore.errors import DataError, InputError
 from ravl_explore.regions.given import Given
 
 CSV = "image,label\na.png,cat\nb.png,dog\nsub/c.png,cat\n"
@@ -60,12 +60,25 @@ def test_rows_become_images_with_labels(write: Any) -> None:
         CSV.replace(",", ";"),
         CSV.replace(",", ", "),
         CSV.replace("\n", "\n\n"),
+        "sep=;\n" + CSV.replace(",", ";"),
         CSV.replace("sub/", "sub\\"),
         CSV.replace("sub/", "./sub/../sub/"),
         'label,"image"\n"cat","a.png"\n"dog","b.png"\n"cat","sub/c.png"\n',
         "id,image,label\n1,a.png,cat\n2,b.png,dog\n3,sub/c.png,cat\n",
     ],
-    ids=["windows", "bom", "no last newline", "semicolons", "spaces", "empty lines", "\\", "..", "quotes", "more"],
+    ids=[
+        "windows",
+        "bom",
+        "no last newline",
+        "semicolons",
+        "spaces",
+        "empty lines",
+        "sep=",
+        "\\",
+        "..",
+        "quotes",
+        "more",
+    ],
 )
 def test_whatever_wrote_the_csv(write: Any, content: str) -> None:
     data = Table(write(content))
@@ -204,7 +217,10 @@ def test_rows_without_label_or_image_are_dropped_and_counted(write: Any) -> None
     path = write("image,label\na.png,cat\nb.png,\nb.png,nan\n,dog\nb.png,dog\nb.png,N/A\n")
     data = Table(path)
     assert len(data) == 2 and data.labels.tolist() == [0, 1]
-    assert data.notes == ("4 rows without an image or a label were dropped.",)
+    assert data.notes == (
+        "4 rows without an image or a label were dropped.",
+        "Labels written 'nan' (1), 'N/A' (1) counted as missing; name one in class_names to keep it as a class.",
+    )
     with pytest.raises(DataError, match="rows with an image and a label, got none among 2"):
         Table(write("image,label\na.png,\nb.png,NaN\n"))
     with pytest.raises(DataError, match="got none among 0"):
@@ -238,15 +254,20 @@ def test_labels_that_do_not_match_the_names(write: Any) -> None:
         Table(write("image,label\na.png,0\nb.png,1\nsub/c.png,2\n"), class_names=["cat", "dog"])
 
 
-@pytest.mark.parametrize("cell", ["[[1,2,3]]", "[[1,2,3,4,5]]", "[1,2", "text", "[[3,0,1,4]]", "[[0,0,0,4]]", "7"])
+@pytest.mark.parametrize("cell", ["[[1,2,3]]", "[[1,2,3,4,5]]", "[1,2", "text", "[[3,0,1,4]]", "7"])
 def test_boxes_that_are_none(write: Any, cell: str) -> None:
     with pytest.raises(DataError, match="in row 2"):
         Table(write(f'image,label,boxes\na.png,cat,\nb.png,dog,"{cell}"\n'))
 
 
-def test_nan_in_boxes(write: Any) -> None:
-    with pytest.raises(DataError, match="in row 1"):
-        Table(write('image,label,boxes\na.png,cat,"[[0,0,NaN,1]]"\nb.png,dog,\n'))
+@pytest.mark.parametrize("box", ["[0,0,NaN,1]", "[0,0,0,4]", "[1,2,3,2]", "[8,0,9,4]", "[0,-5,4,-1]", "[0,0,1e999,1]"])
+def test_a_box_without_area_in_its_image_is_left_out_and_counted(write: Any, box: str) -> None:
+    data = Table(write(f'image,label,boxes\na.png,cat,"[{box}, [1,1,3,3]]"\nb.png,dog,\n'))
+    assert data.regions is not None and data.regions.boxes.tolist() == [[1, 1, 3, 3]]
+    assert "1 boxes without area inside their image were left out." in data.notes
+
+
+def test_a_cell_without_boxes(write: Any) -> None:
     assert Table(write("image,label,boxes\na.png,cat,NaN\nb.png,dog,[]\n")).regions is not None
 
 
@@ -278,7 +299,8 @@ def test_groups(write: Any) -> None:
         ("image,label\na.png,cat\nb.png\n", "1 in line 3"),
         ("image,image\na.png,cat\n", "different names"),
         ('image,label\n"a.png,cat\n', "readable table"),
-        (b"image,label\na.png,caf\xe9\n", "UTF-8"),
+        (b"image,label\na.png,caf\x81\n", "UTF-8"),
+        (b"\xff\xfei", "UTF-8"),
     ],
 )
 def test_no_table(write: Any, content: Any, told: str) -> None:
@@ -288,6 +310,15 @@ def test_no_table(write: Any, content: Any, told: str) -> None:
 
 
 def test_no_file_and_no_parquet(write: Any, root: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    twice = pyarrow.Table.from_arrays([pyarrow.array(["a.png"])] * 2, names=["image", "image"])
+    parquet.write_table(twice, root / "twice.parquet")
+    with pytest.raises(DataError, match="different names"):
+        Table(root / "twice.parquet")
+    with pytest.raises(DataError, match="image files, got"):
+        Table(write(CSV), root="~nobody-of-this-name/x")
     with pytest.raises(DataError, match="not there"):
         Table(root / "missing.csv")
     with pytest.raises(DataError, match=r"a \.csv, \.tsv or \.parquet"):
@@ -301,6 +332,183 @@ def test_images_in_the_table_itself_are_for_another_source(root: Path) -> None:
     pd.DataFrame({"image": [{"bytes": b"x", "path": "p"}], "label": ["cat"]}).to_parquet(root / "t.parquet")
     with pytest.raises(DataError, match="HuggingFaceDataset"):
         Table(root / "t.parquet")
+
+
+def test_boxes_that_reach_beyond_their_image_are_cut_and_counted(write: Any) -> None:
+    data = Table(write('image,label,boxes\na.png,cat,"[[1,1,30,4],[0,0,8.5,6]]"\nb.png,dog,"[[1,2,3,4]]"\n'))
+    assert data.regions is not None
+    assert data.regions.boxes.tolist() == [[1, 1, 8, 4], [0, 0, 8, 6], [1, 2, 3, 4]], "half a pixel is rounding"
+    assert data.notes == ("1 of 3 boxes reached beyond their image and were cut: are they in its pixels?",)
+
+
+@pytest.mark.parametrize("cell", ["[" * 90_000, f"[[0,0,1,{'9' * 5000}]]", f"[[0,0,1,1{'0' * 400}]]", "[[[0,0,1,1]]]"])
+def test_boxes_beyond_all_measure(write: Any, cell: str) -> None:
+    with pytest.raises(DataError, match=r"boxes as .* in row 1"):
+        Table(write(f'image,label,boxes\na.png,cat,"{cell}"\nb.png,dog,\n'))
+
+
+# --- several labels ---------------------------------------------------------------------------------------------------
+
+NIH = "image,label\na.png,Effusion|Mass\nb.png,Mass\nsub/c.png,No Finding\n"
+
+
+def test_several_labels_in_a_cell_are_no_class(write: Any) -> None:
+    with pytest.raises(DataError, match=r"several for 1 of 3, such as 'Effusion', 'Mass' in row 1.*multiple='drop'"):
+        Table(write(NIH))
+    data = Table(write(NIH), multiple="drop")
+    assert data.class_names == ("Mass", "No Finding") and [int(data.image(i)[0, 0, 0]) for i in range(2)] == [20, 30]
+    assert data.notes == ("1 images with several labels were left out.",)
+    data = Table(write(NIH), positive="Mass")
+    assert data.class_names == ("Mass", "no Mass") and data.labels.tolist() == [0, 0, 1]
+    assert data.notes == ("1 images count as 'Mass' that have other labels, too.",)
+    named = Table(write(NIH), class_names=["Effusion|Mass", "Mass", "No Finding"])
+    assert named.labels.tolist() == [0, 1, 2], "who names the whole cell means one class"
+    with pytest.raises(DataError, match=r"the label 'mass', got the labels 'Effusion', 'Mass', 'No Finding'"):
+        Table(write(NIH), positive="mass")
+    assert Table(write(NIH), positive="Mass", class_names="mass, other").class_names == ("mass", "other")
+    with pytest.raises(InputError, match=r"two class_names beside positive, got 3: 'a', 'b', 'c'"):
+        Table(write(NIH), positive="Mass", class_names=["a", "b", "c"])
+    with pytest.raises(InputError, match="multiple among"):
+        Table(write(NIH), multiple="first")  # type: ignore[arg-type]
+
+
+def test_several_rows_of_one_image_may_be_several_labels(write: Any) -> None:
+    path = write("image,label\na.png,Effusion\nb.png,Mass\na.png,Mass\nsub/c.png,Effusion\n")
+    with pytest.raises(
+        DataError, match=r"'Effusion' in row 1 and 'Mass' in row 3 .*multiple='drop'.*positive='Effusion'"
+    ):
+        Table(path)
+    data = Table(path, multiple="drop")
+    assert data.class_names == ("Effusion", "Mass") and data.labels.tolist() == [1, 0]
+    assert Table(path, positive="Mass").labels.tolist() == [0, 0, 1]
+
+
+def test_lists_in_parquet_are_several_labels_and_of_one_label_are_it(root: Path) -> None:
+    files = ["a.png", "b.png", "sub/c.png"]
+    pd.DataFrame({"image": files, "label": [["x"], ["y"], ["x"]]}).to_parquet(root / "t.parquet")
+    assert Table(root / "t.parquet").class_names == ("x", "y")
+    pd.DataFrame({"image": files, "label": [["x"], ["y", "x"], []]}).to_parquet(root / "t.parquet")
+    with pytest.raises(DataError, match=r"'y', 'x' in row 2"):
+        Table(root / "t.parquet")
+    data = Table(root / "t.parquet", positive="y")
+    assert data.labels.tolist() == [1, 0] and "1 rows without an image or a label were dropped." in data.notes
+    for label in ({"de": "Hund"}, [["x"]]):
+        pd.DataFrame({"image": files[:1], "label": [label]}).to_parquet(root / "t.parquet")
+        with pytest.raises(DataError, match="labels that are texts, numbers, or lists of them"):
+            Table(root / "t.parquet")
+
+
+def test_lists_are_no_captions_and_no_groups_as_text(root: Path) -> None:
+    frame = pd.DataFrame({"image": ["a.png", "b.png"], "label": ["x", "y"], "text": [["one", "two"], []]})
+    frame.assign(g=[["u"], ["v"]]).to_parquet(root / "t.parquet")
+    assert Table(root / "t.parquet").captions == ("one", "")
+    with pytest.raises(DataError, match="one text or number in a cell, got a list"):
+        Table(root / "t.parquet", group="g")
+
+
+# --- numbers, words for what is missing, names without ending ---------------------------------------------------------
+
+
+def test_numbers_are_the_same_as_text(root: Path, write: Any) -> None:
+    frame = pd.DataFrame(
+        {"image": ["a.png", "b.png", "sub/c.png"], "label": [0.0, 1, -1], "g": [2.0, 10, np.nan], "h": [2.0, 10, 2]}
+    )
+    frame.to_parquet(root / "t.parquet")
+    for path in (root / "t.parquet", write(frame.to_csv(index=False))):
+        data = Table(path, group="h")
+        assert data.class_names == ("-1", "0", "1") and any("numbers" in note for note in data.notes)
+        assert data.feature_name == "h: 10" and data.feature_present is not None
+        assert data.feature_present.tolist() == [False, True, False], "the larger number, not the later text"
+        data = Table(path, class_names="no effusion, effusion")
+        assert data.labels.tolist() == [0, 1], "-1 is uncertain"
+        assert "1 images with the label -1, which is no index, were left out." in data.notes
+        assert Table(path, class_names=["1.0", "0.0", "-1.0"]).labels.tolist() == [1, 0, 2], "names by what they count"
+        with pytest.raises(DataError, match="labels among the class names 'a', 'b', 'c', got also '-1'"):
+            Table(path, class_names=["a", "b", "c"])
+        with pytest.raises(DataError, match="none in 1 rows, the first row 3"):
+            Table(path, group="g")
+
+
+def test_yes_and_no_may_be_numbers_or_truths(write: Any) -> None:
+    path = write("image,label\na.png,True\nb.png,FALSE\n")
+    assert Table(path, class_names=["healthy", "sick"]).labels.tolist() == [1, 0]
+    data = Table(write("image,label\na.png,1.0\nb.png,0.0\n"), positive="1.0")
+    assert data.class_names == ("1", "no 1") and "is a number; give two class_names" in data.notes[0]
+
+
+@pytest.mark.parametrize("names", [{"0": "no", "1": "yes"}, {"no", "yes"}, 5])
+def test_class_names_without_an_order_are_refused(write: Any, names: Any) -> None:
+    with pytest.raises(InputError, match="a list of class names"):
+        Table(write("image,label\na.png,0\nb.png,1\n"), class_names=names)
+
+
+@pytest.mark.parametrize("path", [None, 5, b"t.csv"])
+def test_what_is_no_path(path: Any) -> None:
+    with pytest.raises(InputError, match="a path"):
+        Table(path)
+
+
+def test_minus_one_is_a_class_where_zero_is_none(write: Any) -> None:
+    with pytest.raises(DataError, match="got also '-1'"):
+        Table(write("image,label\na.png,-1\nb.png,1\n"), class_names=["bad", "good"])
+
+
+def test_words_for_what_is_missing_are_told_and_can_be_kept(root: Path, write: Any) -> None:
+    content = "image,label\na.png,NA\nb.png,EU\nsub/c.png,EU\n"
+    with pytest.raises(DataError, match=r"'EU' alone; 1 cells with 'NA' .*class_names=\['NA', 'EU'\]"):
+        Table(write(content))
+    assert Table(write(content), class_names=["NA", "EU"]).labels.tolist() == [0, 1, 1]
+    frame = pd.DataFrame({"image": ["a.png", "b.png", "sub/c.png"], "label": ["n/a", "EU", "AS"]})
+    frame.to_parquet(root / "t.parquet")
+    for path in (root / "t.parquet", write(frame.to_csv(index=False))):
+        data = Table(path)
+        assert data.class_names == ("AS", "EU") and any("'n/a' (1) counted as missing" in note for note in data.notes)
+    with pytest.raises(DataError, match=r"none among 1 .*'NA' in 1 counts as missing"):
+        Table(write("image,label\na.png,NA\n"))
+
+
+def test_classes_that_no_image_has_are_told(write: Any) -> None:
+    assert Table(write(CSV), class_names=["hen", "dog", "cat"]).notes == (
+        "No image is of the classes 'hen'; predictions may be.",
+    )
+
+
+def test_names_without_ending_stand_for_the_one_file_of_that_name(root: Path, write: Any) -> None:
+    data = Table(write("image,label\na,cat\nsub/c,dog\nb.png,dog\n"))
+    assert [int(data.image(i)[0, 0, 0]) for i in range(3)] == [10, 30, 20]
+    assert data.notes == ("2 names without an ending were taken for the one file of that name, as 'a' for 'a.png'.",)
+    Image.new("L", (8, 6)).save(root / "a.jpg")
+    with pytest.raises(DataError, match=r"one image file for the name 'a', got 'a\.jpg', 'a\.png'.*Write the ending"):
+        Table(write("image,label\na,cat\nb.png,dog\n"))
+    (root / "link.png").symlink_to(root.parent / "elsewhere.png")
+    with pytest.raises(DataError, match="1 outside"):
+        Table(write("image,label\nlink,cat\nb.png,dog\n"))
+
+
+def test_ids_that_are_numbers_are_names_too(root: Path, write: Any) -> None:
+    for name in ("7.png", "12.png"):
+        Image.new("L", (8, 6)).save(root / name)
+    frame = pd.DataFrame({"image": [7.0, 12, np.nan], "label": ["cat", "dog", "cat"]})
+    frame.to_parquet(root / "t.parquet")
+    for path in (root / "t.parquet", write(frame.to_csv(index=False))):
+        assert [file.name for file in Table(path).files] == ["7.png", "12.png"]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8-sig"])
+def test_encodings_of_real_tables(write: Any, encoding: str) -> None:
+    data = Table(write("image,label,note\na.png,Käfer,39 °C\nb.png,Hund,“x”\n".encode(encoding)))
+    assert data.class_names == ("Hund", "Käfer")
+    told = "table.csv is not in UTF-8 and was read as cp1252; if letters are wrong, save it as UTF-8."
+    assert data.notes == ((told,) if encoding == "cp1252" else ())
+
+
+def test_one_odd_byte_does_not_spoil_the_other_letters(write: Any) -> None:
+    content = "image,label,note\na.png,Käfer,x\nb.png,Hund,y\n".encode()
+    for odd in (b"39 \xb0C", b"\x81"):
+        data = Table(write(content.replace(b"y\n", odd + b"\n")))
+        assert data.class_names == ("Hund", "Käfer") and len(data.notes) == 1
+    with pytest.raises(DataError, match=r"letters in UTF-8 or cp1252, got .* in column 'note', line 3"):
+        Table(write(content.replace(b"y\n", b"\x81\n")), caption="note")
 
 
 # --- paths ------------------------------------------------------------------------------------------------------------
