@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from ravl_explore.data.base import CLIP_TEMPLATES, check_dataset
+from ravl_explore.data.base import CLIP_TEMPLATES, ImageTextDataset, check_dataset
 from ravl_explore.data.reading import Source, read_image, size_or_reason
 from ravl_explore.errors import DataError
-from ravl_explore.fingerprints import digest
+from ravl_explore.files import user_path
+from ravl_explore.fingerprints import digest, file_digest
 from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Regions
 
@@ -121,6 +122,21 @@ class LazyImages:
         """See :class:`~ravl_explore.data.base.ImageTextDataset`; what tells the images apart is known further down."""
         raise NotImplementedError
 
+    def content_fingerprint(self, index: Int[np.ndarray, " n"] | None = None, progress: Progress | None = None) -> str:
+        """Of the content of each image, or of some, wherever it is stored and whenever it was; all are read for it."""
+        rows = list(range(len(self))) if index is None else np.asarray(index).tolist()
+        found: list[str | None] = []
+        report(progress, 0, len(rows), "Comparing images")
+        with ThreadPoolExecutor(SCAN_THREADS) as pool:
+            for start in range(0, len(rows), SCAN_STEP):
+                found += pool.map(self._content, rows[start : start + SCAN_STEP])
+                report(progress, len(found), len(rows), "Comparing images")
+        return digest(["contents", found])
+
+    def _content(self, index: int) -> str | None:
+        source = self._sources[index]
+        return digest([source]) if isinstance(source, bytes) else file_digest(Path(source))
+
     def _scan(self, progress: Progress | None) -> tuple[np.ndarray, dict[int, str]]:
         sizes, unreadable = np.zeros((len(self), 2), np.int64), {}
         report(progress, 0, len(self), "Reading image sizes")
@@ -169,8 +185,8 @@ class ImageFiles(LazyImages):
         root: str | Path | None = None,
         **options: Any,
     ) -> None:
-        self.files = [Path(file) for file in files]
-        self.root = None if root is None else Path(root)
+        self.files = [user_path(file) for file in files]
+        self.root = None if root is None else user_path(root)
         super().__init__(self.files, labels, class_names, **options)
         if not any(file.exists() for file in self.files):  # a wrong root: told now, not after a scan
             came = f"{str(self.files[0])!r}, which is not there, nor is any other"
@@ -191,3 +207,17 @@ class ImageFiles(LazyImages):
             facts[row] = stat.st_size, stat.st_mtime_ns
         start = "" if self.root is None else f"{self.root}{os.sep}"
         return digest(["files", [str(file).removeprefix(start) for file in self.files], facts])
+
+
+def content_fingerprint(
+    data: ImageTextDataset, index: Int[np.ndarray, " n"] | None = None, progress: Progress | None = None
+) -> str:
+    """One name for the contents of a dataset's images, or of some, in order.
+
+    ``fingerprint()`` may go by names and times, which are quick to see but change when files are copied. Where a
+    dataset has no ``content_fingerprint()``, it is taken for that.
+    """
+    of_contents: Any = getattr(data, "content_fingerprint", None)
+    if of_contents is not None:
+        return of_contents(index, progress)
+    return data.fingerprint() if index is None else digest(["subset", data.fingerprint(), index])

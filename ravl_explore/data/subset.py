@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from ravl_explore.data.base import ImageTextDataset, check_dataset
+from ravl_explore.data.files import content_fingerprint
 from ravl_explore.errors import InputError
 from ravl_explore.fingerprints import digest
 from ravl_explore.progress import Progress
@@ -87,6 +88,10 @@ class Subset:
     def fingerprint(self) -> str:
         """Of the whole dataset's images and which of them these are."""
         return digest(["subset", self.data.fingerprint(), self.index])
+
+    def content_fingerprint(self, index: Int[np.ndarray, " n"] | None = None, progress: Progress | None = None) -> str:
+        """Of the content of these images, or of some."""
+        return content_fingerprint(self.data, self.index if index is None else self.index[index], progress)
 
 
 def _rows(index: Sequence[int] | np.ndarray, n_images: int) -> np.ndarray:
