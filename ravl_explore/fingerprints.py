@@ -1,10 +1,11 @@
-"""digest(): one short name for the content of texts, numbers and arrays, so that equal work is recognised."""
+"""digest(): one short name for the content of texts, numbers, arrays and files, so that equal work is recognised."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,3 +33,14 @@ def digest(parts: Iterable[Any]) -> str:
         whole.update(head.encode() + b"\n")
         whole.update(content)
     return whole.hexdigest()[:LENGTH]
+
+
+def file_digest(path: Path) -> str | None:
+    """A fingerprint of a file's content, whatever its name and times; None for one that cannot be read."""
+    try:
+        if not path.is_file():  # a named pipe would be waited for
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:LENGTH]
+    except OSError:
+        return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ravl_explore.errors import DataError, InputError, MissingDependencyError, StorageError
+from ravl_explore.files import user_path, write_whole
 
 FIRST_NOTEBOOK = "01_explore.ipynb"
 PACKAGE = Path(__file__).resolve().parent
@@ -61,8 +61,8 @@ def copy_notebooks(folder: Path | str, source: Path | str | None = None) -> Copy
     >>> first.copied, first.kept, second.copied, second.kept
     (('01_explore.ipynb',), (), (), ('01_explore.ipynb',))
     """
-    folder = Path(folder).expanduser().absolute()
-    notebooks = sorted((notebooks_folder() if source is None else Path(source)).glob("*.ipynb"))
+    folder = user_path(folder).absolute()
+    notebooks = sorted((notebooks_folder() if source is None else user_path(source)).glob("*.ipynb"))
     if not notebooks:
         raise DataError("notebooks with the package", "none", "Install the package anew.")
     copied, kept = [], []
@@ -70,6 +70,8 @@ def copy_notebooks(folder: Path | str, source: Path | str | None = None) -> Copy
         folder.mkdir(parents=True, exist_ok=True)
         for notebook in notebooks:
             (copied if _copy_new(notebook, folder / notebook.name) else kept).append(notebook.name)
+    except StorageError:
+        raise
     except OSError as error:
         raise StorageError(
             f"a folder that can be written to at {folder}", error.strerror or str(error), "Name another folder."
@@ -96,6 +98,8 @@ def lab_command(
 ) -> list[str]:
     """The command that opens JupyterLab in a folder, on its first notebook, with the interpreter that runs this.
 
+    The notebook is the server's default page, so the address that is printed opens it, too.
+
     Parameters
     ----------
     folder : path
@@ -112,7 +116,7 @@ def lab_command(
     Examples
     --------
     >>> lab_command("/tmp/notebooks", browser=False, port=8890, root=False)[1:4]
-    ['-m', 'jupyterlab', '/tmp/notebooks/01_explore.ipynb']
+    ['-m', 'jupyterlab', '--LabApp.default_url=/lab/tree/01_explore.ipynb']
     """
     if port is not None and not 1 <= port <= 65535:
         raise InputError("a port from 1 to 65535", str(port), "Leave --port out to take the next that is free.")
@@ -122,8 +126,9 @@ def lab_command(
             "an environment without it",
             f"Install it: {sys.executable} -m pip install jupyterlab",
         )
-    folder = Path(folder).expanduser().absolute()
-    command = [sys.executable, "-m", "jupyterlab", str(folder / FIRST_NOTEBOOK), f"--ServerApp.root_dir={folder}"]
+    folder = user_path(folder).absolute()
+    page = f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}"
+    command = [sys.executable, "-m", "jupyterlab", page, f"--ServerApp.root_dir={folder}"]
     if not browser:
         command.append("--no-browser")
     if port is not None:
@@ -147,8 +152,9 @@ def lab_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def run_lab(command: list[str], environment: Mapping[str, str]) -> int:
     """Become JupyterLab, so that Ctrl-C, signals and the exit code are its own; where that cannot be, wait for it."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # None where it was closed
+            stream.flush()
     if _can_become():
         os.execve(command[0], command, dict(environment))
     process = subprocess.Popen(command, env=dict(environment))
@@ -160,16 +166,10 @@ def run_lab(command: list[str], environment: Mapping[str, str]) -> int:
 
 
 def _copy_new(source: Path, target: Path) -> bool:
-    """Copy a file unless something of that name is there; a copy that fails halfway is taken away."""
-    try:
-        with target.open("xb") as written, source.open("rb") as read:
-            try:
-                shutil.copyfileobj(read, written)
-            except BaseException:
-                target.unlink(missing_ok=True)
-                raise
-    except FileExistsError:
+    """Copy a file, whole or not at all, unless something of that name is there."""
+    if os.path.lexists(target):
         return False
+    write_whole(target, source.read_bytes())
     return True
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
@@ -17,10 +17,12 @@ from ravl_explore import objectives as folder_of_objectives
 from ravl_explore.assignment import Assignment, assign_embeddings
 from ravl_explore.comparison import compare
 from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.files import content_fingerprint
 from ravl_explore.discovery import SpuriousFeature
 from ravl_explore.embedding import Embeddings, embed
 from ravl_explore.errors import InputError, StorageError
 from ravl_explore.evaluation import Evaluation, evaluate, evaluate_scores
+from ravl_explore.files import user_path
 from ravl_explore.fingerprints import digest
 from ravl_explore.mitigation import mitigate
 from ravl_explore.models.base import VisionLanguageModel
@@ -126,7 +128,8 @@ def run_all(
     proposer : regions of both datasets; those that a dataset has, or ``Grid(2, 2)``, unless given
     folder : where each finished run is written at once, as one JSON file; a run that is there already is read instead.
         It is known again by its objective with all options, its seed, the training keywords, the weights of ``model``,
-        the two datasets, the features and this package's version
+        the two datasets, the features and this package's version. Images are known by their contents, so they are all
+        read once
     progress : told how far the present run is; may raise Cancelled, the folder then keeps the finished runs
     stream : True gives an iterator of :class:`Runs`, one run longer each time
     **training : keywords of :func:`ravl_explore.mitigate` for every run, such as ``epochs`` or ``validation``
@@ -147,13 +150,13 @@ def run_all(
     objectives = every_objective() if objectives is None else objectives
     named = list(objectives.items()) if isinstance(objectives, Mapping) else [(each.name, each) for each in objectives]
     _check(named, seeds, features, training)
-    grid = _Grid(model, train_data, tuple(features), test_data, proposer, training, progress)
     if folder is not None:
-        folder = Path(folder).expanduser()
+        folder = user_path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError("a folder for the runs", f"{str(folder)!r} ({error})", "Choose another.") from error
+    grid = _Grid(model, train_data, tuple(features), test_data, proposer, training, progress, folder)
     made = _make(grid, list(_plan(named, seeds)), folder)
     if stream:
         return made
@@ -199,6 +202,8 @@ class _Grid:
     proposer: Proposer | None
     training: Mapping[str, Any]
     progress: Progress | None
+    folder: Path | None = None
+    _contents: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def train_assignment(self) -> Assignment:
@@ -227,8 +232,8 @@ class _Grid:
             [
                 __version__,
                 self.model.fingerprint(),
-                *_data_parts(self.train_data),
-                *_data_parts(self.test_data),
+                *self._data_parts(self.train_data),
+                *self._data_parts(self.test_data),
                 _spelled(self.proposer),
                 [each.cluster for each in self.features],
                 self.features[0].medoids,
@@ -238,11 +243,43 @@ class _Grid:
     def key_of(self, objective: Objective, seed: int) -> str:
         """One name for all that a run depends on."""
         keywords = self._keywords(objective)
-        training = {name: _spelled(value) for name, value in keywords.items()}
-        source = keywords.get("concepts")
-        if source is not None and not source.uses_regions:  # of files or another model, which may change
-            training["concepts"] += source.open(self.train_data).fingerprint()
+        training = {name: self._argument(value) for name, value in keywords.items()}
+        if keywords.get("concepts") is not None:
+            training["concepts"] += self.concepts
         return digest([self.key, _spelled(objective), seed, training])
+
+    @cached_property
+    def concepts(self) -> str:
+        """One name for the masks of files or another model, which may change."""
+        source = self.training["concepts"]
+        return "" if source.uses_regions else source.open(self.train_data).fingerprint()
+
+    def _argument(self, value: Any) -> str:
+        if hasattr(value, "labels") and hasattr(value, "fingerprint"):
+            return digest(self._data_parts(value))
+        return _spelled(value)
+
+    def _data_parts(self, data: ImageTextDataset) -> list[Any]:
+        """All that a dataset says, as parts of a digest: its fingerprint is of the pixels alone."""
+        regions = data.regions
+        optional = (
+            data.captions, data.feature_present, data.region_labels,
+            None if regions is None else regions.boxes, None if regions is None else regions.image_index,
+        )  # fmt: skip
+        return [self._images(data), data.labels, data.class_names, data.templates, *optional]
+
+    def _images(self, data: ImageTextDataset) -> str:
+        """One name for the contents of images; the folder keeps it by what is quick to see, so they are read once."""
+        quick = data.fingerprint()
+        if self.folder is None or not hasattr(data, "content_fingerprint"):
+            return quick
+        if quick not in self._contents:
+            known = _read(self.folder, quick, str)
+            if known is None:
+                known = content_fingerprint(data, progress=self.progress)
+                _write(self.folder, "images", quick, known)
+            self._contents[quick] = known
+        return self._contents[quick]
 
     def _keywords(self, objective: Objective) -> dict[str, Any]:
         """Those of mitigate() that concern the objective."""
@@ -299,7 +336,7 @@ def _make(grid: _Grid, plan: list[tuple[str, Objective, int]], folder: Path | No
         yield Runs(before, tuple(runs))
 
 
-def _read(folder: Path, key: str, unpack: Callable[[Content], Made]) -> Made | None:
+def _read(folder: Path, key: str, unpack: Callable[[Any], Made]) -> Made | None:
     """What the folder has of that key, whatever its file is called."""
     for path in sorted(folder.glob(f"*-{key[:KEY_SHOWN]}.json")):
         found = read_content(path, lambda content: unpack(content["content"]) if content["key"] == key else None)
@@ -308,22 +345,12 @@ def _read(folder: Path, key: str, unpack: Callable[[Content], Made]) -> Made | N
     return None
 
 
-def _write(folder: Path, stem: str, key: str, content: Content) -> None:
+def _write(folder: Path, stem: str, key: str, content: Content | str) -> None:
     write_content(folder / f"{stem}-{key[:KEY_SHOWN]}.json", {"key": key, "content": content})
 
 
 def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "run"
-
-
-def _data_parts(data: ImageTextDataset) -> list[Any]:
-    """All that a dataset says, as parts of a digest: its fingerprint is of the pixels alone."""
-    regions = data.regions
-    optional = (
-        data.captions, data.feature_present, data.region_labels,
-        None if regions is None else regions.boxes, None if regions is None else regions.image_index,
-    )  # fmt: skip
-    return [data.fingerprint(), data.labels, data.class_names, data.templates, *optional]
 
 
 def _spelled(value: Any) -> str:
@@ -334,8 +361,6 @@ def _spelled(value: Any) -> str:
     InputError
         When nothing of it says what it is.
     """
-    if hasattr(value, "labels") and hasattr(value, "fingerprint"):
-        return digest(_data_parts(value))
     if hasattr(value, "fingerprint") and not is_dataclass(value):
         return str(value.fingerprint())
     if isinstance(value, np.ndarray):

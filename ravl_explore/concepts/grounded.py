@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import threading
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -25,6 +24,7 @@ from ravl_explore.concepts.networks import (
     weights_digest,
 )
 from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.files import content_fingerprint
 from ravl_explore.errors import InputError, StorageError
 from ravl_explore.files import cache_root, write_whole
 from ravl_explore.fingerprints import digest
@@ -182,8 +182,8 @@ class GroundedMasks:
         return (*said, *([not_kept] if not_kept else []))
 
     def fingerprint(self) -> str:
-        """Of the images, the concepts and the models; no mask is made for it."""
-        return digest(["grounded", *self._made_by, self._concepts, self._data.labels, self._data.fingerprint()])
+        """Of the images' contents, the concepts and the models; no mask is made for it."""
+        return digest(["grounded", *self._made_by, self._concepts, self._data.labels, content_fingerprint(self._data)])
 
     def _draw(self, image: np.ndarray, concepts: tuple[str, ...]) -> tuple[Mask, int]:
         """The union of the concepts' masks, and how many of these were left out."""
@@ -226,5 +226,5 @@ def _stored(path: Path, shape: tuple[int, ...]) -> tuple[Mask, int] | None:
                 return None
             flat = np.unpackbits(content["promote"], count=shape[0] * shape[1])
             return flat.reshape(shape).astype(bool), int(content["left_out"])
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        return None  # drawn anew, and written over
+    except Exception:  # a damaged zip can raise nearly anything; it is drawn anew, and written over
+        return None

@@ -19,7 +19,7 @@ from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.data.given_files import status_of
 from ravl_explore.data.reading import read_orientation
 from ravl_explore.errors import DataError, InputError
-from ravl_explore.fingerprints import digest
+from ravl_explore.fingerprints import digest, file_digest
 from ravl_explore.forms import Field
 
 SUPPRESS = ".suppress"  # ends the name of a second PNG file
@@ -95,7 +95,7 @@ class FileMasks:
     data : the images
     rows : for each image what ``read`` takes, or None
     read : row -> (promote, suppress or None), as stored
-    facts : by which a change of the files is seen
+    facts : gives what tells a change of the files
     notes : what is known before a mask is read
     """
 
@@ -105,7 +105,7 @@ class FileMasks:
         data: ImageTextDataset,
         rows: list[int | None],
         read: Reader,
-        facts: list,
+        facts: Callable[[], list],
         notes: tuple[str, ...] = (),
     ) -> None:
         self.name, self._rows, self._read, self._facts = source.name, rows, read, facts
@@ -161,8 +161,8 @@ class FileMasks:
         return (*self._first_notes, *(f"{sentence}." for sentence, count in said.items() if count))
 
     def fingerprint(self) -> str:
-        """Of the files' names, sizes and times of change, and which image each belongs to."""
-        return digest(["mask files", self._facts, self._rows, self._sizes])
+        """Of the files' names and contents, and which image each belongs to."""
+        return digest(["mask files", self._facts(), self._rows, self._sizes])
 
     def _upright(self, mask: Mask, index: int) -> Mask:
         """A mask of the stored image, turned as EXIF turns that; nothing else exchanges width and height."""
@@ -199,7 +199,10 @@ def _open_folder(source: MaskFiles, folder: Path, data: ImageTextDataset) -> Fil
         return read_png(path), None if other is None else read_png(other)
 
     read_from = {files[row] for row in rows if row is not None} | set(suppressing.values())
-    facts = [[_key(folder, path), path.stat().st_size, path.stat().st_mtime_ns] for path in sorted(read_from)]
+
+    def facts() -> list:
+        return [[_key(folder, path), file_digest(path)] for path in sorted(read_from)]
+
     return FileMasks(source, data, rows, read, facts)
 
 
@@ -219,8 +222,9 @@ def _open_coco(source: MaskFiles, found: CocoSegments, data: ImageTextDataset) -
             return np.zeros_like(found.mask(row, None)), None
         return found.mask(row, classes[label_of[row]] if of_objects else None), None
 
-    stat = found.path.stat()
-    facts = [stat.st_size, stat.st_mtime_ns, data.labels.tolist() if of_objects else []]
+    def facts() -> list:
+        return [file_digest(found.path), data.labels.tolist() if of_objects else []]
+
     own = "The file's categories are classes: an image promotes the segments of its own class alone."
     return FileMasks(source, data, rows, read, facts, (own,) if of_objects else ())
 

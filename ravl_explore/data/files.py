@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from ravl_explore.data.access import at_home
-from ravl_explore.data.base import CLIP_TEMPLATES, check_dataset
+from ravl_explore.data.base import CLIP_TEMPLATES, ImageTextDataset, check_dataset
 from ravl_explore.data.ranges import SharedRange, ranges_of, shared_ranges
 from ravl_explore.data.reading import Header, Range, Source, header_or_reason, read_image
 from ravl_explore.errors import DataError
-from ravl_explore.fingerprints import digest
+from ravl_explore.files import user_path
+from ravl_explore.fingerprints import digest, file_digest
 from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Regions
 from ravl_explore.text import storable
@@ -134,6 +134,21 @@ class LazyImages:
         """See :class:`~ravl_explore.data.base.ImageTextDataset`; what tells the images apart is known further down."""
         raise NotImplementedError
 
+    def content_fingerprint(self, index: Int[np.ndarray, " n"] | None = None, progress: Progress | None = None) -> str:
+        """Of the content of each image, or of some, wherever it is stored and whenever it was; all are read for it."""
+        rows = list(range(len(self))) if index is None else np.asarray(index).tolist()
+        found: list[str | None] = []
+        report(progress, 0, len(rows), "Comparing images")
+        with ThreadPoolExecutor(SCAN_THREADS) as pool:
+            for start in range(0, len(rows), SCAN_STEP):
+                found += pool.map(self._content, rows[start : start + SCAN_STEP])
+                report(progress, len(found), len(rows), "Comparing images")
+        return digest(["contents", found])
+
+    def _content(self, index: int) -> str | None:
+        source = self._sources[index]
+        return digest([source]) if isinstance(source, bytes) else file_digest(Path(source))
+
     def _range_of(self, kind: str) -> Range | None:
         """The range of values of a kind of images, of all of the set, which is scanned when it was not yet."""
         with _scan_lock:
@@ -196,8 +211,8 @@ class ImageFiles(LazyImages):
         root: str | Path | None = None,
         **options: Any,
     ) -> None:
-        self.files = [at_home(file) for file in files]
-        self.root = None if root is None else at_home(root)
+        self.files = [user_path(file) for file in files]
+        self.root = None if root is None else user_path(root)
         super().__init__(self.files, labels, class_names, **options)
         if not any(os.path.exists(file) for file in self.files):  # noqa: PTH110  pathlib's raises for closed folders
             came = f"{self.where(0)!r}, which {_why_missing(self.files[0])}, nor is any other"
@@ -228,3 +243,17 @@ def _why_missing(file: Path) -> str:
     except (OSError, ValueError):
         pass
     return "is not there"
+
+
+def content_fingerprint(
+    data: ImageTextDataset, index: Int[np.ndarray, " n"] | None = None, progress: Progress | None = None
+) -> str:
+    """One name for the contents of a dataset's images, or of some, in order.
+
+    ``fingerprint()`` may go by names and times, which are quick to see but change when files are copied. Where a
+    dataset has no ``content_fingerprint()``, it is taken for that.
+    """
+    of_contents: Any = getattr(data, "content_fingerprint", None)
+    if of_contents is not None:
+        return of_contents(index, progress)
+    return data.fingerprint() if index is None else digest(["subset", data.fingerprint(), index])

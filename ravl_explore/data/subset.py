@@ -10,6 +10,7 @@ from jaxtyping import Bool, Int, UInt8
 
 from ravl_explore.checks import came
 from ravl_explore.data.base import ImageTextDataset, check_dataset, checked_sizes, where
+from ravl_explore.data.files import content_fingerprint
 from ravl_explore.errors import InputError
 from ravl_explore.fingerprints import digest
 from ravl_explore.progress import Progress
@@ -96,6 +97,10 @@ class Subset:
         if np.array_equal(index, np.arange(len(data))):
             return data.fingerprint()
         return digest(["subset", data.fingerprint(), index])
+
+    def content_fingerprint(self, index: Int[np.ndarray, " n"] | None = None, progress: Progress | None = None) -> str:
+        """Of the content of these images, or of some."""
+        return content_fingerprint(self.data, self.index if index is None else self.index[index], progress)
 
 
 def _rows(index: Sequence[int] | np.ndarray, n_images: int) -> np.ndarray:

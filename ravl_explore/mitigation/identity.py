@@ -1,10 +1,10 @@
-"""What a run depends on, and what it is made with: the two halves of a run folder's settings.json."""
+"""What a run depends on, what that is called, and what it is made with: the parts of a run folder's settings.json."""
 
 from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,27 @@ from jaxtyping import Bool
 
 from ravl_explore import __version__
 from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.files import content_fingerprint
 from ravl_explore.discovery import SpuriousFeature
 from ravl_explore.fingerprints import digest
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.base import Objective
+from ravl_explore.progress import Progress
 from ravl_explore.training import TrainingSet, TrainingSettings
+
+Groups = Bool[np.ndarray, " n_images"]
+
+# What a person is told where two fingerprints differ.
+IN_WORDS = {
+    "model fingerprint": "the model has other weights",
+    "data fingerprint": "the images are others",
+    "labels": "the labels or class names are others",
+    "texts": "the captions, prompts or temperature are others",
+    "medoids": "the clusters are of another discovery",
+    "assignment": "other regions or images are marked",
+    "concepts fingerprint": "the concept masks are others",
+    "validation fingerprint": "the validation images, or their labels or groups, are others",
+}
 
 
 def depends(
@@ -27,7 +43,7 @@ def depends(
     objective: Objective,
     settings: TrainingSettings,
     validation: ImageTextDataset | None,
-    groups: Bool[np.ndarray, " n_images"] | None,
+    groups: Groups | None,
 ) -> dict[str, Any]:
     """All that decides what a run's steps are, by a name that an error can show; ``groups`` are of ``validation``."""
     data, concepts = training_set.data, training_set.concepts
@@ -36,10 +52,8 @@ def depends(
         # the address of what has no text of its own would differ in every process
         "objective": re.sub(r" at 0x[0-9a-f]+", "", repr(objective)),
         **{f"settings {name}": value for name, value in vars(settings).items()},
-        "model": model.name,
         "architecture": f"{type(model.visual).__name__}, {sum(p.numel() for p in model.visual.parameters())} weights",
         "model fingerprint": model.fingerprint(),
-        "data": data.name,
         "data fingerprint": data.fingerprint(),
         "labels": digest([training_set.labels, list(data.class_names)]),
         "texts": digest(  # not their embeddings, whose last bits differ between machines
@@ -50,12 +64,37 @@ def depends(
         "assignment": digest(
             [regions.boxes, regions.image_index, training_set.spurious, training_set.core, training_set.present]
         ),
-        "concepts": None if concepts is None else concepts.name,
         "concepts fingerprint": None if concepts is None else concepts.fingerprint(),
-        "validation": None if validation is None else validation.name,
-        "validation fingerprint": None if validation is None else _labelled(validation, groups),
+        "validation fingerprint": None
+        if validation is None
+        else _labelled(validation.fingerprint(), validation, groups),
     }
     return values
+
+
+def names(
+    model: VisionLanguageModel, training_set: TrainingSet, validation: ImageTextDataset | None
+) -> dict[str, str | None]:
+    """What people call the parts of a run, which may change: files are renamed and copied."""
+    concepts = training_set.concepts
+    return {
+        "model": model.name,
+        "data": training_set.data.name,
+        "concepts": None if concepts is None else concepts.name,
+        "validation": None if validation is None else validation.name,
+    }
+
+
+def contents(
+    data: ImageTextDataset, validation: ImageTextDataset | None, groups: Groups | None, progress: Progress | None
+) -> dict[str, Callable[[], str]]:
+    """For what :func:`depends` tells by names and times: how to tell it by contents, which takes a while."""
+    found: dict[str, Callable[[], str]] = {"data fingerprint": lambda: content_fingerprint(data, progress=progress)}
+    if validation is not None:
+        found["validation fingerprint"] = lambda: _labelled(
+            content_fingerprint(validation, progress=progress), validation, groups
+        )
+    return found
 
 
 def made_with(model: VisionLanguageModel) -> dict[str, Any]:
@@ -71,5 +110,5 @@ def made_with(model: VisionLanguageModel) -> dict[str, Any]:
     }
 
 
-def _labelled(data: ImageTextDataset, groups: Bool[np.ndarray, " n_images"] | None) -> str:
-    return digest([data.fingerprint(), data.labels, groups, list(data.class_names), list(data.templates)])
+def _labelled(images: str, data: ImageTextDataset, groups: Groups | None) -> str:
+    return digest([images, data.labels, groups, list(data.class_names), list(data.templates)])

@@ -22,7 +22,7 @@ from ravl_explore.embedding import embed
 from ravl_explore.errors import InputError
 from ravl_explore.evaluation import validator
 from ravl_explore.metrics import group_accuracy
-from ravl_explore.mitigation.identity import depends, made_with
+from ravl_explore.mitigation.identity import IN_WORDS, contents, depends, made_with, names
 from ravl_explore.mitigation.preparing import prepare
 from ravl_explore.mitigation.result import Mitigation, MitigationRun
 from ravl_explore.models.base import VisionLanguageModel
@@ -133,7 +133,8 @@ def mitigate(
     empty_groups : whether to ``"go on"``, with a note, or ``"stop"`` with an InputError when a class has no image with
         the features or none without
     folder : of this run, made if it is not there. The settings, checkpoints and in the end the model are kept in it;
-        the same call again goes on where it was, also after a kill
+        the same call again goes on where it was, also after a kill, and where the images were copied or renamed. For
+        that all images are read once when the run begins
     stream : True gives a :class:`MitigationRun` to iterate over
     progress : told images (while assigning), then steps
 
@@ -179,7 +180,14 @@ def mitigate(
     kept = None
     if folder is not None:
         identity = depends(model, training_set, features, objective, settings, validation, groups)
-        kept = RunFolder(folder, identity, made_with(model))
+        kept = RunFolder(
+            folder,
+            identity,
+            made_with(model),
+            names=names(model, training_set, validation),
+            contents=contents(data, validation, groups, progress),
+            in_words=IN_WORDS,
+        )
     try:
         run = _run(model, training_set, tuple(features), objective, settings, validation, groups, notes, kept)
     except BaseException:

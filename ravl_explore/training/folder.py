@@ -1,6 +1,6 @@
 """RunFolder: one training on disk. What makes it repeatable, how far it has come, and that nobody else is at it.
 
-    settings.json           what the run depends on, and what it was made with
+    settings.json           what the run depends on, what that is called, and what it was made with
     checkpoint.safetensors  all that the next step depends on, see :mod:`ravl_explore.training.checkpoint`
     history.jsonl           one step a line, for other programs; as of the checkpoint
     model.safetensors       the model when training ended, as ``rx.save`` writes it
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,10 @@ class RunFolder:
     path : made if it is not there
     depends : what must be the same for the run to go on, by name, as plain JSON values
     made_with : versions and machine, kept and compared, but a difference is only noted
+    names : what people call what it depends on, by name; kept to be read, and never compared
+    contents : for some of ``depends`` that may differ for the same thing, such as the times of copied files, what gives
+        one value that does not. It is asked for when the run begins, and when the quick one differs
+    in_words : for some of ``depends`` what to say when they differ, instead of both values
 
     Attributes
     ----------
@@ -49,9 +53,19 @@ class RunFolder:
         When the folder holds another run, is in use, or cannot be written.
     """
 
-    def __init__(self, path: str | Path, depends: Mapping[str, Any], made_with: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        depends: Mapping[str, Any],
+        made_with: Mapping[str, Any],
+        *,
+        names: Mapping[str, str | None] | None = None,
+        contents: Mapping[str, Callable[[], str]] | None = None,
+        in_words: Mapping[str, str] | None = None,
+    ) -> None:
         self.path = user_path(path)
         self.notes: list[str] = []
+        self._names, self._contents, self._in_words = dict(names or {}), dict(contents or {}), dict(in_words or {})
         self._written, self._took, self._failure = time.monotonic(), 0.0, ""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -132,34 +146,56 @@ class RunFolder:
                 raise StorageError(
                     "an empty folder or one of a run", f"{strangers[0]} without settings.json", "Choose another folder."
                 )
-            text = json.dumps({"format": FORMAT, "depends": depends, "made_with": made_with}, indent=1)
-            write_whole(path, text.encode())
+            found = {name: content() for name, content in self._contents.items()}
+            self._write_settings(depends, found, self._names, made_with)
             return
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
             there, earlier = stored["depends"], stored["made_with"]
+            found, called = stored.get("contents", {}), stored.get("names", {})  # earlier versions wrote neither
             if stored["format"] != FORMAT:
                 raise ValueError(f"format {stored['format']!r}")
-            if not (isinstance(there, dict) and isinstance(earlier, dict)):
+            if not all(isinstance(each, dict) for each in (there, earlier, found, called)):
                 raise ValueError("what the run depends on is not there by name")
         except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise StorageError(
                 f"a run folder's settings ({FORMAT})", f"{str(path)!r} ({error})", "Choose another folder."
             ) from error
-        differing = [_difference(name, there.get(name), depends.get(name)) for name in {**there, **depends}]
-        differing = [each for each in differing if each]
+        there = {name: value for name, value in there.items() if name not in self._names}
+        differing, moved = [], False
+        for name in {**there, **depends}:
+            if there.get(name) == depends.get(name):
+                continue
+            if name in self._contents and name in found and self._contents[name]() == found[name]:
+                moved = True
+            else:
+                differing.append(self._told(name, there.get(name), depends.get(name), called))
         if differing:
             raise StorageError(
                 f"the run that {str(self.path)!r} holds",
                 f"another: {'; '.join(differing)}",
                 "Use the same arguments to go on with it, or choose another folder.",
             )
+        if moved:  # so that the next time the quick look is enough
+            self._write_settings(depends, found, called, earlier)
         changed = [_difference(name, earlier.get(name), made_with.get(name)) for name in {**earlier, **made_with}]
         changed = [each for each in changed if each]
         if changed:
             self.notes.append(
                 f"This run was begun elsewhere ({'; '.join(changed)}): its steps may differ in their last bits."
             )
+
+    def _write_settings(self, depends: Mapping, contents: Mapping, names: Mapping, made_with: Mapping) -> None:
+        parts = {"depends": depends, "contents": contents, "names": names, "made_with": made_with}
+        write_whole(self.path / "settings.json", json.dumps({"format": FORMAT, **parts}, indent=1).encode())
+
+    def _told(self, name: str, there: Any, here: Any, called: Mapping[str, Any]) -> str:
+        """One difference for a person."""
+        if name not in self._in_words or None in (there, here):
+            return _difference(name, there, here)
+        part = name.removesuffix(" fingerprint")
+        names = _difference("", called.get(part), self._names.get(part)).removeprefix(" is ")
+        return self._in_words[name] + (f" ({names})" if names and called.get(part) else "")
 
 
 def _difference(name: str, there: Any, here: Any) -> str:

@@ -48,13 +48,22 @@ def test_keeps_even_a_dangling_link(made: Path, tmp_path: Path) -> None:
 
 
 def test_a_copy_that_breaks_off_leaves_nothing(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(read: object, written: object) -> None:
+    def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(lab.shutil, "copyfileobj", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="No space left on device"):
         lab.copy_notebooks(tmp_path / "new", made)
     assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and kill")
+def test_half_a_copy_of_a_killed_process_is_not_kept(made: Path, tmp_path: Path) -> None:
+    from tests.unit.test_files import killed_at
+
+    assert killed_at("fsync", False, 1, lambda: lab.copy_notebooks(tmp_path / "new", made))
+    report = lab.copy_notebooks(tmp_path / "new", made)
+    assert report.kept == () and {each.name for each in (tmp_path / "new").iterdir()} == set(report.copied)
 
 
 def test_packaged_notebooks_are_found_and_valid() -> None:
@@ -92,7 +101,7 @@ def test_command_in_full(tmp_path: Path) -> None:
         sys.executable,
         "-m",
         "jupyterlab",
-        str(tmp_path / "01_explore.ipynb"),
+        "--LabApp.default_url=/lab/tree/01_explore.ipynb",
         f"--ServerApp.root_dir={tmp_path}",
         "--no-browser",
         "--port=8899",
@@ -103,7 +112,7 @@ def test_command_in_full(tmp_path: Path) -> None:
 
 def test_command_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    expected = [sys.executable, "-m", "jupyterlab", str(tmp_path / "x/01_explore.ipynb")]
+    expected = [sys.executable, "-m", "jupyterlab", "--LabApp.default_url=/lab/tree/01_explore.ipynb"]
     assert lab.lab_command("x", root=False) == [*expected, f"--ServerApp.root_dir={tmp_path / 'x'}"]
 
 

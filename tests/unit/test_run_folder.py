@@ -305,12 +305,77 @@ def test_a_run_of_another_model_or_other_data_is_refused(
     train: Any, make_model: Callable[..., Any], make_data: Callable[..., Any], tmp_path: Path
 ) -> None:
     train(folder=tmp_path / "run")
-    with pytest.raises(StorageError, match="model is random 0 there, random 1 here; model fingerprint"):
+    with pytest.raises(StorageError, match=r"another: the model has other weights \(random 0 there, random 1 here\)\."):
         train(folder=tmp_path / "run", model=make_model(1))
     with pytest.raises(StorageError, match=r"architecture is ModifiedResNet, \d+ weights there, "):
         train(folder=tmp_path / "run", model=make_model(image_size=128))
-    with pytest.raises(StorageError, match="data fingerprint is"):
+    with pytest.raises(StorageError, match=r"another: the images are others\."):
         train(folder=tmp_path / "run", data=make_data(20, seed=1))
+
+
+@pytest.fixture
+def stored(data: Any, tmp_path: Path) -> Callable[[str, int], Any]:
+    """Name of a folder and a time -> the same images as files there, of that time."""
+    from PIL import Image
+
+    from ravl_explore.data.files import ImageFiles
+
+    def store(name: str, time: int) -> Any:
+        (tmp_path / name).mkdir()
+        files = [tmp_path / name / f"{i}.png" for i in range(len(data))]
+        for i, file in enumerate(files):
+            Image.fromarray(data.image(i)).save(file)
+            os.utime(file, (time, time))
+        return ImageFiles(files, data.labels, data.class_names, name=name, root=tmp_path / name, captions=data.captions)
+
+    return store
+
+
+def test_a_run_goes_on_with_images_that_were_copied(train: Any, stored: Any, tmp_path: Path) -> None:
+    first, copies, validation = stored("one", 1), stored("two", 2), stored("three", 3)
+    run = train(data=first, validation=first, folder=tmp_path / "run", stream=True)
+    for record in run:
+        if record.step == 2:
+            run.close()
+            break
+    result = train(data=copies, validation=validation, folder=tmp_path / "run")
+    assert result.complete and len(result.history.records) == 6
+    assert not any("elsewhere" in note for note in result.notes)
+    told: list[str] = []
+    train(data=copies, validation=validation, folder=tmp_path / "run", progress=lambda *state: told.append(state[2]))
+    assert "Comparing images" not in told, "the copies are known by now"
+    assert json.loads((tmp_path / "run" / "settings.json").read_text())["names"]["data"] == "one"
+
+
+def test_what_differs_is_told_in_words(train: Any, stored: Any, tmp_path: Path) -> None:
+    first, other = stored("one", 1), stored("two", 1)
+    train(data=first, validation=first, folder=tmp_path / "run")
+    shutil.copy(other.files[0], other.files[1])
+    with pytest.raises(StorageError, match=r"another: the images are others \(one there, two here\)\."):
+        train(data=other, validation=first, folder=tmp_path / "run")
+    with pytest.raises(StorageError, match=r"the validation images, or their labels or groups, are others \(one"):
+        train(data=first, validation=other, folder=tmp_path / "run")
+    first.class_names = (*first.class_names[:-1], "another")
+    with pytest.raises(StorageError, match=r"another: the labels or class names are others; the validation images"):
+        train(data=first, validation=first, folder=tmp_path / "run")
+
+
+def test_a_model_may_be_called_otherwise(train: Any, model: Any, tmp_path: Path) -> None:
+    train(folder=tmp_path / "run")
+    renamed = model.copy()
+    renamed.name = "elsewhere/weights.safetensors"
+    assert train(model=renamed, folder=tmp_path / "run").complete
+
+
+def test_a_folder_of_an_earlier_version_is_gone_on_with(train: Any, tmp_path: Path) -> None:
+    """It has neither contents nor names of their own."""
+    train(folder=tmp_path / "run")
+    path = tmp_path / "run" / "settings.json"
+    stored = json.loads(path.read_text())
+    stored["depends"] |= stored.pop("names")
+    del stored["contents"]
+    path.write_text(json.dumps(stored))
+    assert train(folder=tmp_path / "run").complete
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -267,6 +269,37 @@ def test_an_interrupted_grid_goes_on_from_its_folder(
         "before", "standard-fine-tuning-0", "standard-fine-tuning-1",
         "upsampled-fine-tuning-0", "upsampled-fine-tuning-1",
     ]  # fmt: skip
+
+
+def test_a_grid_goes_on_with_images_that_were_copied(
+    work: tuple[Any, ...], tmp_path: Path, trained: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    from ravl_explore.data.files import ImageFiles
+
+    model, train, features, test = work
+
+    def stored(name: str, time: int) -> Any:
+        (tmp_path / name).mkdir()
+        files = [tmp_path / name / f"{i}.png" for i in range(len(train))]
+        for i, file in enumerate(files):
+            Image.fromarray(train.image(i)).save(file)
+            os.utime(file, (time, time))
+        return ImageFiles(files, train.labels, train.class_names, name=name, captions=train.captions)
+
+    grid: dict[str, Any] = {"objectives": [Standard()], "seeds": (0,), "folder": tmp_path / "grid", **SETTINGS}
+    first, copies = stored("one", 1), stored("two", 2)
+    run_all(model, first, features, test, **grid, validation=first)
+    run_all(model, copies, features, test, **grid, validation=copies)
+    assert len(trained) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "content_fingerprint", lambda *_, **__: pytest.fail("read again"))
+        run_all(model, copies, features, test, **grid, validation=first)
+    shutil.copy(copies.files[0], copies.files[1])
+    os.utime(copies.files[1], (3, 3))
+    run_all(model, copies, features, test, **grid, validation=first)
+    assert len(trained) == 2, "an image is another"
 
 
 @pytest.mark.parametrize(
