@@ -176,7 +176,8 @@ def regions_table(discovery: Discovery, data: ImageTextDataset | None = None) ->
 def image_names(discovery: Discovery, data: ImageTextDataset | None) -> list[str]:
     """What to call each embedded image: its path where the data has files, else its number."""
     n_images = len(discovery.scores.embeddings.labels)
-    if data is not None and len(data) != n_images:
+    identity = discovery.scores.embeddings.identity
+    if data is not None and (len(data) != n_images or identity.differs(data)):
         raise InputError(f"the discovery's {n_images} images", f"{len(data)}", "Give the data it was made from.")
     where = getattr(data, "where", None)
     return [storable(where(i)) if callable(where) else str(i) for i in range(n_images)]

@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float, Int
 
 from ravl_explore import checks
 from ravl_explore.concepts.base import ConceptMasks
-from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.base import ImageTextDataset, check_attributes, checked_image, checked_sizes
+from ravl_explore.embedding import check_model
 from ravl_explore.errors import InputError, ModelError
 from ravl_explore.metrics import Alignment, alignment
 from ravl_explore.metrics.alignment import minmax
@@ -120,23 +121,30 @@ def relevance_maps(
         raise ModelError(
             "a model with trace()", type(model).__name__, "Write it as ClipModel has it, or take an open_clip model."
         )
-    images = np.asarray(images, np.int64).reshape(-1)
+    check_model(model)
+    check_attributes(data)
+    images = _indices(images)
     outside = images[(images < 0) | (images >= len(data))]
     if len(outside):
         raise InputError(f"images from 0 to {len(data) - 1}", f"{int(outside[0])}", "Pick one of these.")
     checks.one_of("score", score, ("logit", "contrast"))
     chosen = _chosen(classes, data.class_names)
     if boxes is not None:
-        boxes = np.asarray(boxes, np.float32)
-        if boxes.shape != (len(images), 4):
-            raise InputError(f"boxes of shape ({len(images)}, 4)", f"{boxes.shape}", "Give one box an image.")
+        boxes = np.asarray(boxes)
+        if boxes.shape != (len(images), 4) or boxes.dtype.kind not in "fiu":
+            raise InputError(f"boxes of shape ({len(images)}, 4)", checks.came(boxes), "Give one box an image.")
+        boxes = boxes.astype(np.float32)
     embedded = class_embeddings(model, data.class_names, data.templates)
+    sizes = checked_sizes(data, images)
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     model.visual.eval()
     for start in range(0, len(images), BATCH):
         report(progress, start, len(images), "Tracing relevance")
         rows = range(start, min(start + BATCH, len(images)))
-        pixels = [_looked_at(data.image(int(images[row])), None if boxes is None else boxes[row]) for row in rows]
+        pixels = [
+            _looked_at(checked_image(data, int(images[row]), sizes[row]), None if boxes is None else boxes[row])
+            for row in rows
+        ]
         with torch.inference_mode(False), torch.enable_grad():
             image, relevance = trace(resize(pixels, model.image_size))
             logits = image @ embedded.to(image).T / TEMPERATURE
@@ -173,9 +181,16 @@ def _chosen(classes: str | int, names: tuple[str, ...]) -> str | int:
             return classes
         if classes in names:
             return names.index(classes)
-    elif 0 <= int(classes) < len(names):
+    elif isinstance(classes, int | np.integer) and not isinstance(classes, bool) and 0 <= classes < len(names):
         return int(classes)
-    raise InputError(f"label, prediction, or one of the classes {names}", repr(classes), "Name one of these.")
+    raise InputError(f"label, prediction, or one of the classes {names}", checks.came(classes), "Name one of these.")
+
+
+def _indices(images: Sequence[int] | np.ndarray) -> Int[np.ndarray, " n"]:
+    found = np.asarray(images)
+    if found.size and (found.ndim > 1 or found.dtype.kind not in "iu"):
+        raise InputError("images as a list of numbers of images", checks.came(images), "Give indices such as [0, 1].")
+    return found.astype(np.int64).reshape(-1)
 
 
 def inner(box: np.ndarray, width: int, height: int) -> tuple[int, int, int, int]:

@@ -7,26 +7,27 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 
-from ravl_explore import __version__
+from ravl_explore import __version__, checks
 from ravl_explore import objectives as folder_of_objectives
 from ravl_explore.assignment import Assignment, assign_embeddings
 from ravl_explore.comparison import compare
-from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.base import ImageTextDataset, check_dataset
 from ravl_explore.data.files import content_fingerprint
-from ravl_explore.discovery import SpuriousFeature
-from ravl_explore.embedding import Embeddings, embed
+from ravl_explore.discovery import SpuriousFeature, check_features
+from ravl_explore.embedding import Embeddings, check_model, check_proposer, embed
 from ravl_explore.errors import InputError, StorageError
 from ravl_explore.evaluation import Evaluation, evaluate, evaluate_scores
 from ravl_explore.files import user_path
 from ravl_explore.fingerprints import digest
 from ravl_explore.mitigation import mitigate
 from ravl_explore.models.base import VisionLanguageModel
-from ravl_explore.objectives.base import Objective
+from ravl_explore.objectives.base import Objective, check_objective
 from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer
@@ -42,10 +43,14 @@ from ravl_explore.runs import (
     write_content,
 )
 from ravl_explore.scoring import zero_shot
+from ravl_explore.training import TrainingSettings
 
 SEEDS = (0, 1, 2)
 # mitigate's own keywords that differ by run, or are made once for all
 SET_HERE = ("objective", "seed", "assignment", "validation_assignment", "stream", "folder")
+LOOSE = ("epochs", "learning_rate", "batch_size")  # settings that mitigate() also takes by themselves
+SOME_SEEDS = "Try seeds=(0, 1, 2)."
+KEYWORDS = frozenset(signature(mitigate).parameters)
 KEY_SHOWN = 8  # digits of a run's key in its file's name
 
 Made = TypeVar("Made")
@@ -146,12 +151,20 @@ def run_all(
     >>> runs = run_all(model, train, discovery.features[:1], test, folder="runs")  # doctest: +SKIP
     >>> runs.summary()  # doctest: +SKIP
     """
-    seeds = [int(seed) for seed in seeds]
+    seeds = [checks.seed("each of seeds", seed) for seed in checks.listed("seeds", seeds, object, SOME_SEEDS)]
+    features = check_features(features)
     objectives = every_objective() if objectives is None else objectives
-    named = list(objectives.items()) if isinstance(objectives, Mapping) else [(each.name, each) for each in objectives]
-    _check(named, seeds, features, training)
+    named = _named(objectives)
+    check_model(model)
+    for data in (train_data, test_data):
+        check_dataset(data)
+    if proposer is not None:
+        check_proposer(proposer)
+    checks.flag("stream", stream)
+    _check(named, seeds, training)
+    grid = _Grid(model, train_data, tuple(features), test_data, proposer, training, progress)
     if folder is not None:
-        folder = user_path(folder)
+        folder = user_path(checks.path("folder", folder))
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -164,24 +177,38 @@ def run_all(
     return runs
 
 
-def _check(
-    named: Sequence[tuple[str, Objective]],
-    seeds: Sequence[int],
-    features: Sequence[SpuriousFeature],
-    training: Mapping[str, Any],
-) -> None:
+def _named(objectives: Objectives) -> list[tuple[str, Objective]]:
+    if isinstance(objectives, Mapping):
+        named = list(objectives.items())
+    else:
+        listed = checks.listed("objectives", objectives, object, "Pass [objectives.RegionAware()], a list even of one.")
+        named = [(getattr(each, "name", ""), each) for each in listed]
+    for name, each in named:
+        check_objective(each, f"objectives[{name!r}]" if isinstance(objectives, Mapping) else "each of objectives")
+        checks.text("the name of an objective", name)
+    return named
+
+
+def _check(named: Sequence[tuple[str, Objective]], seeds: Sequence[int], training: Mapping[str, Any]) -> None:
+    """Raise at once what would else be raised after the images were embedded."""
     if not named:
         raise InputError("at least one objective", "none", "Leave objectives out to run all.")
     if not seeds or len(set(seeds)) < len(seeds):
-        raise InputError("at least one seed, each once", f"{tuple(seeds)}", "Try seeds=(0, 1, 2).")
+        raise InputError("at least one seed, each once", f"{tuple(seeds)}", SOME_SEEDS)
     spelled = [(name, repr(each)) for name, each in named]
     if len(set(spelled)) < len(spelled):
         raise InputError("each objective once", "one of them twice", "Give more seeds to repeat it.")
-    if not features:
-        raise InputError("at least one feature to suppress", "none", "Choose a cluster in the table.")
     unfit = [name for name in SET_HERE if name in training]
     if unfit:
         raise InputError("keywords of mitigate() that all runs share", ", ".join(unfit), "See run_all's own.")
+    unknown = [name for name in training if name not in KEYWORDS]
+    if unknown:
+        raise InputError("keywords of mitigate()", ", ".join(unknown), "Check their spelling.")
+    settings = training.get("settings") or TrainingSettings()
+    checks.instance("settings", settings, TrainingSettings, "Write TrainingSettings(...).")
+    replace(settings, **{name: training[name] for name in LOOSE if training.get(name) is not None})
+    if training.get("validation") is not None:
+        check_dataset(training["validation"])
 
 
 def _plan(named: Sequence[tuple[str, Objective]], seeds: Sequence[int]) -> Iterator[tuple[str, Objective, int]]:
@@ -310,10 +337,19 @@ class _Grid:
         )
         seconds = time.monotonic() - started
         after = evaluate(mitigation.model, self.test_data, self.proposer, assignment=test_assignment, progress=progress)
-        return Run.of(mitigation, compare(before, after), name=name, seconds=seconds)
+        run = Run.of(mitigation, compare(before, after), name=name, seconds=seconds)
+        return replace(run, notes=(*run.notes, *_missing_class(after)))
 
     def _embedded(self, data: ImageTextDataset, which: str) -> Embeddings:
         return embed(self.model, data, self.proposer, progress=_prefixed(self.progress, f"Marking {which} regions"))
+
+
+def _missing_class(after: Evaluation) -> tuple[str, ...]:
+    """What is to be said of test images that have no image of the class that the feature pulls to."""
+    name = after.attribute
+    if name is None or (name in after.class_names and (after.labels == after.class_names.index(name)).any()):
+        return ()
+    return (f"{after.data_name} has no image of {name!r}, the class that the feature pulls to: ε1 is not known.",)
 
 
 def _make(grid: _Grid, plan: list[tuple[str, Objective, int]], folder: Path | None) -> Iterator[Runs]:

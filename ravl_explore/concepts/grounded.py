@@ -23,7 +23,7 @@ from ravl_explore.concepts.networks import (
     import_transformers,
     weights_digest,
 )
-from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.base import ImageTextDataset, checked_image
 from ravl_explore.data.files import content_fingerprint
 from ravl_explore.errors import InputError, StorageError
 from ravl_explore.files import cache_root, write_whole
@@ -149,7 +149,7 @@ class GroundedMasks:
         return len(self._data)
 
     def __call__(self, index: int) -> tuple[Mask, Mask]:
-        image = self._data.image(index)
+        image = checked_image(self._data, index)
         label = int(self._data.labels[index])
         if label < 0:  # no caption says what it is of
             return nothing(*image.shape[:2])

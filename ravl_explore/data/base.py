@@ -133,12 +133,17 @@ class ArrayDataset:
         return self._fingerprint
 
 
+def check_attributes(data: ImageTextDataset) -> None:
+    """Raise InputError unless it is a dataset: no path of one, not its class, and with all that each has."""
+    offers("data", data, "a dataset", REQUIRED, "Open one with data.open_dataset, or see data.ImageTextDataset.")
+
+
 def check_dataset(data: ImageTextDataset) -> None:
     """Raise when a dataset cannot be used: something missing, no image, one class, labels or captions that do not fit.
 
     Pixels are checked as they are read, see :func:`checked_image`.
     """
-    offers("data", data, "a dataset", REQUIRED, "Open one with data.open_dataset, or see data.ImageTextDataset.")
+    check_attributes(data)
     class_names = names("class_names", data.class_names)
     n_images, n_classes = len(data), len(class_names)
     if n_images == 0:

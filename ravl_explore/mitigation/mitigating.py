@@ -11,14 +11,15 @@ from typing import Any, Literal, overload
 import numpy as np
 from jaxtyping import Bool, Int
 
+from ravl_explore import checks
 from ravl_explore.assignment import Assignment, assign, check_labels
 from ravl_explore.captions import CaptionLabeller, label
 from ravl_explore.concepts.base import ConceptMasks, ConceptSource, read_all
 from ravl_explore.concepts.discovered import Discovered
-from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.base import ImageTextDataset, check_dataset
 from ravl_explore.data.relabelled import Relabelled
-from ravl_explore.discovery import SpuriousFeature
-from ravl_explore.embedding import embed
+from ravl_explore.discovery import SpuriousFeature, check_features
+from ravl_explore.embedding import check_model, check_proposer, embed
 from ravl_explore.errors import InputError
 from ravl_explore.evaluation import validator
 from ravl_explore.metrics import group_accuracy
@@ -26,7 +27,7 @@ from ravl_explore.mitigation.identity import IN_WORDS, contents, depends, made_w
 from ravl_explore.mitigation.preparing import prepare
 from ravl_explore.mitigation.result import Mitigation, MitigationRun
 from ravl_explore.models.base import VisionLanguageModel
-from ravl_explore.objectives.base import Objective
+from ravl_explore.objectives.base import Objective, check_objective
 from ravl_explore.objectives.groups import empty_groups as groups_without_images
 from ravl_explore.objectives.region_aware import RegionAware
 from ravl_explore.objectives.training_free import Steered, TrainingFree
@@ -156,17 +157,32 @@ def mitigate(
         mitigate(model, data, features, epochs=5, settings=TrainingSettings(precision="bfloat16", patience=4),
                  validation=val, folder="runs/ravl-0")
     """
-    objective = objective or RegionAware()
+    objective = RegionAware() if objective is None else objective
+    check_objective(objective)
+    if settings is not None:
+        checks.instance("settings", settings, TrainingSettings, "Write TrainingSettings(...).")
     if settings is None and learning_rate is None:
         learning_rate = objective.usual_learning_rate
     settings = _settings(settings, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, seed=seed)
-    _check(objective, features, concepts, empty_groups)
+    features = check_features(features)
+    _check(objective, concepts, empty_groups, stream, folder)
+    check_model(model)
+    check_dataset(data)
+    if proposer is not None:
+        check_proposer(proposer)
+    if validation is None and validation_assignment is not None:
+        raise InputError("validation images with a validation_assignment", "none", "Give mitigate(validation=...) too.")
+    for given, of in ((assignment, data), (validation_assignment, validation)):
+        if given is not None and of is not None:
+            remedy = "Make one with rx.assign(model, data, features)."
+            checks.instance("assignment" if of is data else "validation_assignment", given, Assignment, remedy)
+            given.check_of(of)
+    if validation is not None:
+        check_dataset(validation)
     classes = data.labels if labels is None else _classes(model, data, labels, proposer, progress)
     if assignment is None:
         own = None if labels is None else classes
         assignment = assign(model, data, features, proposer, labels=own, progress=progress)
-    else:
-        _check_length(assignment, data)
     groups = None
     if validation is not None:
         groups = _groups(model, validation, features, proposer, validation_assignment, progress)
@@ -230,28 +246,20 @@ def _settings(settings: TrainingSettings | None, **given: Any) -> TrainingSettin
     return replace(settings or TrainingSettings(), **{name: each for name, each in given.items() if each is not None})
 
 
-def _check(
-    objective: Objective, features: Sequence[SpuriousFeature], concepts: ConceptSource | None, empty_groups: str
-) -> None:
+def _check(objective: Objective, concepts: ConceptSource | None, empty_groups: str, stream: bool, folder: Any) -> None:
     """Raise at once what would else be raised after the images were embedded."""
-    if not features:
-        raise InputError(
-            "at least one feature to suppress", "none", "Choose a cluster in the table, or pass discovery.features[:1]."
-        )
-    if empty_groups not in ("go on", "stop"):
-        raise InputError("empty_groups 'go on' or 'stop'", repr(empty_groups), "Pick one of those.")
+    checks.one_of("empty_groups", empty_groups, ("go on", "stop"))
+    checks.flag("stream", stream)
+    if folder is not None:
+        checks.path("folder", folder)
+    if concepts is not None:
+        remedy = "Give an object such as concepts.Discovered()."
+        checks.offers("concepts", concepts, "a source of concept masks", ("open",), remedy)
     if concepts is not None and not objective.uses_relevance:
         raise InputError(
             "concepts with an objective that uses relevance",
             f"{concepts!r} with {objective.name!r}",
             "Leave concepts out, or choose a concept-guided objective.",
-        )
-
-
-def _check_length(assignment: Assignment, data: ImageTextDataset) -> None:
-    if len(assignment.present) != len(data):
-        raise InputError(
-            f"an assignment of these {len(data)} images", f"one of {len(assignment.present)}", "Assign this dataset."
         )
 
 
@@ -264,8 +272,6 @@ def _groups(
     progress: Progress | None,
 ) -> Bool[np.ndarray, " n_images"]:
     """In which validation images the feature is: as annotated, or else as the searched model finds it."""
-    if assignment is not None:
-        _check_length(assignment, data)
     if data.feature_present is not None:
         return data.feature_present
     return (assignment or assign(model, data, features, proposer, progress=progress)).present
@@ -286,10 +292,9 @@ def _classes(
     proposer: Proposer | None,
     progress: Progress | None,
 ) -> Int[np.ndarray, " n_images"]:
-    """The classes that captions name; only where the labeller asks for it are images embedded for that."""
-    if isinstance(labeller, np.ndarray):
-        check_labels(labeller, len(data), len(data.class_names))
-        return labeller
+    """Labels as given, or the classes that captions name; images are embedded for that only if the labeller asks."""
+    if not isinstance(labeller, CaptionLabeller):
+        return check_labels(labeller, len(data), len(data.class_names))
     similarity = None
     if labeller.ambiguity == "similar":
         embeddings = embed(model, data, proposer, progress=progress)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ravl_explore import checks
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.fingerprints import digest
 from ravl_explore.forms import Field
@@ -126,6 +127,6 @@ def _usable(boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 def _image(data: HasImages, index: int) -> np.ndarray | None:
     try:
-        return data.image(index)
+        return checks.pixels(data.image(index), f"image {index}")
     except DataError:
         return None

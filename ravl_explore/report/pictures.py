@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image
 
-from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.base import ImageTextDataset, checked_image
 from ravl_explore.discovery import Discovery, SpuriousFeature
 from ravl_explore.errors import RavlError
 from ravl_explore.metrics import top_region
@@ -56,7 +56,7 @@ def _figure(discovery: Discovery, data: ImageTextDataset, region: int) -> str:
     file = f'<span class="file" title="{escape(name, 1000)}">{escape(_ending(str(name)))}</span>'
     caption = f"<figcaption>{verdict}{file}</figcaption>"
     try:
-        pixels = data.image(image)
+        pixels = checked_image(data, image)
     except (RavlError, OSError) as error:
         return f'<figure><p class="lost">{escape(error, 300)}</p>{caption}</figure>'
     told = f"labelled {true}, predicted {predicted}"

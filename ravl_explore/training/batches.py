@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ravl_explore.concepts.base import ConceptMasks
-from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.base import ImageTextDataset, checked_image
 from ravl_explore.embedding import batch_boxes, region_rows
 from ravl_explore.models.base import resize
 from ravl_explore.objectives.base import Batch
@@ -78,7 +78,8 @@ class TrainingSet:
         pixels = torch.empty(len(images), 3, size, size)
         start = 0
         for group in _groups(image_sizes[images].prod(1)):
-            pixels[start : start + group] = resize([self.data.image(int(i)) for i in images[start:][:group]], size)
+            stored = [checked_image(self.data, int(i), image_sizes[i]) for i in images[start:][:group]]
+            pixels[start : start + group] = resize(stored, size)
             start += group
         return pixels
 

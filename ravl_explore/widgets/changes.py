@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ravl_explore.comparison import Comparison
-from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.base import ImageTextDataset, checked_image
 from ravl_explore.errors import InputError
 from ravl_explore.widgets.closing import Closing
 from ravl_explore.widgets.crop_source import image_name, png
@@ -31,7 +31,7 @@ class ChangeSource:
 
     def crop(self, region: int, size: int) -> bytes:
         """The whole image as PNG, at most ``size`` pixels wide and high."""
-        return png(Image.fromarray(self._data.image(region)), size)
+        return png(Image.fromarray(checked_image(self._data, region)), size)
 
     def image(self, region: int, size: int) -> tuple[bytes, tuple[float, float, float, float]]:
         """The same, with a box around all of it."""
@@ -96,7 +96,8 @@ class ChangesGallery(Closing, widgets.VBox):
         InputError
             When the images are not those of the comparison.
         """
-        if len(data) != len(comparison.before.labels) or not np.array_equal(data.labels, comparison.before.labels):
+        before = comparison.before
+        if not np.array_equal(data.labels, before.labels) or before.identity.differs(data):
             raise InputError(
                 f"the {len(comparison.before.labels)} images of the comparison",
                 f"{len(data)} of {data.name!r}, or other labels",

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ravl_explore import concepts
 from ravl_explore.concepts.base import ConceptMasks, ConceptSource
-from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.base import ImageTextDataset, checked_image
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.progress import Progress, report
 from ravl_explore.text import one_line
@@ -262,7 +262,7 @@ def read_page(data: ImageTextDataset, masks: ConceptMasks, number: int, progress
     for image in index:
         report(progress, len(rows), len(index), "Making concept masks")
         try:
-            pixels = data.image(image)
+            pixels = checked_image(data, image)
         except DataError as error:
             rows.append((None, None, None, str(error)))
             continue

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.base import ImageTextDataset, checked_image
 from ravl_explore.discovery import Discovery
 
 MOST_SCORES = 5
@@ -64,7 +64,7 @@ class DiscoverySource:
         return int(self._embeddings.regions.image_index[region])
 
     def _pixels(self, region: int) -> np.ndarray:
-        return self._data.image(self._image_of(region))
+        return checked_image(self._data, self._image_of(region))
 
 
 def image_name(data: ImageTextDataset, image: int) -> str:

@@ -11,7 +11,7 @@ import torch
 import traitlets
 from jaxtyping import Float
 
-from ravl_explore.data.base import ImageTextDataset, check_templates
+from ravl_explore.data.base import ImageTextDataset, check_templates, checked_image
 from ravl_explore.errors import DataError, InputError, RavlError
 from ravl_explore.metrics import better_than_chance, chance_level
 from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resize
@@ -186,7 +186,7 @@ class _Sample:
             images = []
             for index in drawn[start : start + BATCH_SIZE].tolist():
                 try:
-                    images.append(data.image(index))
+                    images.append(checked_image(data, index))
                 except DataError:
                     continue
                 rows.append(index)

@@ -13,7 +13,7 @@ import ipywidgets as widgets
 import numpy as np
 from PIL import Image
 
-from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.base import ImageTextDataset, checked_image
 from ravl_explore.errors import DataError
 from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer, Regions, propose
@@ -147,7 +147,7 @@ def read_page(data: ImageTextDataset, proposer: Proposer, number: int, progress:
     for image in index:
         report(progress, len(pixels), len(index), "Reading images")
         try:
-            pixels.append(data.image(image))
+            pixels.append(checked_image(data, image))
             reasons.append("")
         except DataError as error:
             pixels.append(None)

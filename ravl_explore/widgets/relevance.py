@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ravl_explore.concepts.base import ConceptMasks
-from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.base import ImageTextDataset, checked_image
 from ravl_explore.errors import InputError
 from ravl_explore.metrics import Alignment
 from ravl_explore.models.base import VisionLanguageModel
@@ -310,7 +310,7 @@ def _drawn(offer: Offer, maps: tuple[RelevanceMaps, ...]) -> str:
     rows = []
     first = maps[0]
     for row, image in enumerate(first.images.tolist()):
-        pixels = offer.data.image(image)
+        pixels = checked_image(offer.data, image)
         if first.boxes is not None:
             x1, y1, x2, y2 = inner(first.boxes[row], pixels.shape[1], pixels.shape[0])
             pixels = pixels[y1:y2, x1:x2]

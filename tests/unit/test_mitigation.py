@@ -168,7 +168,8 @@ def test_validation_without_an_annotated_feature_is_grouped_by_the_discovered_on
         return result.history.records[-1].validation
 
     assert last(plain) == last(plain, validation_assignment=marked) == last(annotated)
-    turned = replace(marked, present=~marked.present)
+    first = np.tile([True, False, False, False], len(plain)) & np.repeat(~marked.present, 4)
+    turned = replace(marked, spurious=first, core=~first, present=~marked.present, feature=None)
     assert last(annotated, validation_assignment=turned) == last(annotated), "what is annotated goes first"
 
 
