@@ -151,7 +151,8 @@ class _StandIn:
 
 
 def _stand_in(name: str) -> type[_StandIn]:
-    return type(name.rpartition(".")[2], (_StandIn,), {})
+    last = name.rpartition(".")[2]
+    return type({"_reconstruct": "ndarray", "scalar": "number"}.get(last, last), (_StandIn,), {})
 
 
 def _holds_code(path: Path, said: str) -> ModelError:
@@ -159,7 +160,7 @@ def _holds_code(path: Path, said: str) -> ModelError:
     met = MET.search(said)
     code = met or zipfile.is_zipfile(path) or "Unsupported" in said
     came = "one that holds pickled code" if code else "one that PyTorch cannot read"
-    if met and met[1] not in ("GLOBAL", "was"):
+    if met:
         came += f" ({met[1]})"
     return ModelError(
         EXPECTED,

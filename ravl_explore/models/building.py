@@ -60,8 +60,11 @@ def build(config: Mapping[str, Any]) -> Any:
         with TemporaryDirectory() as folder:
             if text_tower is not None:
                 Path(folder, "config.json").write_text(json.dumps(text_tower), encoding="utf-8")
-                text["hf_model_name"] = folder
+                config["text_cfg"] = text | {"hf_model_name": folder}
             clip: Any = kind(**config)
+        for module in clip.modules():  # of transformers: the folder is gone, and is nothing of the model's
+            if hasattr(module, "name_or_path"):
+                module.name_or_path = module.config.name_or_path = text.get("hf_model_name", "")
         if trunk is not None:
             clip.visual = _timm_tower(vision.get("image_size", 224), trunk)
     except (ArithmeticError, AssertionError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:

@@ -310,7 +310,9 @@ def _activation(part: Mapping[str, Any], default: str, origin: str) -> str:
 
 
 def _heads(part: Mapping[str, Any], width: int, origin: str) -> int:
-    heads = part.get("num_attention_heads") or max(1, width // (72 if width == 1152 else HEAD_WIDTH))
+    heads = part.get("num_attention_heads")
+    if heads is None:
+        heads = max(1, width // (72 if width == 1152 else HEAD_WIDTH))
     if type(heads) is not int or heads < 1 or width % heads:
         raise ModelError(
             f"attention heads that share {width} numbers evenly", f"{heads!r} in {origin!r}", "Download it again."

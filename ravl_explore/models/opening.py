@@ -62,6 +62,10 @@ def open_model(text: str, device: str | None = None) -> VisionLanguageModel:
 
 def _loader(text: str) -> tuple[Callable[..., VisionLanguageModel], tuple[Any, ...]]:
     """The loader's class, and its first argument if it takes one."""
+    for loader in (Demo, PubMedCLIP, BiomedCLIP):
+        for label, arguments in loader.menu().items():
+            if text.lower() == label.lower():
+                return loader, arguments
     kind, _, rest = text.partition(":")
     if kind.lower() == "demo":
         return Demo, (rest or "spurious",)
@@ -73,15 +77,9 @@ def _loader(text: str) -> tuple[Callable[..., VisionLanguageModel], tuple[Any, .
         )
     if kind.lower() == "pubmedclip":
         return PubMedCLIP, (rest or "RN50",)
-    if text.lower() == "biomedclip":
-        return BiomedCLIP, ()
     path = Path(text).expanduser()
     if text and (_exists(path) or path.suffix in SUFFIXES or text.startswith((".", "/", "~"))):
         return Checkpoint, (path,)
-    for loader in (Demo, PubMedCLIP, BiomedCLIP):
-        for label, arguments in loader.menu().items():
-            if text.lower() == label.lower():
-                return loader, arguments
     if "/" in text:
         _refuse_hub_names(text)
         return OpenClip, (text,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import normalize
 from torchvision.ops import roi_align
 
-from ravl_explore.errors import ModelError
+from ravl_explore.errors import InputError, ModelError
 from ravl_explore.models.base import class_embeddings, pick_device, resize, scale_boxes
 from ravl_explore.models.clip_resnet import CLIP_MEAN, CLIP_STD
 
@@ -140,6 +140,69 @@ def test_prompt_ensemble_is_the_mean_made_unit_again(model: Any) -> None:
         prompts = torch.stack([model.embed_text([template.replace("{}", name)])[0] for template in templates])
         expected = prompts.mean(0) / prompts.mean(0).norm()
         assert torch.allclose(row, expected, **CLOSE)
+
+
+class Words:
+    """A model of its own: a text is the words it reads, each along an axis of its own."""
+
+    name = "words"
+
+    def __init__(self, reads: int = 8) -> None:
+        self.reads, self.axes = reads, {}
+
+    def embed_text(self, texts: Sequence[str]) -> torch.Tensor:
+        rows = torch.zeros(len(texts), 64)
+        for row, text in zip(rows, texts, strict=True):
+            for word in text.lower().replace("!", "").split()[: self.reads]:
+                row[self.axes.setdefault(word, len(self.axes))] += 1
+        return rows / rows.norm(dim=1, keepdim=True).clamp(min=1)
+
+
+LONG = "a picture of the old market square of a small town " + "on a rainy afternoon in late autumn, " * 4 + "with a {}"
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["another library's", "open_clip's"])
+@pytest.mark.parametrize(
+    ("names", "templates", "told"),
+    [
+        (("cat", "dog"), ("a {}", LONG), "shorten the template, or put {} first"),
+        (("cat", "dog", "hen"), ("a {}", "the " + LONG), "and 2 more pairs"),
+        (("cat", "dog", "Cat"), ("a {}",), "'cat' and 'Cat'.*Rename"),
+        (("cat", "cat "), ("a {}", "{}"), "Rename"),
+        (("cat", "dog"), ("no name in it", "a {}"), "'no name in it'"),
+    ],
+)
+def test_prompts_that_the_text_tower_cannot_tell_apart(
+    model: Any, own: bool, names: tuple[str, ...], templates: tuple[str, ...], told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        class_embeddings(Words() if own else model, names, templates)
+
+
+def test_two_spellings_of_one_letter_are_shown_apart(model: Any) -> None:
+    with pytest.raises(InputError, match=r"'caf\\xe9' and 'cafe\\u0301'.*Rename"):
+        class_embeddings(model, ("caf\u00e9", "cafe\u0301"), ("a {}",))
+
+
+def test_a_long_name_cut_before_it_differs(model: Any) -> None:
+    long = "opacity of the left lower lobe of the lung in a patient with chronic bronchitis and more words, grade "
+    with pytest.raises(InputError, match="Where the names are long, shorten them"):
+        class_embeddings(model, (long + "one", long + "two", "normal"), ("a {}",))
+
+
+def test_prompts_that_differ_pass(model: Any) -> None:
+    for names in (("cat", "dog"), ("Effusion", "effusions"), ("1", "2", "10"), ("cat",), ("a {b}", "a {c}")):
+        assert class_embeddings(model, names, ("a photo of a {}", "{}")).shape == (len(names), 32)
+    assert class_embeddings(Words(), ("cat", "dog"), (LONG[:20] + "{}",)).shape == (2, 64)
+
+
+def test_embeddings_of_texts_that_are_no_numbers() -> None:
+    class Broken(Words):
+        def embed_text(self, texts: Sequence[str]) -> torch.Tensor:
+            return torch.full((len(texts), 4), float("nan"))
+
+    with pytest.raises(ModelError, match="finite embeddings of the prompts"):
+        class_embeddings(Broken(), ("cat", "dog"), ("a {}",))
 
 
 # --- copies and devices -----------------------------------------------------------------------------------------------

@@ -361,3 +361,180 @@ def test_siglip_without_its_tokenizer_says_what_to_put_where(tmp_path: Path) -> 
     transformers_siglip(tmp_path)
     with pytest.raises(ModelError, match=r"100 tokens.*tokenizer.json or spiece.model.*into the checkpoint's folder"):
         Checkpoint(tmp_path)
+
+
+# --- families of transformers -----------------------------------------------------------------------------------------
+
+TOWER = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
+SEEN = {"image_size": 32, "patch_size": 8}
+FEW = {"vocab_size": 100, "max_position_embeddings": 16}
+
+
+def words(folder: Path, end: int = 2, context: int = 16) -> Any:
+    """A tokenizer of ten words, <s> and </s> around each text, saved into a folder."""
+    from tokenizers import Tokenizer, pre_tokenizers, processors
+    from tokenizers import models as kinds
+    from transformers import PreTrainedTokenizerFast
+
+    known = ["<s>", "<pad>", "<x>", "<unk>", "a", "photo", "of", "cat", "the", "dog", "no", "at", "all"]
+    known[end] = "</s>"
+    plain = Tokenizer(kinds.WordLevel({word: i for i, word in enumerate(known)}, unk_token="<unk>"))
+    plain.pre_tokenizer = pre_tokenizers.Whitespace()
+    plain.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", end)]
+    )
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=plain, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>",
+        model_max_length=context,
+    )  # fmt: skip
+    made.save_pretrained(folder)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("family", "end"), [("metaclip_2", 2), ("metaclip_2", 6), ("clip", 6), ("clip", 2)], ids=lambda value: str(value)
+)
+def test_the_end_of_a_text_is_read_by_the_rules_of_its_family(tmp_path: Path, family: str, end: int) -> None:
+    """Token 2 is the end in MetaCLIP 2; in a CLIP it is an old mistake that stands for the highest."""
+    import transformers
+
+    kinds = {"clip": ("CLIPConfig", "CLIPModel"), "metaclip_2": ("MetaClip2Config", "MetaClip2Model")}
+    config, kind = (getattr(transformers, name) for name in kinds[family])
+    text = TOWER | FEW | {"eos_token_id": end, "bos_token_id": 0, "pad_token_id": 1}
+    torch.manual_seed(0)
+    model = shaken(kind(config(text_config=text, vision_config=TOWER | SEEN, projection_dim=40)))
+    model.save_pretrained(tmp_path)
+    tokens = words(tmp_path, end)(TEXTS, padding="max_length", max_length=16, return_tensors="pt").input_ids
+    opened = Checkpoint(tmp_path)
+    with torch.no_grad():
+        image = features(model.get_image_features(pixel_values=normalized(pixels_of(32))))
+        text_rows = features(model.get_text_features(input_ids=tokens))
+    agrees(opened, image, text_rows)
+
+
+@pytest.mark.parametrize(
+    "name", ["CLIPSeg", "ChineseCLIP", "AltCLIP", "XCLIP", "Siglip2", "GroupViT", "Blip", "OwlViT", "Clvp"]
+)
+def test_families_that_are_not_known_are_refused(tmp_path: Path, name: str) -> None:
+    """Their weights have names like CLIP's, and are read by other rules."""
+    transformers = pytest.importorskip("transformers")
+    model_type = getattr(transformers, f"{name}Config").model_type
+    whole = transformers_clip()
+    whole.save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(settings | {"model_type": model_type}))
+    with pytest.raises(ModelError, match=rf"type clip or metaclip_2 or siglip.*model_type '{model_type}'"):
+        Checkpoint(tmp_path)
+
+
+def test_models_of_other_families_as_transformers_saves_them(tmp_path: Path) -> None:
+    from transformers import CLIPSegConfig, CLIPSegModel, Siglip2Config, Siglip2Model
+
+    seg = CLIPSegConfig(text_config=TOWER, vision_config=TOWER | SEEN, projection_dim=40)
+    naflex = Siglip2Config(text_config=TOWER | FEW, vision_config=TOWER | {"num_patches": 16, "patch_size": 8})
+    for name, model in (("seg", CLIPSegModel(seg)), ("naflex", Siglip2Model(naflex))):
+        model.save_pretrained(tmp_path / name)
+        with pytest.raises(ModelError, match="a model of transformers of type"):
+            Checkpoint(tmp_path / name)
+
+
+def test_settings_of_another_family_than_the_weights(tmp_path: Path) -> None:
+    transformers_siglip(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(settings | {"model_type": "clip"}))
+    with pytest.raises(ModelError, match="whose weights are those of siglip"):
+        Checkpoint(tmp_path)
+
+
+def test_siglip_with_another_epsilon(tmp_path: Path) -> None:
+    from transformers import SiglipConfig, SiglipModel
+
+    both = TOWER | {"layer_norm_eps": 0.1}
+    torch.manual_seed(0)
+    model = shaken(SiglipModel(SiglipConfig(text_config=both | FEW, vision_config=both | SEEN)))
+    model.save_pretrained(tmp_path)
+    tokens = words(tmp_path)(TEXTS, padding="max_length", max_length=16, return_tensors="pt").input_ids
+    with torch.no_grad():
+        image = features(model.get_image_features(pixel_values=(pixels_of(32) - 0.5) / 0.5))
+        agrees(Checkpoint(tmp_path), image, features(model.get_text_features(input_ids=tokens)))
+
+
+# --- pixels -----------------------------------------------------------------------------------------------------------
+
+MEAN, STD = [0.1, 0.2, 0.3], [0.4, 0.5, 0.6]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"preprocessor_config.json": {"image_mean": MEAN, "image_std": STD}},
+        {"processor_config.json": {"image_processor": {"image_mean": MEAN, "image_std": STD}}},
+        {"processor_config.json": {"image_mean": MEAN, "image_std": STD}},
+        {"preprocessor_config.json": {"image_processor": {"image_mean": MEAN, "image_std": STD}}},
+        {"open_clip_config.json": {"preprocess_cfg": {"mean": MEAN, "std": STD}}},
+        {"processor_config.json": {"processor_class": "CLIPProcessor", "image_processor": {"image_mean": MEAN,
+         "image_std": STD}}, "preprocessor_config.json": {"image_mean": MEAN, "image_std": STD}},
+    ],
+    ids=lambda told: "+".join(told),
+)  # fmt: skip
+def test_pixels_are_read_wherever_a_library_writes_them(tmp_path: Path, told: dict[str, Any]) -> None:
+    transformers_clip().save_pretrained(tmp_path)
+    for name, content in told.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    opened = Checkpoint(tmp_path)
+    assert opened.mean == tuple(MEAN) and opened.std == tuple(STD) and opened.assumptions == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"do_normalize": False},
+        {"do_rescale": False, "image_mean": [127.5] * 3, "image_std": [64.0] * 3},
+        {"rescale_factor": 1 / 127.5, "image_mean": [1.0] * 3, "image_std": [0.5] * 3},
+    ],
+    ids=str,
+)
+def test_other_ways_to_scale_pixels_are_followed(tmp_path: Path, change: dict[str, Any]) -> None:
+    from transformers import CLIPImageProcessor
+
+    model = transformers_clip()
+    model.save_pretrained(tmp_path)
+    size = {"height": 32, "width": 32}
+    processor = CLIPImageProcessor(size=size, crop_size=size, image_mean=MEAN, image_std=STD)
+    for key, value in change.items():
+        setattr(processor, key, value)
+    processor.save_pretrained(tmp_path)
+    opened = Checkpoint(tmp_path)
+    image = (255 * pixels_of(32)).byte()
+    with torch.no_grad():
+        prepared = processor(images=list(image), return_tensors="pt", do_resize=False, do_center_crop=False)
+        expected = normalize(features(model.get_image_features(**prepared)), dim=-1)
+        assert torch.allclose(opened.encode(image.float() / 255, None)[0], expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"image_mean": [0.5, 0.5]}, {"image_std": [0.0, 0.5, 0.5]}, {"image_mean": "mean"}, {"image_std": [1, 2, None]},
+        {"image_mean": [float("nan")] * 3}, {"rescale_factor": 0}, {"rescale_factor": "1/255"},
+        {"do_flip_channel_order": True}, {"rescale_offset": True}, {"do_rescale": False},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_pixels_that_cannot_be_are_refused(tmp_path: Path, told: dict[str, Any]) -> None:
+    transformers_clip().save_pretrained(tmp_path)
+    (tmp_path / "processor_config.json").write_text(json.dumps({"image_processor": told}))
+    with pytest.raises(ModelError, match=r"three means.*processor_config\.json"):
+        Checkpoint(tmp_path)
+
+
+def test_files_that_disagree_on_pixels_are_told(tmp_path: Path, make_tower: Callable[..., Any]) -> None:
+    transformers_clip().save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_mean": MEAN, "image_std": STD}))
+    other = {"preprocess_cfg": {"mean": [0.5] * 3, "std": STD, "resize_mode": "longest"}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(other))
+    opened = Checkpoint(tmp_path)
+    assert opened.mean == tuple(MEAN), "the weights are in transformers' layout"
+    border, mean = opened.assumptions
+    assert "a border is added" in border
+    assert "mean of preprocessor_config.json, since open_clip_config.json says another" in mean

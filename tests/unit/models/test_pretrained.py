@@ -344,6 +344,44 @@ def test_open_model_says_what_it_takes(text: str) -> None:
         models.open_model(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("openai/clip-vit-base-patch32", "write hf-hub:openai/clip-vit-base-patch32"),
+        ("google/siglip-base-patch16-224", "write hf-hub:google/siglip-base-patch16-224"),
+        ("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "write hf-hub:laion/CLIP-ViT-B-32-laion2B-s34B-b79K"),
+        ("ViT-B-32/laion2b", "one of the tags of ViT-B-32"),
+        ("ViT-B-33/openai", "Did you mean ViT-B-32"),
+        ("https://example.com/clip.pt", "Download the file"),
+        ("http://127.0.0.1/clip.safetensors", "Download the file"),
+    ],
+)
+def test_names_of_another_kind_are_told(own_cache: Path, text: str, told: str) -> None:
+    with pytest.raises(ModelError, match=told):
+        models.open_model(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("HF-HUB:me/it", "Hf-Hub: me/it", "https://huggingface.co/me/it", "https://huggingface.co/me/it/tree/main"),
+        *("http://www.huggingface.co/me/it/resolve/main/model.safetensors", "huggingface.co/me/it", "hf.co/me/it"),
+    ],
+)
+def test_ways_to_write_a_repository(own_cache: Path, tiny: Any, text: str) -> None:
+    open_clip_repository(own_cache / "me" / "it", tiny)
+    for opened in (models.open_model(text), models.HuggingFace(text)):
+        assert opened.name == "me/it"
+
+
+def test_entries_of_the_menu_are_names(own_cache: Path) -> None:
+    for label in models.Demo.menu():
+        assert models.open_model(label).name.startswith("Demo: ")
+    assert models.open_model("demo: before FINE-tuning").name == "Demo: clean"
+    with pytest.raises(ModelError, match=r"PubMedCLIP_ViT32\.pth"):
+        models.open_model("PubMedCLIP ViT32")
+
+
 def test_parts_of_the_menu_can_be_filled_in() -> None:
     """Each form's fields are keywords of the constructor, and each ready-made entry names its arguments."""
     import inspect
