@@ -17,6 +17,7 @@ What plotly's own widget does not do, measured on 7.1 (each point has a test):
 
 from __future__ import annotations
 
+import base64
 import functools
 import threading
 from collections.abc import Callable, Sequence
@@ -38,6 +39,7 @@ from ravl_explore.widgets.throttle import RATE, Throttle
 STATIC = Path(__file__).parent / "static"
 QUIET = 5.0  # seconds after an edit until the whole state follows, and between two of these at least
 
+_DRAWN = ("_widget_data", "_widget_layout")  # plotly's names for the state of what is drawn
 _CHANGES = ("_js2py_restyle", "_js2py_relayout", "_js2py_update")  # plotly's names for what the user changed
 
 SELECTING = ("zoom2d", "pan2d", "select2d", "lasso2d")
@@ -99,7 +101,7 @@ class LiveFigure(go.FigureWidget):
         if not LiveFigure._bundle_sent:  # before it is asked for: a cell that computes would not answer
             LiveFigure._bundle_sent = True
             self._send_bundle()
-        self._post(self._content())
+        self._sync()
 
     # Drawing
 
@@ -145,7 +147,9 @@ class LiveFigure(go.FigureWidget):
 
     def _sync(self) -> None:
         with self._guard:
-            self._post(self._content())
+            if self.comm is not None:
+                state = self.get_state(_DRAWN)
+                self._send({"method": "update", "state": state, "buffer_paths": []})
 
     def _draw_pending(self) -> None:
         with self._guard:
@@ -222,29 +226,17 @@ class LiveFigure(go.FigureWidget):
     def _post_edit(self, name: str, message: dict, source_view_id: str | None) -> None:
         """Send an edit as a custom message; the browser applies it to its copy of the state, too.
 
-        Not as state, for nbclient keeps the place of every buffer of the state for good, and a saved notebook in which
-        one has lost its place cannot be opened. The state itself follows when there is quiet.
+        Not as state, which would be whole each time. The state itself follows when there is quiet.
         """
         with self._guard:
             self._edits += 1
             ids = {"trace_edit_id": self._edits, "layout_edit_id": self._edits, "source_view_id": source_view_id}
             if self.comm is not None:
-                content, paths, buffers = self._packed({"name": name, "message": message | ids})
-                self.send(content | {"kind": "edit", "paths": paths}, buffers)
+                plain = custom_serializers["to_json"](message | ids, self)
+                stripped, paths, buffers = _remove_buffers({"message": plain})
+                self.send({"kind": "edit", "name": name, "paths": [path[1:] for path in paths], **stripped}, buffers)
             if hasattr(self, "_sync_soon"):  # else plotly is still making the figure
                 self._sync_soon()
-
-    def _post(self, state: dict[str, Any]) -> None:
-        if self.comm is None:
-            return
-        plain, paths, buffers = self._packed(state)
-        self._send({"method": "update", "state": plain, "buffer_paths": paths}, buffers=buffers)
-
-    def _packed(self, content: dict[str, Any]) -> tuple[dict[str, Any], list, list]:
-        """Content without its buffers, the buffers' paths in it, and the buffers."""
-        plain = {name: custom_serializers["to_json"](value, self) for name, value in content.items()}
-        stripped, paths, buffers = _remove_buffers(plain)
-        return dict(stripped), paths, buffers
 
     # State and messages from the browser
 
@@ -252,12 +244,17 @@ class LiveFigure(go.FigureWidget):
         return {"_widget_data": copied(self._data), "_widget_layout": copied(self._layout)}
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
-        """The state that a reloaded page or a saved notebook gets: what is drawn now."""
+        """The state that a reloaded page or a saved notebook gets: what is drawn now, arrays as text.
+
+        For nbclient keeps the place of every buffer that a state ever had: in a saved notebook, an earlier colour's
+        would be put in place of the present one, and where the place is gone no widget appears.
+        """
         with self._guard:
             wanted = self.keys if key is None else {key} if isinstance(key, str) else set(key)
             if hasattr(self, "_throttle"):  # else plotly is still making the figure
                 self._trait_values.update({name: value for name, value in self._content().items() if name in wanted})
-            return super().get_state(key, drop_defaults)
+            state = super().get_state(key, drop_defaults)
+            return {name: _with_text(value) if name in _DRAWN else value for name, value in state.items()}
 
     def _on_message(self, _: Any, content: dict[str, Any], buffers: list[Any]) -> None:
         """Take what the page tells: that it lacks the bundle, that the user changed the picture, or a gesture."""
@@ -291,6 +288,16 @@ class LiveFigure(go.FigureWidget):
             if what.startswith("range"):
                 self._layout.get(axis, {}).pop("autorange", None)
         return changes
+
+
+def _with_text(value: Any) -> Any:
+    """The same with base64 text for the buffers of plotly's arrays."""
+    if isinstance(value, dict):
+        if isinstance(value.get("buffer"), memoryview):
+            text = base64.b64encode(value["buffer"]).decode()
+            return {"dtype": value["dtype"], "shape": value["shape"], "bdata": text}
+        return {key: _with_text(each) for key, each in value.items()}
+    return [_with_text(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 @functools.cache

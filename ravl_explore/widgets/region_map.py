@@ -76,7 +76,9 @@ class RegionMap(Closing, ipywidgets.VBox):
             style={"description_width": "initial"},
             layout=ipywidgets.Layout(width="230px"),
         )
-        self._status = ipywidgets.HTML(layout=ipywidgets.Layout(flex="1 1 200px", min_width="0", margin="0 8px"))
+        self._status = ipywidgets.HTML(
+            layout=ipywidgets.Layout(flex="1 1 200px", min_width="0", margin="0 8px", overflow="hidden")
+        )
         self._clear = ipywidgets.Button(
             description="Clear selection",
             icon="times",

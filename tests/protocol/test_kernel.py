@@ -229,7 +229,7 @@ class Saved:
     @staticmethod
     def _array(value: Any) -> Any:
         if isinstance(value, dict) and "dtype" in value:
-            return np.frombuffer(value.get("buffer", value.get("value")), value["dtype"]).reshape(value["shape"])
+            return np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"]).reshape(value["shape"])
         return value
 
 

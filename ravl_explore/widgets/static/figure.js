@@ -53,7 +53,7 @@ function askFor(shared, model) {
   return () => clearInterval(timer);
 }
 
-// Plotly's arrays travel as {dtype, shape, buffer}.
+// Plotly's arrays travel as {dtype, shape, buffer}, in a state as {dtype, shape, bdata} with base64 text.
 const ARRAYS = {
   int8: Int8Array, int16: Int16Array, int32: Int32Array, uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array,
   float32: Float32Array, float64: Float64Array,
@@ -62,6 +62,9 @@ function withArrays(value) {
   if (value === "_undefined_") return undefined;
   if (Array.isArray(value)) return value.map(withArrays);
   if (value === null || typeof value !== "object") return value;
+  if (typeof value.bdata === "string" && value.dtype in ARRAYS) {
+    return new ARRAYS[value.dtype](Uint8Array.from(atob(value.bdata), (letter) => letter.charCodeAt(0)).buffer);
+  }
   const held = value.buffer ?? value.value;
   if (held && value.dtype in ARRAYS && value.shape) {
     const whole = held.byteLength === held.buffer.byteLength;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
@@ -43,7 +44,7 @@ def sent(view: Curves, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, int
 def lines(view: Curves) -> dict[str, list[float]]:
     """Lines by name in the state that a reloaded page gets."""
     return {
-        trace["name"]: np.frombuffer(trace["y"]["buffer"], np.float32).tolist()
+        trace["name"]: np.frombuffer(base64.b64decode(trace["y"]["bdata"]), np.float32).tolist()
         for trace in view.figure.get_state()["_widget_data"]
         if trace.get("name") and trace.get("visible", True)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from ipywidgets.widgets.widget import _remove_buffers
 
 from ravl_explore.widgets.figure import LOOKING, LiveFigure
 from ravl_explore.widgets.points import PointsEvent, inside_polygon, points_event
@@ -53,7 +55,12 @@ def record(figure: LiveFigure, monkeypatch: pytest.MonkeyPatch) -> Sent:
 
 def drawn_y(figure: LiveFigure) -> list[list[float]]:
     """The lines of the state that a reloaded page gets."""
-    return [np.frombuffer(each["y"]["buffer"], np.float32).tolist() for each in figure.get_state()["_widget_data"]]
+    return [array(each["y"]).tolist() for each in figure.get_state()["_widget_data"]]
+
+
+def array(held: dict[str, Any]) -> np.ndarray:
+    """An array of the state, which holds its bytes as text."""
+    return np.frombuffer(base64.b64decode(held["bdata"]), held["dtype"])
 
 
 def tell(figure: LiveFigure, buffers: Any = None, **content: Any) -> None:
@@ -345,6 +352,15 @@ def test_the_first_figure_sends_the_bundle_unasked_the_others_do_not(monkeypatch
     for _ in range(3):
         LiveFigure(chart([1.0])).close()
     assert [size > 1_000_000 for size in sizes] == [True]
+
+
+def test_the_state_holds_no_buffer_whose_place_may_go(live: LiveFigure) -> None:
+    """nbclient would put it back into a saved notebook, over what is there now."""
+    live.draw(chart([1.0], [2.0]).update_traces(marker_color=np.array([3.0], np.float32)))
+    live.flush()
+    state, paths, buffers = _remove_buffers(live.get_state())
+    assert (paths, buffers) == ([], []) and json.dumps(state, default=str)
+    assert array(live.get_state()["_widget_data"][1]["marker"]["color"]).tolist() == [3.0]
 
 
 def test_new_traces_never_travel_with_the_state(live: LiveFigure, sent: Sent) -> None:
