@@ -162,7 +162,6 @@ def run_all(
         check_proposer(proposer)
     checks.flag("stream", stream)
     _check(named, seeds, training)
-    grid = _Grid(model, train_data, tuple(features), test_data, proposer, training, progress)
     if folder is not None:
         folder = user_path(checks.path("folder", folder))
         try:
