@@ -9,17 +9,8 @@ from typing import Any
 import numpy as np
 
 from ravl_explore.data.base import CLIP_TEMPLATES
-from ravl_explore.data.columns import (
-    EMPTY,
-    NONE,
-    caption_of,
-    check_columns,
-    column_names,
-    guess,
-    names_from,
-    number_notes,
-    plain,
-)
+from ravl_explore.data.cells import EMPTY, caption_of, plain
+from ravl_explore.data.columns import NONE, check_columns, column_names, guess, names_from, number_notes
 from ravl_explore.data.files import LazyImages
 from ravl_explore.data.given_files import expanded, read_json
 from ravl_explore.data.hugging_face_loading import SPLIT, inside_one, is_saved, load, parquet_files

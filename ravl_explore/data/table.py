@@ -11,21 +11,17 @@ import numpy as np
 
 from ravl_explore.data.base import CLIP_TEMPLATES
 from ravl_explore.data.box_fitting import fit_boxes
+from ravl_explore.data.cells import EMPTY, as_texts, caption_of, in_order, plain
 from ravl_explore.data.columns import (
-    EMPTY,
     NONE,
-    as_texts,
-    caption_of,
     check_columns,
     choose,
     column_names,
     encoding_notes,
     guess,
-    in_order,
     listed,
     names_from,
     number_notes,
-    plain,
     read_columns,
 )
 from ravl_explore.data.files import ImageFiles
