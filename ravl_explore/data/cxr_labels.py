@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ravl_explore.data.access import at_home
 from ravl_explore.data.inside import resolve_inside
 from ravl_explore.data.object_cxr import CLASS_NAMES, read_annotations
 from ravl_explore.data.ranges import ranges_of, shared_ranges
@@ -95,9 +96,7 @@ def label_with_torchxrayvision(
                 found = model(torch.stack(list(prepared.values())))[:, column].float().cpu().tolist()
             scores.update(zip(prepared, found, strict=True))
         report(progress, stop, len(files), "Labelling")
-    return write_whole(
-        Path(root).expanduser() / f"{split}_labels.csv", _table(names, scores, unreadable, threshold).encode()
-    )
+    return write_whole(at_home(root) / f"{split}_labels.csv", _table(names, scores, unreadable, threshold).encode())
 
 
 def _check_unreadable(files: list[Path], unreadable: dict[int, str], limit: int) -> None:

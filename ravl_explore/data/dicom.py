@@ -33,6 +33,7 @@ DEFLATED, PLAIN = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.1\0\0\0"
 MOST_INFLATED = 2**27  # bytes; deflate is for reports, and packs zeros a thousandfold
 LONG = 2**26  # bytes of an element that is passed over: none that is used here is so long
 LONG_LENGTHS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+COLORS = "colour DICOM images of more than 8 bits"
 PIXELS, FLOAT_PIXELS = (0x7FE0, 0x0010), ((0x7FE0, 0x0008), (0x7FE0, 0x0009))
 GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 SETTINGS = {  # by functional group; what one group says, it says of all of these
@@ -68,9 +69,10 @@ def pixels(file: IO[bytes], max_pixels: int, ranges: Ranges = None) -> np.ndarra
     """(height, width, 3) uint8 of the first frame. Raises ValueError and what pydicom raises."""
     data, content = _read(file)
     width, height = _size(data, max_pixels)
+    kind = _kind(data)
+    shared = ranges(kind) if kind and ranges is not None else None  # without room: it may read others
     with ROOM.take(width * height * _bytes_per_pixel(data)):
         stored, photometric = _stored(data, content)
-        shared = ranges(kind) if ranges is not None and (kind := _kind(data)) else None
         show = _show(stored, photometric, data, shared)
         shown = np.empty((*stored.shape[:2], 3), np.uint8)
         for rows in strips(*stored.shape[:2]):
@@ -221,7 +223,7 @@ def _frame_size(frame: bytes) -> tuple[int, int] | None:
 def _kind(data: Any) -> str:
     """Images of this kind share their range of values; "" for one that is shown by what its file says."""
     if int(data.get("SamplesPerPixel") or 1) > 1:
-        return "colour DICOM images of more than 8 bits" if int(data.get("BitsStored") or 8) > 8 else ""
+        return COLORS if int(data.get("BitsStored") or 8) > 8 else ""
     if data.get("PhotometricInterpretation") == "PALETTE COLOR" or _window_of(data) or data.get("VOILUTSequence"):
         return ""
     facts = [data.get("Modality") or "no modality", f"{data.get('BitsStored')} bits"]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
+from ravl_explore.data.access import at_home
 from ravl_explore.data.base import CLIP_TEMPLATES, check_dataset
 from ravl_explore.data.ranges import SharedRange, ranges_of, shared_ranges
 from ravl_explore.data.reading import Header, Range, Source, header_or_reason, read_image
@@ -195,8 +196,8 @@ class ImageFiles(LazyImages):
         root: str | Path | None = None,
         **options: Any,
     ) -> None:
-        self.files = [Path(file) for file in files]
-        self.root = None if root is None else Path(root)
+        self.files = [at_home(file) for file in files]
+        self.root = None if root is None else at_home(root)
         super().__init__(self.files, labels, class_names, **options)
         if not any(os.path.exists(file) for file in self.files):  # noqa: PTH110  pathlib's raises for closed folders
             came = f"{self.where(0)!r}, which {_why_missing(self.files[0])}, nor is any other"

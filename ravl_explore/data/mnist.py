@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 from jaxtyping import UInt8
 
-from ravl_explore.data.access import readable
+from ravl_explore.data.access import at_home, readable
 from ravl_explore.data.base import ArrayDataset
 from ravl_explore.data.demo import CLASS_NAMES as GARMENTS
 from ravl_explore.data.demo import TEMPLATES as GARMENT_TEMPLATES
@@ -53,7 +53,7 @@ class Mnist(ArrayDataset):
     def __init__(self, root: str | Path, split: str = "test", download: bool = False) -> None:
         if split not in SPLITS:
             raise DataError(f"split 'train' or 'test' of {self.title}", repr(split), "Use one of these.")
-        folder = Path(root).expanduser()
+        folder = at_home(root)
         names = (f"{SPLITS[split]}-images-idx3-ubyte", f"{SPLITS[split]}-labels-idx1-ubyte")
         with readable(folder):
             if download and any(_find(folder, self.title, name) is None for name in names):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ravl_explore.data.deep import depth_of
+from ravl_explore.data.dicom import COLORS
 from ravl_explore.data.reading import DEEP, Range, Source, read_range
 from ravl_explore.errors import DataError
 from ravl_explore.progress import Progress, report
@@ -44,7 +45,7 @@ class SharedRange:
 
     def note(self, where: str) -> str:
         """A sentence for the user; ``where`` names the image with the largest value."""
-        if self.kind == DEEP:
+        if self.kind in (DEEP, COLORS):
             shown = f"at one depth, {depth_of(int(self.high))} bits, which the largest value needs"
         else:
             shown = f"from {self.low:g} to {self.high:g}, their least and largest value"

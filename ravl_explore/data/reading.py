@@ -114,8 +114,11 @@ def read_image(
         head = _head(file)
         if dicom.is_dicom(head):
             return dicom.pixels(file, MAX_PIXELS, ranges)
-        with _image(file, head) as image, ROOM.take(image.width * image.height * _bytes_per_pixel(image)):
-            return _deep_rgb(file, head, ranges) if deep.is_deep(image) else _rgb(image)
+        with _image(file, head) as image:
+            is_deep = deep.is_deep(image)
+            shared = ranges(DEEP) if is_deep and ranges is not None else None  # without room: it may read others
+            with ROOM.take(image.width * image.height * _bytes_per_pixel(image)):
+                return _deep_rgb(file, head, shared) if is_deep else _rgb(image)
 
 
 def read_size(source: Source, where: str = "") -> tuple[int, int]:
@@ -303,10 +306,9 @@ def _strip(strip: Image.Image, shift: int) -> np.ndarray:
     return np.asarray(strip.convert("RGB"))
 
 
-def _deep_rgb(file: IO[bytes], head: bytes, ranges: Callable[[str], Range | None] | None) -> np.ndarray:
+def _deep_rgb(file: IO[bytes], head: bytes, shared: Range | None) -> np.ndarray:
     picture = _deep(file, head)
     height, width = picture.values.shape[:2]
-    shared = ranges(DEEP) if ranges is not None else None
     depth = deep.depth_of(int((shared or _deep_range(file, picture))[1]))
     upright, stored = _upright(picture.image, height, width)
     for rows in strips(height, width):

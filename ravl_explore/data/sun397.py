@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ravl_explore.data.access import readable
+from ravl_explore.data.access import at_home, readable
 from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.inside import resolve_inside
 from ravl_explore.errors import DataError, InputError
@@ -46,7 +46,7 @@ class Sun397(ImageFiles):
             raise InputError("part 'train' or 'test' of SUN397", repr(part), "Use one of these.")
         if not 1 <= partition <= N_PARTITIONS:
             raise InputError(f"a partition from 1 to {N_PARTITIONS}", f"{partition}", "RaVL uses 1.")
-        folder = Path(root).expanduser()
+        folder = at_home(root)
         with readable(folder):
             places = [_entry(line) for line in _lines(folder, "ClassName.txt")]
             images = [_entry(line) for line in _lines(folder, f"{PARTS[part]}_{partition:02}.txt")]

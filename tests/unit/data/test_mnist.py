@@ -95,6 +95,17 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, content: bytes) -> N
         Mnist(tmp_path)
 
 
+def test_a_packed_file_is_unpacked_no_further_than_it_promises(tmp_path: Path) -> None:
+    path = files(tmp_path) / "t10k-images-idx3-ubyte.gz"
+    head = struct.pack(">4i", 0x803, 5, 28, 28)
+    path.write_bytes(gzip.compress(head + bytes(2**20)))
+    with pytest.raises(DataError, match="a whole idx file"):
+        Mnist(tmp_path)
+    path.write_bytes(gzip.compress(struct.pack(">4i", 0x803, 2**20, 2**10, 2**10)))
+    with pytest.raises(DataError, match=r"promises 1048576 x 1024 x 1024 values, more than"):
+        Mnist(tmp_path)
+
+
 def test_files_of_two_downloads(tmp_path: Path) -> None:
     files(tmp_path)
     body = struct.pack(">2i", 0x801, 6) + bytes(6)

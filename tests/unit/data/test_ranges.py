@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ravl_explore.data import Folder, Subset, Table, ranges
+from ravl_explore.data import Folder, Subset, Table, ranges, reading
 from ravl_explore.data.files import LazyImages
 from ravl_explore.data.reading import read_image
+from ravl_explore.data.room import _Room
 
 NAMES = ("cat", "dog")
 
@@ -70,6 +72,16 @@ def test_many_readers_scan_once(monkeypatch: pytest.MonkeyPatch) -> None:
         shown = {int(image[3, 3, 0]) for image in pool.map(data.image, range(8))}
     assert shown == {2000 >> 6}, "8000 needs 14 bits"
     assert len(read) == 8 and len(data.notes) == 1
+
+
+def test_an_image_that_is_read_before_the_scan_leaves_room_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "ROOM", _Room(1))
+    data = lazy([picture(4000), picture(4200)])
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(int(data.image(0)[3, 3, 0])), daemon=True)
+    thread.start()
+    thread.join(60)
+    assert found == [2000 >> 6]
 
 
 def test_of_many_some_are_looked_at_and_the_note_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
