@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ravl_explore.concepts.base import Mask
-from ravl_explore.data.coco import by_id, plain_id, size_said
+from ravl_explore.data.coco_file import by_id, plain_id, size_said
 from ravl_explore.data.given_files import read_json
 from ravl_explore.errors import DataError, MissingDependencyError
 

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from ravl_explore.data.access import at_home
 from ravl_explore.data.box_fitting import fit_boxes
-from ravl_explore.data.columns import NONE, caption_of, listed, names_from
+from ravl_explore.data.cells import caption_of
+from ravl_explore.data.coco_file import (
+    boxes_by_image,
+    by_id,
+    category_name,
+    covered_area,
+    explaining,
+    file_name,
+    plain_id,
+    read_coco_json,
+    size_said,
+    sorted_by_id,
+)
+from ravl_explore.data.columns import NONE, listed, names_from
 from ravl_explore.data.files import ImageFiles
-from ravl_explore.data.given_files import expanded, read_json
 from ravl_explore.data.lookup import find_files
-from ravl_explore.errors import DataError, InputError, RavlError
+from ravl_explore.errors import DataError, InputError
 from ravl_explore.forms import Field
 from ravl_explore.regions.base import Regions
 
@@ -76,9 +87,9 @@ class Coco(ImageFiles):
     ) -> None:
         if multiple not in ("drop", "largest"):
             raise InputError("multiple='drop' or 'largest'", repr(multiple), "Use one of these.")
-        file = expanded(annotations)
-        content = _read(file, ("images", "annotations", "categories"))
-        with _explaining(file):
+        file = at_home(annotations)
+        content = read_coco_json(file, ("images", "annotations", "categories"))
+        with explaining(file):
             self._build(file, content, images, captions, classes, feature, multiple, templates)
 
     def _build(
@@ -92,7 +103,7 @@ class Coco(ImageFiles):
         multiple: str,
         templates: Sequence[str],
     ) -> None:
-        categories = {key: _name(c) for key, c in _sorted(by_id(content["categories"], "categories"))}
+        categories = {key: category_name(c) for key, c in sorted_by_id(by_id(content["categories"], "categories"))}
         facts = by_id(content["images"], "images")
         shown_ids = {plain_id(each["category_id"]) for each in content["annotations"]}
         given = names_from(classes)
@@ -103,11 +114,11 @@ class Coco(ImageFiles):
             came = f"{listed(names) or 'none'}; without any annotation: {listed(unseen)}"
             raise DataError("at least two annotated categories", came, "Name those to compare with classes=[...].")
         label_of = {key: names.index(name) for key, name in categories.items() if name in names}
-        by_image, crowds, n_crowds, n_flat = _by_image(content["annotations"], facts, categories, label_of)
+        by_image, crowds, n_crowds, n_flat = boxes_by_image(content["annotations"], facts, categories, label_of)
 
         kept, labels, n_none, n_several, n_largest = [], [], 0, 0, 0
-        for key, _ in _sorted(facts):
-            covered = _area(by_image.get(key, []), label_of)
+        for key, _ in sorted_by_id(facts):
+            covered = covered_area(by_image.get(key, []), label_of)
             found = covered.keys() | crowds.get(key, set())
             if not covered:
                 n_none += 1
@@ -121,8 +132,8 @@ class Coco(ImageFiles):
             came = f"{n_none} with none and {n_several} with several of them"
             raise DataError(f"images with one of {listed(names)}", came, "Pick other classes.")
 
-        paths = [_file_name(facts[key]) for key in kept]
-        folder = expanded(images) if images else _guess_folder(file, paths)
+        paths = [file_name(facts[key]) for key in kept]
+        folder = at_home(images) if images else _guess_folder(file, paths)
         files, looked_up = find_files(folder, paths, beside=file.parent, argument="images")
         _check_once(files, kept)
         feature_ids = [key for key, name in categories.items() if name == feature]
@@ -165,65 +176,6 @@ class Coco(ImageFiles):
         )
 
 
-def by_id(entries: Sequence[Any], kind: str) -> dict[Any, Any]:
-    """Id -> entry of a COCO list.
-
-    Raises
-    ------
-    DataError
-        When an id stands for two entries, as in files that were merged: one of them would be lost.
-    """
-    found: dict[Any, Any] = {}
-    for each in entries:
-        key = plain_id(each["id"])
-        if found.setdefault(key, each) != each:
-            raise DataError(
-                f"one of the {kind} for each id",
-                f"two of the id {key!r}: {_some(found[key])} and {_some(each)}",
-                "Give them different ids, and mend the annotations that refer to them.",
-            )
-    return found
-
-
-def _sorted(entries: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
-    """By id, numbers first."""
-    return sorted(entries.items(), key=lambda item: (isinstance(item[0], str), item[0]))
-
-
-def plain_id(value: Any) -> Any:
-    """An id, as a number also where it is written as text: annotations write ids otherwise than images do."""
-    return int(value) if isinstance(value, str) and value.isdecimal() and str(int(value[:18])) == value else value
-
-
-def _some(entry: Mapping[str, Any]) -> str:
-    return str(entry.get("file_name", entry.get("name", entry)))[:80]
-
-
-def _name(category: Mapping[str, Any]) -> str:
-    """A category's name; numbers are names, too."""
-    if isinstance(category["name"], (str, int, float)):
-        return str(category["name"])
-    raise ValueError(f"the category {category['id']!r} has no text as name")
-
-
-def _file_name(image: Mapping[str, Any]) -> str:
-    if isinstance(image["file_name"], str):
-        return image["file_name"]
-    raise ValueError(f"the image {image['id']!r} has no text as file_name")
-
-
-def size_said(image: Mapping[str, Any]) -> tuple[float, float]:
-    """Width and height that the file says of an image; NaN for both where one is left out, empty or not above 0."""
-    found = []
-    for side in ("width", "height"):
-        try:
-            value = float(image.get(side) or math.nan)
-        except (TypeError, ValueError):
-            value = math.nan
-        found.append(value if 0 < value < math.inf else math.nan)
-    return (math.nan, math.nan) if any(map(math.isnan, found)) else (found[0], found[1])
-
-
 def _check_once(files: Sequence[Path], ids: Sequence[Any]) -> None:
     """No picture may come twice: what is said of it under either id would be half of it."""
     first: dict[Path, Any] = {}
@@ -241,7 +193,7 @@ def category_names(answers: Mapping[str, Any]) -> list[str]:
     path = str(answers.get("annotations") or "").strip()
     if not path:
         return []
-    file = expanded(path)
+    file = at_home(path)
     try:
         stat = file.stat()
     except (OSError, ValueError):  # what is wrong with it, reading tells
@@ -253,62 +205,9 @@ def category_names(answers: Mapping[str, Any]) -> list[str]:
 def _names_in(file: Path, size: int, changed: int) -> tuple[str, ...]:
     """Category names; size and time of change are there for the cache, which so forgets a file that changed."""
     del size, changed
-    content = _read(file, ("categories",))
-    with _explaining(file):
-        return tuple(_name(category) for category in content["categories"])
-
-
-Box = tuple[Any, float, float, float, float]  # id of the category, x1, y1, x2, y2
-
-
-def _by_image(
-    annotations: list[dict[str, Any]],
-    facts: dict[Any, dict[str, Any]],
-    categories: Mapping[Any, str],
-    label_of: dict[Any, int],
-) -> tuple[dict[Any, list[Box]], dict[Any, set[int]], int, int]:
-    """By image: boxes, each once, cut at the size that the file says, and classes seen as a crowd.
-
-    With them, how many crowds and how many boxes without area were left out.
-    """
-    n_crowds = n_flat = 0
-    crowds: dict[Any, set[int]] = {}
-    boxes: dict[Any, dict[Box, None]] = {}
-    sizes: dict[Any, list[float]] = {}
-    for each in annotations:
-        key, category = plain_id(each["image_id"]), plain_id(each["category_id"])
-        if key not in facts:
-            raise DataError("annotations of the images listed", f"one of image {key!r}", "Use files of one release.")
-        if category not in categories:
-            came = f"category_id {category!r} in image {key!r}, of the categories {listed(list(map(str, categories)))}"
-            raise DataError("annotations of the categories listed", came, "Add it to 'categories', or mend the id.")
-        label = label_of.get(category)
-        if each.get("iscrowd", 0):
-            n_crowds += 1
-            if label is not None:
-                crowds.setdefault(key, set()).add(label)
-            continue
-        if key not in sizes:
-            sizes[key] = [math.inf if math.isnan(side) else side for side in size_said(facts[key])]
-        x, y, width, height = (float(value) for value in each["bbox"])
-        x1, x2 = (min(max(value, 0.0), sizes[key][0]) for value in (x, x + width))
-        y1, y2 = (min(max(value, 0.0), sizes[key][1]) for value in (y, y + height))
-        with np.errstate(over="ignore"):
-            corners = np.array([x1, y1, x2, y2], np.float32)  # as they are stored: a sliver may vanish there
-        if not (np.isfinite(corners).all() and (corners[:2] < corners[2:]).all()):
-            n_flat += 1
-            continue
-        boxes.setdefault(key, {})[category, x1, y1, x2, y2] = None
-    return {key: list(row) for key, row in boxes.items()}, crowds, n_crowds, n_flat
-
-
-def _area(boxes: Sequence[Box], label_of: dict[Any, int]) -> dict[int, float]:
-    """Pixels that the boxes of each class cover, together."""
-    covered: dict[int, float] = {}
-    for category, x1, y1, x2, y2 in boxes:
-        if (label := label_of.get(category)) is not None:
-            covered[label] = covered.get(label, 0.0) + (x2 - x1) * (y2 - y1)
-    return covered
+    content = read_coco_json(file, ("categories",))
+    with explaining(file):
+        return tuple(category_name(category) for category in content["categories"])
 
 
 def _captions(file: Path, given: str | Path | None, images: list[Any]) -> list[str] | None:
@@ -320,9 +219,9 @@ def _captions(file: Path, given: str | Path | None, images: list[Any]) -> list[s
         given = beside
     elif str(given) in ("", NONE):
         return None
-    captions, first = expanded(given), dict[Any, str]()
-    content = _read(captions, ("annotations",))
-    with _explaining(captions):
+    captions, first = at_home(given), dict[Any, str]()
+    content = read_coco_json(captions, ("annotations",))
+    with explaining(captions):
         for each in sorted(content["annotations"], key=lambda a: a["id"]):
             first.setdefault(plain_id(each["image_id"]), caption_of(each["caption"]))
     return [first.get(image, "") for image in images]
@@ -340,28 +239,6 @@ def _any_there(file: Path, folder: Path, names: Sequence[str]) -> bool:
         return any(map(os.path.isfile, find_files(folder, names, beside=file.parent)[0]))
     except DataError:  # they lead out of it: not this folder; if none is right, reading tells
         return False
-
-
-def _read(file: Path, keys: Sequence[str]) -> dict[str, Any]:
-    content = read_json(file, "a COCO JSON file")
-    found = listed(sorted(content)) or "nothing" if isinstance(content, dict) else type(content).__name__
-    for key in keys:
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise DataError(f"a COCO file with {key!r}", f"{str(file)!r} with {found}", "Give an instances_*.json.")
-    return content
-
-
-@contextmanager
-def _explaining(file: Path) -> Iterator[None]:
-    """Turn what entries of the wrong shape raise into a DataError that names the file."""
-    try:
-        yield
-    except RavlError:
-        raise
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        came = f"{str(file)!r} ({type(error).__name__}: {str(error)[:200].rstrip('.')})"
-        remedy = "Check for an entry that lacks a key or holds another kind of value."
-        raise DataError("COCO annotations", came, remedy) from error
 
 
 def _check_known(names: Sequence[str], categories: dict[Any, str], annotated: set[Any]) -> None:

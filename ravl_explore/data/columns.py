@@ -5,23 +5,19 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ravl_explore.data.cells import MISSING, as_text, is_number, plain
 from ravl_explore.data.given_files import cannot_read, existing_file
 from ravl_explore.errors import DataError, InputError, MissingDependencyError
 
 TEXT_TABLES = frozenset({".csv", ".tsv", ".txt"})
 PARQUET = frozenset({".parquet", ".pq"})
-MISSING = frozenset({"", "nan", "na", "n/a", "<na>"})  # "none" is not among them: "no finding" is a class
-EMPTY = frozenset({""})  # what alone is missing where a word such as "NA" may be a class
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # Excel's "Unicode text"
 CP1252 = "cp1252 where not UTF-8"  # how a byte that is no UTF-8 is read
 UNKNOWN = "\ufffd"  # a byte that is no letter in cp1252 either
@@ -143,95 +139,6 @@ def choose(role: str, names_of: Callable[[Mapping[str, Any]], Sequence[str]], *,
         return [*first, *(name for name in names if name != likely), *last] if names else []
 
     return choices
-
-
-def plain(value: Any, missing: frozenset[str] = MISSING) -> Any:
-    """None for what is missing; texts without spaces around them; all else as it is.
-
-    Examples
-    --------
-    >>> plain(" cat "), plain("NaN"), plain(float("nan")), plain("None"), plain(0)
-    ('cat', None, None, 'None', 0)
-    """
-    if isinstance(value, str):
-        value = value.strip()
-        return None if value.casefold() in missing else value
-    return None if value is None or (isinstance(value, float) and value != value) else value
-
-
-def as_text(value: Any) -> str:
-    """A cell as text; whole floats, which pandas makes of integers beside a gap, lose their ``.0``.
-
-    Raises
-    ------
-    DataError
-        For a list or a record, which is no one text.
-    """
-    if isinstance(value, (list, tuple, dict)):
-        kind = "a record" if isinstance(value, dict) else "a list"
-        raise DataError("one text or number in a cell", f"{kind}: {str(value)[:80]}", "Name another column.")
-    if isinstance(value, str):
-        return unicodedata.normalize("NFC", value)  # Macs write some letters as two characters
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "backslashreplace").strip()
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def is_number(text: str) -> bool:
-    """Whether a text is a number as tables write it.
-
-    Examples
-    --------
-    >>> [is_number(text) for text in ("0", "-1.0", "2e3", "n0144", "1,5", "")]
-    [True, True, True, False, False, False]
-    """
-    return NUMBER.fullmatch(text) is not None
-
-
-def as_texts(values: Sequence[Any]) -> list[str | None]:
-    """Cells of one column as texts, None where nothing is; of a column of numbers alone, whole ones lose their ``.0``.
-
-    A number is so the same text whether it came as one, as from Parquet, or as text, as from CSV.
-
-    Examples
-    --------
-    >>> as_texts(["0.0", "-1.0", None, "2.5", "007"]), as_texts([0.0, -1]), as_texts(["1.0", "two"])
-    (['0', '-1', None, '2.5', '007'], ['0', '-1'], ['1.0', 'two'])
-    """
-    texts = [None if value is None else as_text(value) for value in values]
-    if all(text is None or is_number(text) for text in texts):
-        return [None if text is None else _whole(text) for text in texts]
-    return texts
-
-
-def _whole(number: str) -> str:
-    if number.isdecimal():
-        return number
-    value = Decimal(number)
-    return str(int(value)) if value.adjusted() < SHOWN * 2 and value == value.to_integral_value() else number
-
-
-def in_order(texts: Sequence[str]) -> list[str]:
-    """Each text once, sorted, numbers first and by what they count.
-
-    Examples
-    --------
-    >>> in_order(["10", "cat", "-1", "2", "10"])
-    ['-1', '2', '10', 'cat']
-    """
-    return sorted(set(texts), key=lambda text: (0, float(text), text) if is_number(text) else (1, 0.0, text))
-
-
-def caption_of(value: Any) -> str:
-    """A caption from its cell: of a list of them the first, "" where there is none.
-
-    Raises
-    ------
-    DataError
-        As :func:`as_text`.
-    """
-    first = plain((value or [None])[0] if isinstance(value, (list, tuple)) else value)
-    return "" if first is None else as_text(first)
 
 
 def names_from(given: Sequence[str] | str | None) -> tuple[str, ...] | None:

@@ -18,7 +18,10 @@ from ravl_explore.data.reading import SUFFIXES, is_image
 from ravl_explore.errors import DataError
 from ravl_explore.forms import Field
 
-SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "holdout"})
+SPLITS = frozenset({  # and other parts that datasets come in
+    "train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "holdout", "fold", "part",
+    "batch", "mask", "masks", "annotations", "labels",
+})  # fmt: skip
 BESIDE_SPLITS = frozenset({"", "set", "split", "data", "dataset", "images", "imgs"})  # "test_images" is a split, too
 NO_IMAGES = frozenset({  # what lies beside images and is no picture that anybody would miss
     ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".md", ".rst", ".html", ".htm", ".log",
@@ -75,10 +78,10 @@ class Folder(ImageFiles):
             top = sorted(each for each in root.iterdir() if not each.name.startswith("."))
             found = {each.name: _search(each) for each in top if each.is_dir()}
             beside = [each for each in top if each.name not in found and _counts(each)]
-            left_out = _left_out(found)
+            left_out, links = _left_out(found), [link for content in found.values() for link in content.links]
         subfolders = [name for name, content in found.items() if content.images]
         empty = [name for name, content in found.items() if not content.images]
-        _check_layout(root, found, subfolders, empty, beside, left_out)
+        _check_layout(root, found, subfolders, empty, beside, left_out, links)
         files = [(name, file) for name in subfolders for file in found[name].images]
         names, labels, told = _classes([name for name, _ in files], subfolders, class_names)
         order = sorted(range(len(files)), key=lambda i: labels[i])  # stable: class after class, and each one's sorted
@@ -96,6 +99,7 @@ class Folder(ImageFiles):
                 *number_notes(names, class_names),
                 *([f"{len(beside)} images right in the folder have no class and were left out."] if beside else []),
                 *left_out,
+                *([f"Links to folders were not followed: {listed(links)}."] if links else []),
             ],
         )
 
@@ -167,6 +171,7 @@ def _check_layout(
     empty: list[str],
     beside: list[Path],
     left_out: list[str],
+    links: list[str],
 ) -> None:
     """Raise DataError where the folder is none of classes, and say what to do."""
     if len(subfolders) < 2 and left_out:
@@ -174,6 +179,12 @@ def _check_layout(
             "at least two subfolders with images that can be read",
             f"{listed(subfolders) or 'none'}. {' '.join(left_out).rstrip('.')}",
             "Convert those files to PNG or JPEG.",
+        )
+    if len(subfolders) < 2 and links:
+        raise DataError(
+            "at least two subfolders with images",
+            f"{listed(subfolders) or 'none'}, since links to folders are not followed: {listed(links)}",
+            "Put the images themselves there, or make the class's own subfolder the link.",
         )
     if not subfolders and beside:
         raise DataError(
@@ -209,14 +220,19 @@ def _like_a_split(name: str) -> bool:
     >>> [_like_a_split(name) for name in ("train", "Test_images", "val2017", "trainer", "images")]
     [True, True, True, False, False]
     """
-    words = re.split(r"[^a-z]+", name.casefold())
-    return any(word in SPLITS for word in words) and all(word in SPLITS | BESIDE_SPLITS for word in words)
+    words = _words(name)
+    return not words.isdisjoint(SPLITS) and words <= SPLITS | BESIDE_SPLITS
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split(r"[^a-z]+", name.casefold()))
 
 
 def _split_notes(found: dict[str, _Content], subfolders: list[str]) -> list[str]:
     """What to say of subfolders that may be no classes."""
     splits = [name for name in subfolders if _like_a_split(name)]
-    if len(splits) > 1 or any(len(found[name].inner) > 1 for name in splits):
+    others = [name for name in subfolders if name not in splits and _words(name) - BESIDE_SPLITS]
+    if len(splits) > 1 or (splits and not others) or any(len(found[name].inner) > 1 for name in splits):
         named = listed(splits)
         return [f"Subfolders are taken for classes, though they are called like the splits of a dataset: {named}."]
     inner = [found[name].inner for name in subfolders]
@@ -230,17 +246,19 @@ def _classes(
 ) -> tuple[tuple[str, ...], list[int], list[str]]:
     """Class names, each file's place among them, and what to say of it."""
     plain = {name: plain_name(name) for name in subfolders}
+    twins = [name for name, count in Counter(plain.values()).items() if count > 1]
+    told = [f"Subfolders whose names differ in Unicode's form alone are one class: {listed(twins)}."] if twins else []
     values = [plain[name] for name in of_files]
     given = names_from(class_names)
     names = None if given is None else tuple(map(plain_name, given))
     if names is None or not names:
         names, labels, _ = places_of(values, None)
-        return names, labels, []
+        return names, labels, told
     called = set(plain.values())
     indices = all(name.isdecimal() and int(name) < len(names) for name in called)
     if called <= set(names) or (indices and called.isdisjoint(names)):
         names, labels, _ = places_of(values, names)
-        return names, labels, []
+        return names, labels, told
     in_order, labels, _ = places_of(values, None)
     if len(in_order) != len(names) or not called.isdisjoint(names):
         raise DataError(
@@ -248,11 +266,11 @@ def _classes(
             f"the names {listed(names)} for the subfolders {listed(in_order)}",
             "Give one name for each subfolder, in this order, or leave class_names out.",
         )
-    return names, labels, [f"The subfolders {listed(in_order)} are called {listed(names)}, in this order."]
+    return names, labels, [*told, f"The subfolders {listed(in_order)} are called {listed(names)}, in this order."]
 
 
 def _left_out(found: dict[str, _Content]) -> list[str]:
-    """What was left out of the classes, as sentences: files by ending and class, and links."""
+    """What was left out of the classes, as sentences: files by ending and class."""
     by_ending: dict[str, Counter[str]] = {}
     for name, content in found.items():
         for ending, count in content.others.items():
@@ -261,12 +279,10 @@ def _left_out(found: dict[str, _Content]) -> list[str]:
     if rest := [by_ending[ending] for ending in by_ending if ending not in told]:
         by_ending[OTHERS] = sum(rest, Counter())
         told.append(OTHERS)
-    links = [link for content in found.values() for link in content.links]
     return [
-        *(f"{_files(ending)} were left out, of no kind of image that is read: {_by_class(by_ending[ending])}."
-          for ending in told),
-        *([f"Links to folders were not followed: {listed(links)}."] if links else []),
-    ]  # fmt: skip
+        f"{_files(ending)} were left out, of no kind of image that is read: {_by_class(by_ending[ending])}."
+        for ending in told
+    ]
 
 
 def _by_class(counts: Counter[str]) -> str:

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 from pathlib import Path
 from typing import Any
 
-from ravl_explore.errors import DataError, InputError
+from ravl_explore.data.access import at_home
+from ravl_explore.errors import DataError
 
-CLOSED = "Ask for the right to read it, or copy it to a folder that you may read."
-
-
-def expanded(path: str | Path) -> Path:
-    """The path with ``~`` written out; as it is where there is no such user. InputError for what is no path."""
-    if not isinstance(path, (str, Path)):
-        raise InputError("a path", type(path).__name__, "Give it as text or as a pathlib.Path.")
-    return Path(os.path.expanduser(path))  # noqa: PTH111  Path's own raises RuntimeError for an unknown user
+CLOSED = "Give yourself the right to read it, or copy it elsewhere."
 
 
 def existing_file(path: str | Path, kind: str) -> Path:
@@ -51,7 +44,7 @@ def existing_folder(path: str | Path, kind: str) -> Path:
 
 def status_of(path: str | Path, kind: str) -> tuple[Path, int]:
     """The path, and the mode by which ``stat`` tells what it is; DataError where nothing is, or a door is closed."""
-    place = expanded(path)
+    place = at_home(path)
     try:
         return place, place.stat().st_mode
     except PermissionError as error:

@@ -8,20 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ravl_explore.data.access import at_home
 from ravl_explore.data.base import CLIP_TEMPLATES
-from ravl_explore.data.columns import (
-    EMPTY,
-    NONE,
-    caption_of,
-    check_columns,
-    column_names,
-    guess,
-    names_from,
-    number_notes,
-    plain,
-)
+from ravl_explore.data.cells import EMPTY, caption_of, plain
+from ravl_explore.data.columns import NONE, check_columns, column_names, guess, names_from, number_notes
 from ravl_explore.data.files import LazyImages
-from ravl_explore.data.given_files import expanded, read_json
+from ravl_explore.data.given_files import read_json
 from ravl_explore.data.hugging_face_loading import SPLIT, inside_one, is_saved, load, parquet_files
 from ravl_explore.data.labels import MULTIPLE, Multiple, one_class_each, read_cells, require_two
 from ravl_explore.data.reading import Source
@@ -212,7 +204,7 @@ def _of_type(features: Mapping[str, Any], kind: type) -> str | None:
 def _columns(answers: Mapping[str, Any]) -> list[str]:
     """Columns of a folder; those of the hub's sets are not asked for at every key."""
     name, split = str(answers.get("name") or "").strip(), str(answers.get("split") or "") or None
-    folder = expanded(name)
+    folder = at_home(name)
     if is_saved(folder):
         saved = folder / (split or SPLIT) if (folder / "dataset_dict.json").exists() else folder
         return _features(saved / "dataset_info.json") if (saved / "dataset_info.json").exists() else []

@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from ravl_explore.data.columns import EMPTY, MISSING, as_texts, in_order, is_number, listed, names_from, plain
+from ravl_explore.data.cells import EMPTY, MISSING, as_texts, in_order, is_number, plain
+from ravl_explore.data.columns import listed, names_from
 from ravl_explore.errors import DataError, InputError
 
 Multiple = Literal["refuse", "drop"]

@@ -29,7 +29,6 @@ def find_files(
     DataError
         As :func:`~ravl_explore.data.inside.resolve_inside`; and when several files fit one name.
     """
-    root = os.path.abspath(root)  # noqa: PTH100
     files = resolve_inside(root, names, beside=beside, argument=argument)
     bare = [row for row, file in enumerate(files) if file.suffix.lower() not in SUFFIXES and not os.path.isfile(file)]  # noqa: PTH113
     folders: dict[Path, dict[str, list[str]]] = {}

@@ -6,6 +6,7 @@ Non-commercial licence (CC BY-NC 4.0), so none of it ships. The set itself has n
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -73,23 +74,24 @@ class ObjectCxr(ImageFiles):
         wanted = [i for i, boxes in enumerate(chosen) if boxes or unannotated]
         if not wanted:
             raise DataError(f"images with a {' or '.join(shapes)}", "none", "Allow other shapes.")
-        kept = [i for i in wanted if known.get(names[i]) != ""]
+        keys = [unicodedata.normalize("NFC", name) for name in names]  # the two tables may come from two systems
+        kept = [i for i in wanted if known.get(keys[i]) != ""]
         n_empty = len(wanted) - len(kept)
         if not kept:
             raise DataError("images with a label", f"{n_empty} whose label is empty", "Fill in the labels.")
-        missing = [names[i] for i in kept if names[i] not in known]
+        missing = [names[i] for i in kept if keys[i] not in known]
         if missing:
             raise DataError(
                 "a label for every image",
                 f"none for {len(missing)}, the first {missing[0]!r}",
                 "Add them to the labels.",
             )
-        other = sorted({known[names[i]] for i in kept} - set(CLASS_NAMES))
+        other = sorted({known[keys[i]] for i in kept} - set(CLASS_NAMES))
         if other:
             raise DataError(f"labels among {CLASS_NAMES}", f"also {other[:5]}", "Rename them.")
         super().__init__(
             resolve_inside(folder, [names[i] for i in kept], argument=None),
-            [CLASS_NAMES.index(known[names[i]]) for i in kept],
+            [CLASS_NAMES.index(known[keys[i]]) for i in kept],
             CLASS_NAMES,
             name=f"Object-CXR, {split}",
             templates=TEMPLATES,
@@ -162,9 +164,9 @@ def parse_annotation(text: str, row: int = 0) -> list[tuple[str, tuple[float, ..
 
 
 def _labels(root: Path, split: str, given: Mapping[str, str] | str | Path | None) -> Mapping[str, str]:
-    """Image name -> class, "" where it is left empty."""
+    """Image name in Unicode's composed form -> class, "" where it is left empty."""
     if isinstance(given, Mapping):
-        return {name: str(label).strip().casefold() for name, label in given.items()}
+        return {unicodedata.normalize("NFC", name): str(label).strip().casefold() for name, label in given.items()}
     beside = root / f"{split}_labels.csv"
     file = beside if given is None else at_home(given)
     fallback = given is None and not beside.exists()
@@ -183,4 +185,8 @@ def _labels(root: Path, split: str, given: Mapping[str, str] | str | Path | None
             "Give labels=, or make them with ravl_explore.data.label_with_torchxrayvision.",
         ) from error
     pairs = zip(columns["image_name"], columns["label"], strict=True)
-    return {str(name): str(label or "").casefold() for name, label in pairs if name is not None}
+    return {
+        unicodedata.normalize("NFC", str(name)): str(label or "").casefold()
+        for name, label in pairs
+        if name is not None
+    }

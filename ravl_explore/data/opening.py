@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from ravl_explore.data.access import at_home
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.data.coco import Coco
 from ravl_explore.data.columns import is_table
 from ravl_explore.data.demo import Demo
 from ravl_explore.data.folder import Folder
-from ravl_explore.data.given_files import expanded, status_of
+from ravl_explore.data.given_files import status_of
 from ravl_explore.data.hugging_face import HuggingFaceDataset
 from ravl_explore.data.hugging_face_loading import is_saved
 from ravl_explore.data.mnist import FashionMnist, Mnist
@@ -62,7 +63,7 @@ def open_dataset(text: str | Path) -> ImageTextDataset:
     if not colon or kind not in KINDS:
         kind, rest = "", text.strip()
     options: list[tuple[str, str]] = []
-    if "?" in rest and not os.path.exists(expanded(rest)):  # noqa: PTH110  of a closed folder, Path's own raises
+    if "?" in rest and not os.path.exists(at_home(rest)):  # noqa: PTH110  of a closed folder, Path's own raises
         rest, _, query = rest.rpartition("?")
         options = parse_qsl(query, keep_blank_values=True)
     make = KINDS[kind] if kind else _by_path(rest, text)
@@ -89,7 +90,7 @@ def _once(options: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def _by_path(rest: str, text: str) -> Callable[..., ImageTextDataset]:
-    path = expanded(rest)
+    path = at_home(rest)
     if rest and os.path.isdir(path):  # noqa: PTH112  nothing at all would be the folder at hand
         return HuggingFaceDataset if is_saved(path) else Folder
     if is_table(path):

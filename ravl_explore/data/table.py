@@ -9,27 +9,23 @@ from typing import Any
 
 import numpy as np
 
+from ravl_explore.data.access import at_home
 from ravl_explore.data.base import CLIP_TEMPLATES
 from ravl_explore.data.box_fitting import fit_boxes
+from ravl_explore.data.cells import EMPTY, as_texts, caption_of, in_order, plain
 from ravl_explore.data.columns import (
-    EMPTY,
     NONE,
-    as_texts,
-    caption_of,
     check_columns,
     choose,
     column_names,
     encoding_notes,
     guess,
-    in_order,
     listed,
     names_from,
     number_notes,
-    plain,
     read_columns,
 )
 from ravl_explore.data.files import ImageFiles
-from ravl_explore.data.given_files import expanded
 from ravl_explore.data.labels import MULTIPLE, Multiple, one_class_each, read_cells, require_two
 from ravl_explore.data.lookup import find_files
 from ravl_explore.errors import DataError
@@ -112,7 +108,7 @@ class Table(ImageFiles):
         multiple: Multiple = "refuse",
         positive: str | None = None,
     ) -> None:
-        file = expanded(path)
+        file = at_home(path)
         there = column_names(file)
         given = {"image": image, "label": label, "caption": caption, "boxes": boxes}
         chosen = {role: guess(there, role) if name is None else name for role, name in given.items()} | {"group": group}
@@ -135,7 +131,7 @@ class Table(ImageFiles):
                 f"none among {len(images)} of {str(file)!r}{words}",
                 "Check which columns are read.",
             )
-        folder = expanded(root) if root else file.parent
+        folder = at_home(root) if root else file.parent
         files, looked_up = find_files(folder, [str(images[row]) for row in complete], beside=file.parent)
         groups = as_texts([plain(value) for value in rows["group"]]) if "group" in rows else None
         by_row = dict(zip(complete, files, strict=True))

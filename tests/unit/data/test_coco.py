@@ -362,7 +362,9 @@ def test_the_form_tells_what_is_no_category(write: Any, categories: Any) -> None
 
 def test_the_form_reads_a_file_once_until_it_changes(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    monkeypatch.setattr(coco, "_read", lambda file, keys, plain=coco._read: read.append(file) or plain(file, keys))
+    monkeypatch.setattr(
+        coco, "read_coco_json", lambda file, keys, plain=coco.read_coco_json: read.append(file) or plain(file, keys)
+    )
     path = write()
     for _ in range(3):
         assert category_names({"annotations": f" {path} "}) == ["dog", "person", "frisbee"]

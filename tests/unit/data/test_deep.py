@@ -97,6 +97,11 @@ def test_a_depth_that_the_file_declares_holds() -> None:
     assert read_image(pgm)[0, :, 0].tolist() == [0, 3, 6], "12 bits, though the picture is dark"
     header = header_or_reason(pgm)
     assert not isinstance(header, str) and header.kind == "", "so it needs no other picture"
+    out = io.BytesIO()
+    Image.fromarray(np.full((8, 8), 2**15 - 500, np.uint16)).save(out, "JPEG2000", no_jp2=True)
+    of_12 = bytearray(out.getvalue())
+    of_12[of_12.index(b"\xff\x4f\xff\x51") + 42] = 11  # bits less one, so that the middle is 2048 and not 32768
+    assert (read_image(bytes(of_12)) == (2048 - 500) >> 4).all()
     assert read_image(png(values, (b"sBIT", b"\x0c")))[0, :, 0].tolist() == [0, 3, 6]
     assert read_image(png(values))[0, :, 0].tolist() == [0, 50, 100]
 

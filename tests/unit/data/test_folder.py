@@ -74,6 +74,16 @@ def test_a_class_of_nothing_that_can_be_read_is_told_with_the_remedy(tmp_path: P
         Folder(tmp_path)
 
 
+def test_a_class_behind_a_link_is_told_with_the_remedy(tmp_path: Path) -> None:
+    put(tmp_path, "set/cat/0.png", "elsewhere/1.png")
+    (tmp_path / "set" / "dog").mkdir()
+    (tmp_path / "set" / "dog" / "here").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=r"links to folders are not followed: 'dog/here'\. Put the images themselves"):
+        Folder(tmp_path / "set")
+    (tmp_path / "set" / "hen").symlink_to(tmp_path / "elsewhere")
+    assert Folder(tmp_path / "set").class_names == ("cat", "hen")
+
+
 def test_a_named_pipe_among_the_images_is_told(tmp_path: Path) -> None:
     put(tmp_path, "cat/0.png", "dog/0.png")
     os.mkfifo(tmp_path / "cat" / "1.png")
@@ -86,7 +96,13 @@ def test_a_named_pipe_among_the_images_is_told(tmp_path: Path) -> None:
 
 
 def test_splits_are_no_classes(tmp_path: Path) -> None:
-    for splits in (("train", "val", "test"), ("Training_set", "Testing_set"), ("train2017", "val2017"), ("train",)):
+    for splits in (
+        ("train", "val", "test"),
+        ("Training_set", "Testing_set"),
+        ("train2017", "val2017"),
+        ("train",),
+        ("fold1", "fold2"),
+    ):
         root = tmp_path / splits[0]
         put(root, *(f"{split}/{name}/0.png" for split in splits for name in ("cat", "dog")))
         with pytest.raises(DataError, match="like the splits of a dataset and hold the classes 'cat', 'dog'") as raised:
@@ -104,6 +120,8 @@ def test_one_split_without_labels_does_not_hide_the_others(tmp_path: Path) -> No
 def test_doubtful_layouts_are_told(tmp_path: Path) -> None:
     put(tmp_path / "a", "train/0.png", "test/0.png")
     assert "called like the splits of a dataset: 'test', 'train'" in Folder(tmp_path / "a").notes[0]
+    put(tmp_path / "m", "images/0.png", "masks/0.png")
+    assert "called like the splits of a dataset: 'masks'" in Folder(tmp_path / "m").notes[0]
     put(tmp_path / "b", *(f"{place}/{name}/0.png" for place in ("home", "away") for name in ("cat", "dog")))
     assert "holds 'cat', 'dog'; if those are the classes" in Folder(tmp_path / "b").notes[0]
     put(tmp_path / "c", "bus/0.png", "car/0.png", "train/0.png", "train/old/1.png")
@@ -173,6 +191,9 @@ def test_names_of_a_mac_are_those_of_other_systems(tmp_path: Path) -> None:
     put(tmp_path, f"{unicodedata.normalize('NFD', 'Bär')}/0.png", "Kuh/0.png")
     assert Folder(tmp_path).class_names == ("Bär", "Kuh")
     assert Folder(tmp_path, class_names=["Kuh", "Bär"]).labels.tolist() == [0, 1]
+    put(tmp_path, f"{unicodedata.normalize('NFC', 'Bär')}/1.png")
+    both = Folder(tmp_path)
+    assert both.class_names == ("Bär", "Kuh") and len(both) == 3 and "one class: 'Bär'" in both.notes[0]
 
 
 def test_a_tilde_leads_home_or_is_part_of_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ravl_explore.data.columns import as_text, as_texts, caption_of, in_order
+from ravl_explore.data.cells import as_text, as_texts, caption_of, in_order
 from ravl_explore.data.labels import one_class_each, read_cells, require_two
 from ravl_explore.errors import DataError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -216,6 +217,25 @@ def test_unreadable_images_are_skipped_and_listed_up_to_a_limit(root: Path) -> N
         (root / "dev" / name).write_text("no image")
     with pytest.raises(DataError, match=r"an image that can be read, got 5 so far"):
         label_with_torchxrayvision(root, model=model, max_unreadable=9)
+
+
+def test_a_detectors_depth_is_that_of_all_images_to_label(root: Path) -> None:
+    for name, largest in (("a.jpg", 4000), ("b.jpg", 60000)):
+        pixels = np.full((80, 100), 2000, np.uint16)
+        pixels[0, 0] = largest
+        Image.fromarray(pixels).save(root / "dev" / name, "PNG")
+    model = Fake()
+    label_with_torchxrayvision(root, model=model)
+    assert (model.seen[0][0] == model.seen[0][1]).all(), "the same grey in the square that is seen"
+
+
+def test_names_of_two_tables_agree_in_any_form_of_unicode(root: Path) -> None:
+    composed, apart = (unicodedata.normalize(form, "\u00fc.jpg") for form in ("NFC", "NFD"))
+    (root / "dev" / "a.jpg").rename(root / "dev" / apart)
+    text = (root / "dev.csv").read_text(encoding="utf-8")
+    (root / "dev.csv").write_text(text.replace("a.jpg", apart), encoding="utf-8")
+    write_labels(root, {composed if name == "a.jpg" else name: label for name, label in LABELS.items()})
+    assert ObjectCxr(root).unreadable() == {}
 
 
 def test_pixels_span_xrvs_range_and_the_middle_square_is_seen(root: Path) -> None:
