@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ravl_explore.errors import InputError
+from ravl_explore.files import user_path
 
 Proposal = Callable[[str], Sequence[str]]
 Concepts = str | Path | Mapping[str, Sequence[str]] | Sequence[str] | Proposal
@@ -55,7 +56,7 @@ def read_concepts(path: str | Path) -> Mapping[str, Sequence[str]] | Sequence[st
     InputError
         For a file that is not there, is no JSON, or holds neither a list nor lists by class.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

@@ -16,6 +16,7 @@ from ravl_explore.concepts.mask_reading import read_npz, read_png, resize_neares
 from ravl_explore.concepts.matching import image_keys, match
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.errors import DataError, InputError
+from ravl_explore.files import user_path
 from ravl_explore.fingerprints import digest, file_digest
 from ravl_explore.forms import Field
 
@@ -54,7 +55,7 @@ class MaskFiles:
     form = (Field("path", "Masks", "path", help="a folder of PNG or NPZ masks, or a COCO .json file"),)
 
     def __post_init__(self) -> None:
-        path = Path(self.path).expanduser()
+        path = user_path(self.path)
         object.__setattr__(self, "path", path)
         if not path.is_dir() and not (path.is_file() and path.suffix.lower() == ".json"):
             came = "which is something else" if path.exists() else "which is not there"
@@ -74,7 +75,7 @@ class MaskFiles:
         MissingDependencyError
             For a COCO file with polygons without pycocotools.
         """
-        path = Path(self.path)
+        path = user_path(self.path)
         return _open_folder(self, path, data) if path.is_dir() else _open_coco(self, read_coco(path), data)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from ravl_explore.errors import MissingDependencyError, ModelError
+from ravl_explore.files import user_path
 from ravl_explore.fingerprints import digest
 from ravl_explore.models.downloads import find, locate
 from ravl_explore.models.snapshots import try_to_find
@@ -32,7 +33,7 @@ def find_folder(name: str, argument: str, types: tuple[str, ...], needed: tuple[
     ModelError
         When a file is missing, which it names with where to put it, or the model is of another kind.
     """
-    folder = Path(name).expanduser()
+    folder = user_path(name)
     if not folder.is_dir():
         if folder.is_absolute() or name.count("/") != 1 or name.startswith("."):
             raise ModelError(

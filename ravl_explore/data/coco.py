@@ -15,6 +15,7 @@ from ravl_explore.data.columns import NONE, listed
 from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.inside import resolve_inside
 from ravl_explore.errors import DataError, InputError, RavlError
+from ravl_explore.files import user_path
 from ravl_explore.forms import Field
 from ravl_explore.regions.base import Regions
 
@@ -69,7 +70,7 @@ class Coco(ImageFiles):
     ) -> None:
         if multiple not in ("drop", "largest"):
             raise InputError("multiple='drop' or 'largest'", repr(multiple), "Use one of these.")
-        file = Path(annotations).expanduser()
+        file = user_path(annotations)
         content = _read(file, ("images", "annotations", "categories"))
         with _explaining(file):
             self._build(file, content, images, captions, classes, feature, multiple, templates)
@@ -108,7 +109,7 @@ class Coco(ImageFiles):
             came = f"{n_none} with none and {n_several} with several of them"
             raise DataError(f"images with one of {listed(names)}", came, "Pick other classes.")
 
-        folder = Path(images).expanduser() if images else _guess_folder(file, facts[kept[0]]["file_name"])
+        folder = user_path(images) if images else _guess_folder(file, facts[kept[0]]["file_name"])
         rows = [boxes.get(key, []) for key in kept]
         flat = [box for row in rows for box in row]
         shown = np.array([category for category, *_ in flat], np.int64)
@@ -145,7 +146,7 @@ def category_names(answers: Mapping[str, Any]) -> list[str]:
     path = str(answers.get("annotations") or "").strip()
     if not path:
         return []
-    file = Path(path).expanduser()
+    file = user_path(path)
     try:
         stat = file.stat()
     except (OSError, ValueError):  # what is wrong with it, reading tells
@@ -213,7 +214,7 @@ def _captions(file: Path, given: str | Path | None, images: list[Any]) -> list[s
         given = beside
     elif str(given) in ("", NONE):
         return None
-    captions, first = Path(given).expanduser(), dict[Any, str]()
+    captions, first = user_path(given), dict[Any, str]()
     content = _read(captions, ("annotations",))
     with _explaining(captions):
         for each in sorted(content["annotations"], key=lambda a: a["id"]):

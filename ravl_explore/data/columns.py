@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ravl_explore.errors import DataError, MissingDependencyError
+from ravl_explore.files import user_path
 
 TEXT_TABLES = frozenset({".csv", ".tsv", ".txt"})
 PARQUET = frozenset({".parquet", ".pq"})
@@ -185,7 +186,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _existing(path: str | Path) -> Path:
-    file = Path(path).expanduser()
+    file = user_path(path)
     if not file.is_file():
         raise DataError("a table", f"{str(file)!r}, which is not there", "Check the path.")
     if not is_table(file):

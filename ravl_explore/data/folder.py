@@ -11,6 +11,7 @@ from ravl_explore.data.columns import listed
 from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.reading import SUFFIXES, is_image
 from ravl_explore.errors import DataError
+from ravl_explore.files import user_path
 from ravl_explore.forms import Field
 
 
@@ -36,7 +37,7 @@ class Folder(ImageFiles):
     form = (Field("path", "Folder", "path", help="a folder with one subfolder per class"),)
 
     def __init__(self, path: str | Path, templates: Sequence[str] = CLIP_TEMPLATES) -> None:
-        root = Path(path).expanduser()
+        root = user_path(path)
         if not root.is_dir():
             raise DataError("a folder with one subfolder per class", f"{str(root)!r}, not a folder", "Check the path.")
         folders = sorted(each for each in root.iterdir() if each.is_dir() and not each.name.startswith("."))

@@ -24,6 +24,7 @@ from ravl_explore.data.columns import (
 from ravl_explore.data.files import LazyImages
 from ravl_explore.data.reading import Source
 from ravl_explore.errors import DataError, MissingDependencyError
+from ravl_explore.files import user_path
 from ravl_explore.fingerprints import digest
 from ravl_explore.forms import Field
 
@@ -150,7 +151,7 @@ def _load(name: str, split: str, config: str | None) -> Any:
     import datasets
     from datasets.exceptions import DatasetsError
 
-    folder = Path(name).expanduser()
+    folder = user_path(name)
     try:
         if _saved(folder):
             loaded = datasets.load_from_disk(str(folder))
@@ -194,7 +195,7 @@ def _caption(value: Any) -> str:
 
 def _columns(answers: Mapping[str, Any]) -> list[str]:
     """Columns of a folder; those of the hub's sets are not asked for at every key."""
-    folder = Path(str(answers.get("name") or "").strip()).expanduser()
+    folder = user_path(str(answers.get("name") or "").strip())
     split = str(answers.get("split") or "test")
     if _saved(folder):
         saved = folder if (folder / "state.json").is_file() else folder / split

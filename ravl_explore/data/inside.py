@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ravl_explore.errors import DataError
+from ravl_explore.files import user_path
 
 
 def resolve_inside(root: str | Path, names: Sequence[str]) -> list[Path]:
@@ -20,7 +21,7 @@ def resolve_inside(root: str | Path, names: Sequence[str]) -> list[Path]:
     DataError
         For a path outside of ``root`` and for a web address.
     """
-    top = os.path.realpath(Path(root).expanduser())
+    top = os.path.realpath(user_path(root))
     inside = top.rstrip(os.sep) + os.sep
     parents: dict[str, str] = {}  # resolving asks the disc for every folder on the way: once a folder is enough
     found: list[Path] = []

@@ -15,6 +15,7 @@ from ravl_explore.data.columns import listed, read_columns
 from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.inside import resolve_inside
 from ravl_explore.errors import DataError, InputError
+from ravl_explore.files import user_path
 from ravl_explore.forms import Field
 from ravl_explore.regions.base import Regions
 
@@ -68,7 +69,7 @@ class ObjectCxr(ImageFiles):
             )
         folder, names, drawn = read_annotations(root, split)
         chosen = [[box for shape, box in row if shape in shapes] for row in drawn]
-        known = _labels(Path(root).expanduser(), split, labels)
+        known = _labels(user_path(root), split, labels)
         wanted = [i for i, boxes in enumerate(chosen) if boxes or unannotated]
         if not wanted:
             raise DataError(f"images with a {' or '.join(shapes)}", "none", "Allow other shapes.")
@@ -119,7 +120,7 @@ def read_annotations(root: str | Path, split: str) -> tuple[Path, list[str], lis
     """The images' folder, every image's name, and its drawn shapes as (shape, box)."""
     if split not in SPLITS:
         raise DataError(f"one of Object-CXR's splits {SPLITS}", repr(split), "RaVL uses dev.")
-    root = Path(root).expanduser()
+    root = user_path(root)
     file = root / f"{split}.csv"
     if not file.is_file():
         raise DataError(f"{split}.csv of Object-CXR", f"none in {str(root)!r}", "Put it and the unpacked images there.")
@@ -162,7 +163,7 @@ def _labels(root: Path, split: str, given: Mapping[str, str] | str | Path | None
     if isinstance(given, Mapping):
         return {name: str(label).strip().casefold() for name, label in given.items()}
     beside = root / f"{split}_labels.csv"
-    file = beside if given is None else Path(given).expanduser()
+    file = beside if given is None else user_path(given)
     fallback = given is None and not beside.exists()
     if fallback:
         file = root / f"{split}.csv"

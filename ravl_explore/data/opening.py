@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -19,6 +18,7 @@ from ravl_explore.data.object_cxr import ObjectCxr
 from ravl_explore.data.sun397 import Sun397
 from ravl_explore.data.table import Table
 from ravl_explore.errors import DataError, InputError
+from ravl_explore.files import user_path
 
 KINDS: dict[str, Callable[..., ImageTextDataset]] = {
     "demo": Demo,
@@ -54,7 +54,7 @@ def open_dataset(text: str) -> ImageTextDataset:
     if not colon or kind not in KINDS:
         kind, rest = "", text.strip()
     options: list[tuple[str, str]] = []
-    if not Path(rest).expanduser().exists() and "?" in rest:
+    if not user_path(rest).exists() and "?" in rest:
         rest, _, query = rest.rpartition("?")
         options = parse_qsl(query, keep_blank_values=True)
     make = KINDS[kind] if kind else _by_path(rest, text)
@@ -81,7 +81,7 @@ def _once(options: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def _by_path(rest: str, text: str) -> Callable[..., ImageTextDataset]:
-    path = Path(rest).expanduser()
+    path = user_path(rest)
     if rest and path.is_dir():  # nothing at all would be the folder at hand
         saved = (path / "state.json").is_file() or (path / "dataset_dict.json").is_file()
         return HuggingFaceDataset if saved else Folder

@@ -25,6 +25,7 @@ from ravl_explore.data.columns import (
 from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.inside import resolve_inside
 from ravl_explore.errors import DataError
+from ravl_explore.files import user_path
 from ravl_explore.forms import Field
 from ravl_explore.regions.base import Regions
 
@@ -91,7 +92,7 @@ class Table(ImageFiles):
         class_names: Sequence[str] | str | None = None,
         templates: Sequence[str] = CLIP_TEMPLATES,
     ) -> None:
-        file = Path(path).expanduser()
+        file = user_path(path)
         there = column_names(file)
         given = {"image": image, "label": label, "caption": caption, "boxes": boxes}
         chosen = {role: guess(there, role) if name is None else name for role, name in given.items()} | {"group": group}
@@ -110,7 +111,7 @@ class Table(ImageFiles):
                     f"paths in the column {used['image']!r}", f"{type(value).__name__}",
                     "For images stored in the table itself, open it with HuggingFaceDataset.",
                 )  # fmt: skip
-        folder = Path(root).expanduser() if root else file.parent
+        folder = user_path(root) if root else file.parent
         complete = [i for i, pair in enumerate(zip(rows["image"], rows["label"], strict=True)) if None not in pair]
         if not complete:
             raise DataError(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 from ravl_explore.errors import ModelError
+from ravl_explore.files import user_path
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.models.checkpoint import Checkpoint
 from ravl_explore.models.demo import Demo
@@ -40,7 +40,7 @@ def open_model(text: str, device: str | None = None) -> VisionLanguageModel:
     'tokens'
     """
     text, options = text.strip(), {}
-    if "?" in text and not Path(text).expanduser().exists():
+    if "?" in text and not user_path(text).exists():
         text, _, query = text.rpartition("?")
         options = dict(parse_qsl(query, keep_blank_values=True))
     make, arguments = _loader(text)
@@ -66,7 +66,7 @@ def _loader(text: str) -> tuple[Callable[..., VisionLanguageModel], tuple[Any, .
         return PubMedCLIP, (rest or "RN50",)
     if text.lower() == "biomedclip":
         return BiomedCLIP, ()
-    path = Path(text).expanduser()
+    path = user_path(text)
     if text and (path.exists() or path.suffix in SUFFIXES or text.startswith((".", "/", "~"))):
         return Checkpoint, (path,)
     if "/" in text:
