@@ -27,6 +27,7 @@ from ravl_explore.data.identity import UNKNOWN, Identity, check_belongs
 from ravl_explore.data.subset import Subset
 from ravl_explore.embedding_cache import FORMAT, DiskArrays, embeddings_folder, read_boxes, write_boxes
 from ravl_explore.errors import DataError, InputError, ModelError
+from ravl_explore.files import user_path
 from ravl_explore.fingerprints import digest
 from ravl_explore.models.base import (
     TEMPERATURE,
@@ -375,7 +376,7 @@ def _regions(
     named: Any = getattr(proposer, "fingerprint", None)
     if cache is False or named is None:
         return propose(proposer, data, progress)
-    root = None if cache is True else Path(cache).expanduser()
+    root = None if cache is True else user_path(cache)
     name = digest(["regions 1", named(), data.fingerprint()])
     kept = read_boxes(name, root)
     if kept is not None:
@@ -390,7 +391,7 @@ def _storage(
 ) -> DiskArrays | _MemoryArrays:
     if cache is False:
         return _MemoryArrays(model.dim)
-    folder = embeddings_folder(None if cache is True else Path(cache).expanduser())
+    folder = embeddings_folder(None if cache is True else user_path(cache))
     name = digest(
         [FORMAT, model.fingerprint(), model.image_size, data.fingerprint(), regions.boxes, regions.image_index]
     )

@@ -166,7 +166,7 @@ class DiskArrays:
                 f"another process at work in {str(self.folder)!r}",
                 "Wait for it.",
             ) from error
-        except (OSError, NotImplementedError) as error:  # the latter where a disk knows no locks
+        except (OSError, ValueError, NotImplementedError) as error:  # the last where a disk knows no locks
             raise _cannot_write(self.folder, error) from error
         return lock
 
@@ -353,7 +353,7 @@ def _mapped(folder: Path, name: str) -> np.ndarray:
 def _checksum(rows: np.ndarray, before: int = 0) -> int:
     """CRC-32 of float32 rows, after that of those before them."""
     for start in range(0, len(rows), BLOCK_ROWS):
-        before = zlib.crc32(np.ascontiguousarray(rows[start : start + BLOCK_ROWS], np.float32), before)
+        before = zlib.crc32(np.ascontiguousarray(rows[start : start + BLOCK_ROWS], np.float32).data, before)
     return before
 
 

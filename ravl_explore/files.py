@@ -46,7 +46,7 @@ def user_path(typed: str | os.PathLike[str]) -> Path:
     >>> user_path("~/cache") == Path.home() / "cache"
     True
     """
-    if not isinstance(typed, (str, os.PathLike)) or "\0" in os.fspath(typed):
+    if not isinstance(typed, (str, os.PathLike)):
         raise InputError("a path", repr(typed), "Give the name of a file or folder, as text.")
     path = Path(typed)
     try:
@@ -80,7 +80,7 @@ def write_whole(path: Path, content: bytes) -> Path:
             neighbour.replace(path)
     except StorageError:
         raise
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for a name with a null
         raise _no_room(len(content), path, error, "nothing was changed") from error
     return path
 
@@ -100,9 +100,10 @@ def write_together(folder: Path, contents: Mapping[str, bytes], outdated: tuple[
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
         raise StorageError(
-            f"a folder that can be written to at {str(folder)!r}", error.strerror or str(error), "Name another folder."
+            f"a folder that can be written to at {str(folder)!r}", why, "Name another folder."
         ) from error
     n_bytes, changed = sum(map(len, contents.values())), list[str]()
     try:
@@ -163,10 +164,10 @@ def _finish(file: Any, path: Path) -> None:
     path.chmod(0o644)
 
 
-def _no_room(n_bytes: int, path: Path, error: OSError, done: str) -> StorageError:
+def _no_room(n_bytes: int, path: Path, error: Exception, done: str) -> StorageError:
     return StorageError(
         f"room and permission to write {n_bytes / 1e6:.1f} MB to {str(path)!r}",
-        f"{error.strerror or error}",
+        f"{getattr(error, 'strerror', None) or error}",
         f"Free space or choose another folder, then save again; {done}.",
     )
 

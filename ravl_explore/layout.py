@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from ravl_explore.clustering.chunks import as_single, blocks
 from ravl_explore.clustering.parallel import KERNEL_LOCK
 from ravl_explore.errors import InputError, StorageError
-from ravl_explore.files import cache_root, write_whole
+from ravl_explore.files import cache_root, user_path, write_whole
 from ravl_explore.progress import Progress, report
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def write_layout(path: Path | str, embeddings: Embeddings, xy: Float[np.ndarray,
     StorageError
         When the folder cannot be written.
     """
-    path, xy = Path(path), np.asarray(xy, dtype=np.float32)
+    path, xy = user_path(path), np.asarray(xy, dtype=np.float32)
     if xy.shape != (len(embeddings.region), 2) or not np.isfinite(xy).all():
         raise InputError(
             f"finite points of shape ({len(embeddings.region)}, 2)", f"shape {xy.shape}", "Lay out these embeddings."

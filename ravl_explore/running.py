@@ -166,7 +166,7 @@ def run_all(
         folder = user_path(checks.path("folder", folder))
         try:
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise StorageError("a folder for the runs", f"{str(folder)!r} ({error})", "Choose another.") from error
     grid = _Grid(model, train_data, tuple(features), test_data, proposer, training, progress, folder)
     made = _make(grid, list(_plan(named, seeds)), folder)

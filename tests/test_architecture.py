@@ -120,6 +120,12 @@ def test_packages_stay_where_they_belong(path: Path) -> None:
     assert {package for package, others in NEVER_IN.items() if module in others} & used == set()
 
 
+def test_what_people_type_is_made_a_path_in_one_way() -> None:
+    assert [path.name for path in FILES if "expanduser(" in path.read_text(encoding="utf-8")] == ["files.py"], (
+        "use files.user_path"
+    )
+
+
 @pytest.mark.parametrize(
     ("imported", "unwanted"),
     [

@@ -19,6 +19,7 @@ from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.data.given_files import status_of
 from ravl_explore.data.reading import read_orientation
 from ravl_explore.errors import DataError, InputError
+from ravl_explore.files import user_path
 from ravl_explore.fingerprints import digest, file_digest
 from ravl_explore.forms import Field
 
@@ -82,7 +83,7 @@ class MaskFiles:
         MissingDependencyError
             For a COCO file with polygons without pycocotools.
         """
-        path = Path(self.path)
+        path = user_path(self.path)
         return _open_folder(self, path, data) if path.is_dir() else _open_coco(self, read_coco(path), data)
 
 

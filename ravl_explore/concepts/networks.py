@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from ravl_explore.concepts.network_settings import check_size, network_config, processor_files
 from ravl_explore.errors import MissingDependencyError, ModelError
+from ravl_explore.files import user_path
 from ravl_explore.fingerprints import digest
 from ravl_explore.models.downloads import find, locate
 from ravl_explore.models.snapshots import try_to_find
@@ -34,7 +35,7 @@ def find_folder(name: str, argument: str, types: tuple[str, ...], needed: tuple[
     ModelError
         When a file is missing, which it names with where to put it, or the model is of another kind.
     """
-    folder = Path(name).expanduser()
+    folder = user_path(name)
     if not _is_folder(folder):
         if folder.is_absolute() or name.count("/") != 1 or name.startswith("."):
             raise ModelError(

@@ -13,7 +13,7 @@ import torch
 
 from ravl_explore.assignment import Assignment
 from ravl_explore.data.base import ArrayDataset, ImageTextDataset
-from ravl_explore.files import write_whole
+from ravl_explore.files import user_path, write_whole
 from ravl_explore.mitigation import prepare
 from ravl_explore.models.demo import Demo
 from ravl_explore.objectives.standard import Standard
@@ -50,4 +50,4 @@ def make_pubmedclip(
     weights = {key: value.half() if value.is_floating_point() else value for key, value in model.state_dict.items()}
     content = io.BytesIO()
     torch.save({"best_epoch": epochs, "state_dict": weights, "optimizer_state_dict": {}, "best_loss": 0.0}, content)
-    return write_whole(Path(file).expanduser(), content.getvalue())
+    return write_whole(user_path(file), content.getvalue())

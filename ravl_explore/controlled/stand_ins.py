@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ravl_explore.errors import InputError
-from ravl_explore.files import write_whole
+from ravl_explore.files import user_path, write_whole
 
 NOTE = "stand-in.txt"
 SIDE = 256  # pixels; the real ones are larger
@@ -50,7 +50,7 @@ def make_object_cxr(
     """
     if n < 4:
         raise InputError("at least 4 images", f"{n}", "Draw more, so that both classes have some.")
-    rng, root = np.random.default_rng(seed), Path(folder).expanduser()
+    rng, root = np.random.default_rng(seed), user_path(folder)
     (root / split).mkdir(parents=True, exist_ok=True)
     sick = np.zeros(n, bool)
     sick[rng.choice(n, max(2, round(CARDIOMEGALY * n)), replace=False)] = True
@@ -83,7 +83,7 @@ def make_sun397(folder: str | Path, n_classes: int = 8, per_class: int = 10, *, 
         raise InputError(f"2 to {len(SCENES)} classes", f"{n_classes}", "Ask for fewer or more.")
     if per_class < 1:
         raise InputError("at least 1 image of each class", f"{per_class}", "Draw some.")
-    rng, root = np.random.default_rng(seed), Path(folder).expanduser()
+    rng, root = np.random.default_rng(seed), user_path(folder)
     lists: dict[str, list[str]] = {"Training": [], "Testing": []}
     for label, scene in enumerate(SCENES[:n_classes]):
         place = root / "SUN397" / scene[1:]

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ravl_explore.data.access import at_home
 from ravl_explore.data.box_fitting import fit_boxes
 from ravl_explore.data.cells import caption_of
 from ravl_explore.data.coco_file import (
@@ -29,6 +28,7 @@ from ravl_explore.data.columns import NONE, listed, names_from
 from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.lookup import find_files
 from ravl_explore.errors import DataError, InputError
+from ravl_explore.files import user_path
 from ravl_explore.forms import Field
 from ravl_explore.regions.base import Regions
 
@@ -87,7 +87,7 @@ class Coco(ImageFiles):
     ) -> None:
         if multiple not in ("drop", "largest"):
             raise InputError("multiple='drop' or 'largest'", repr(multiple), "Use one of these.")
-        file = at_home(annotations)
+        file = user_path(annotations)
         content = read_coco_json(file, ("images", "annotations", "categories"))
         with explaining(file):
             self._build(file, content, images, captions, classes, feature, multiple, templates)
@@ -133,7 +133,7 @@ class Coco(ImageFiles):
             raise DataError(f"images with one of {listed(names)}", came, "Pick other classes.")
 
         paths = [file_name(facts[key]) for key in kept]
-        folder = at_home(images) if images else _guess_folder(file, paths)
+        folder = user_path(images) if images else _guess_folder(file, paths)
         files, looked_up = find_files(folder, paths, beside=file.parent, argument="images")
         _check_once(files, kept)
         feature_ids = [key for key, name in categories.items() if name == feature]
@@ -193,7 +193,7 @@ def category_names(answers: Mapping[str, Any]) -> list[str]:
     path = str(answers.get("annotations") or "").strip()
     if not path:
         return []
-    file = at_home(path)
+    file = user_path(path)
     try:
         stat = file.stat()
     except (OSError, ValueError):  # what is wrong with it, reading tells
@@ -219,7 +219,7 @@ def _captions(file: Path, given: str | Path | None, images: list[Any]) -> list[s
         given = beside
     elif str(given) in ("", NONE):
         return None
-    captions, first = at_home(given), dict[Any, str]()
+    captions, first = user_path(given), dict[Any, str]()
     content = read_coco_json(captions, ("annotations",))
     with explaining(captions):
         for each in sorted(content["annotations"], key=lambda a: a["id"]):

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ravl_explore.data.access import at_home
 from ravl_explore.data.inside import resolve_inside
 from ravl_explore.data.object_cxr import CLASS_NAMES, read_annotations
 from ravl_explore.data.ranges import ranges_of, shared_ranges
 from ravl_explore.data.reading import header_or_reason, read_image, reason_of
 from ravl_explore.errors import DataError, InputError, MissingDependencyError, ModelError
-from ravl_explore.files import write_whole
+from ravl_explore.files import user_path, write_whole
 from ravl_explore.progress import Progress, report
 
 WEIGHTS = "densenet121-res224-all"
@@ -96,7 +95,7 @@ def label_with_torchxrayvision(
                 found = model(torch.stack(list(prepared.values())))[:, column].float().cpu().tolist()
             scores.update(zip(prepared, found, strict=True))
         report(progress, stop, len(files), "Labelling")
-    return write_whole(at_home(root) / f"{split}_labels.csv", _table(names, scores, unreadable, threshold).encode())
+    return write_whole(user_path(root) / f"{split}_labels.csv", _table(names, scores, unreadable, threshold).encode())
 
 
 def _check_unreadable(files: list[Path], unreadable: dict[int, str], limit: int) -> None:
@@ -143,7 +142,7 @@ def _pretrained() -> Any:
             f"an import that fails ({error})",
             "Install it: pip install 'ravl-explore[medical]'.",
         ) from error
-    file = Path(torchxrayvision.utils.get_cache_dir()).expanduser() / WEIGHTS_FILE
+    file = user_path(torchxrayvision.utils.get_cache_dir()) / WEIGHTS_FILE
     if not file.is_file():
         raise ModelError(
             f"torchxrayvision's weights {WEIGHTS}",

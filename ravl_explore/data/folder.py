@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ravl_explore.data.access import at_home, readable
+from ravl_explore.data.access import readable
 from ravl_explore.data.base import CLIP_TEMPLATES
 from ravl_explore.data.columns import listed, names_from, number_notes
 from ravl_explore.data.files import ImageFiles, plain_name
 from ravl_explore.data.labels import places_of
 from ravl_explore.data.reading import SUFFIXES, is_image
 from ravl_explore.errors import DataError
+from ravl_explore.files import user_path
 from ravl_explore.forms import Field
 
 SPLITS = frozenset({  # and other parts that datasets come in
@@ -69,7 +70,7 @@ class Folder(ImageFiles):
         templates: Sequence[str] = CLIP_TEMPLATES,
         class_names: Sequence[str] | str | None = None,
     ) -> None:
-        root = at_home(path)
+        root = user_path(path)
         with readable(root):
             if not root.is_dir():
                 raise DataError(

@@ -7,8 +7,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from ravl_explore.data.access import at_home
 from ravl_explore.errors import DataError
+from ravl_explore.files import user_path
 
 CLOSED = "Give yourself the right to read it, or copy it elsewhere."
 
@@ -44,7 +44,7 @@ def existing_folder(path: str | Path, kind: str) -> Path:
 
 def status_of(path: str | Path, kind: str) -> tuple[Path, int]:
     """The path, and the mode by which ``stat`` tells what it is; DataError where nothing is, or a door is closed."""
-    place = at_home(path)
+    place = user_path(path)
     try:
         return place, place.stat().st_mode
     except PermissionError as error:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ravl_explore.data.access import at_home
 from ravl_explore.data.base import CLIP_TEMPLATES
 from ravl_explore.data.cells import EMPTY, caption_of, plain
 from ravl_explore.data.columns import NONE, check_columns, column_names, guess, names_from, number_notes
@@ -18,6 +17,7 @@ from ravl_explore.data.hugging_face_loading import SPLIT, inside_one, is_saved, 
 from ravl_explore.data.labels import MULTIPLE, Multiple, one_class_each, read_cells, require_two
 from ravl_explore.data.reading import Source
 from ravl_explore.errors import DataError, MissingDependencyError
+from ravl_explore.files import user_path
 from ravl_explore.fingerprints import digest
 from ravl_explore.forms import Field
 
@@ -204,7 +204,7 @@ def _of_type(features: Mapping[str, Any], kind: type) -> str | None:
 def _columns(answers: Mapping[str, Any]) -> list[str]:
     """Columns of a folder; those of the hub's sets are not asked for at every key."""
     name, split = str(answers.get("name") or "").strip(), str(answers.get("split") or "") or None
-    folder = at_home(name)
+    folder = user_path(name)
     if is_saved(folder):
         saved = folder / (split or SPLIT) if (folder / "dataset_dict.json").exists() else folder
         return _features(saved / "dataset_info.json") if (saved / "dataset_info.json").exists() else []

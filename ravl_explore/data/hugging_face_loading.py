@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ravl_explore.data.access import at_home
 from ravl_explore.data.columns import PARQUET, is_table, listed
 from ravl_explore.data.given_files import existing_folder, read_json
 from ravl_explore.data.inside import resolve_inside
 from ravl_explore.errors import DataError, InputError
+from ravl_explore.files import user_path
 
 SPLIT = "test"  # where none is asked for
 SPLIT_WORDS = frozenset({
@@ -142,7 +142,7 @@ def _by_name(name: str, split: str | None, config: str | None) -> Loaded:
     from datasets.exceptions import DatasetsError
     from huggingface_hub import constants
 
-    place = at_home(name)
+    place = user_path(name)
     local = os.path.exists(place) or name.startswith(("~", ".", os.sep)) or is_table(name)
     caches = (Path(settings.HF_DATASETS_CACHE), Path(constants.HF_HUB_CACHE))
     folders = (_folder_of(place), *caches) if local else caches

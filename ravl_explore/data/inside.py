@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ravl_explore.data.access import at_home
 from ravl_explore.errors import DataError
+from ravl_explore.files import user_path
 from ravl_explore.text import storable
 
 
@@ -36,8 +36,8 @@ def resolve_inside(
         For a path outside of ``root`` and for a web address.
     """
     resolver = _Resolver()
-    top = os.path.realpath(at_home(root))
-    starts = list(dict.fromkeys([top, top if beside is None else os.path.realpath(at_home(beside))]))
+    top = os.path.realpath(user_path(root))
+    starts = list(dict.fromkeys([top, top if beside is None else os.path.realpath(user_path(beside))]))
     found: list[Path] = []
     outside: list[tuple[str, str]] = []
     for name in names:

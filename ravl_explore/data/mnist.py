@@ -12,11 +12,12 @@ from typing import IO
 import numpy as np
 from jaxtyping import UInt8
 
-from ravl_explore.data.access import at_home, readable
+from ravl_explore.data.access import readable
 from ravl_explore.data.base import ArrayDataset
 from ravl_explore.data.demo import CLASS_NAMES as GARMENTS
 from ravl_explore.data.demo import TEMPLATES as GARMENT_TEMPLATES
 from ravl_explore.errors import DataError
+from ravl_explore.files import user_path
 from ravl_explore.fingerprints import digest
 from ravl_explore.forms import Field
 
@@ -53,7 +54,7 @@ class Mnist(ArrayDataset):
     def __init__(self, root: str | Path, split: str = "test", download: bool = False) -> None:
         if split not in SPLITS:
             raise DataError(f"split 'train' or 'test' of {self.title}", repr(split), "Use one of these.")
-        folder = at_home(root)
+        folder = user_path(root)
         names = (f"{SPLITS[split]}-images-idx3-ubyte", f"{SPLITS[split]}-labels-idx1-ubyte")
         with readable(folder):
             if download and any(_find(folder, self.title, name) is None for name in names):

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ravl_explore.data.access import at_home, readable
+from ravl_explore.data.access import readable
 from ravl_explore.data.columns import listed, read_columns
 from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.inside import resolve_inside
 from ravl_explore.errors import DataError, InputError
+from ravl_explore.files import user_path
 from ravl_explore.forms import Field
 from ravl_explore.regions.base import Regions
 
@@ -70,7 +71,7 @@ class ObjectCxr(ImageFiles):
             )
         folder, names, drawn = read_annotations(root, split)
         chosen = [[box for shape, box in row if shape in shapes] for row in drawn]
-        known = _labels(at_home(root), split, labels)
+        known = _labels(user_path(root), split, labels)
         wanted = [i for i, boxes in enumerate(chosen) if boxes or unannotated]
         if not wanted:
             raise DataError(f"images with a {' or '.join(shapes)}", "none", "Allow other shapes.")
@@ -122,7 +123,7 @@ def read_annotations(root: str | Path, split: str) -> tuple[Path, list[str], lis
     """The images' folder, every image's name, and its drawn shapes as (shape, box)."""
     if split not in SPLITS:
         raise DataError(f"one of Object-CXR's splits {SPLITS}", repr(split), "RaVL uses dev.")
-    root = at_home(root)
+    root = user_path(root)
     file = root / f"{split}.csv"
     with readable(root):
         there = file.is_file()
@@ -168,7 +169,7 @@ def _labels(root: Path, split: str, given: Mapping[str, str] | str | Path | None
     if isinstance(given, Mapping):
         return {unicodedata.normalize("NFC", name): str(label).strip().casefold() for name, label in given.items()}
     beside = root / f"{split}_labels.csv"
-    file = beside if given is None else at_home(given)
+    file = beside if given is None else user_path(given)
     fallback = given is None and not beside.exists()
     if fallback:
         file = root / f"{split}.csv"

@@ -5,11 +5,9 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ravl_explore.data.access import at_home
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.data.coco import Coco
 from ravl_explore.data.columns import is_table
@@ -23,6 +21,7 @@ from ravl_explore.data.object_cxr import ObjectCxr
 from ravl_explore.data.sun397 import Sun397
 from ravl_explore.data.table import Table
 from ravl_explore.errors import DataError, InputError
+from ravl_explore.files import user_path
 
 KINDS: dict[str, Callable[..., ImageTextDataset]] = {
     "demo": Demo,
@@ -63,7 +62,7 @@ def open_dataset(text: str | Path) -> ImageTextDataset:
     if not colon or kind not in KINDS:
         kind, rest = "", text.strip()
     options: list[tuple[str, str]] = []
-    if "?" in rest and not os.path.exists(at_home(rest)):  # noqa: PTH110  of a closed folder, Path's own raises
+    if "?" in rest and not os.path.exists(user_path(rest)):  # noqa: PTH110  of a closed folder, Path's own raises
         rest, _, query = rest.rpartition("?")
         options = parse_qsl(query, keep_blank_values=True)
     make = KINDS[kind] if kind else _by_path(rest, text)
@@ -90,7 +89,7 @@ def _once(options: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def _by_path(rest: str, text: str) -> Callable[..., ImageTextDataset]:
-    path = at_home(rest)
+    path = user_path(rest)
     if rest and os.path.isdir(path):  # noqa: PTH112  nothing at all would be the folder at hand
         return HuggingFaceDataset if is_saved(path) else Folder
     if is_table(path):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ravl_explore.data.access import at_home, readable
+from ravl_explore.data.access import readable
 from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.inside import resolve_inside
 from ravl_explore.errors import DataError, InputError
+from ravl_explore.files import user_path
 from ravl_explore.forms import Field
 
 TEMPLATES = ("a photo of a {}.", "a photo of the {}.")  # openai/CLIP, data/prompts.md
@@ -46,7 +47,7 @@ class Sun397(ImageFiles):
             raise InputError("part 'train' or 'test' of SUN397", repr(part), "Use one of these.")
         if not 1 <= partition <= N_PARTITIONS:
             raise InputError(f"a partition from 1 to {N_PARTITIONS}", f"{partition}", "RaVL uses 1.")
-        folder = at_home(root)
+        folder = user_path(root)
         with readable(folder):
             places = [_entry(line) for line in _lines(folder, "ClassName.txt")]
             images = [_entry(line) for line in _lines(folder, f"{PARTS[part]}_{partition:02}.txt")]

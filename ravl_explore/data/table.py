@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ravl_explore.data.access import at_home
 from ravl_explore.data.base import CLIP_TEMPLATES
 from ravl_explore.data.box_fitting import fit_boxes
 from ravl_explore.data.cells import EMPTY, as_texts, caption_of, in_order, plain
@@ -29,6 +28,7 @@ from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.labels import MULTIPLE, Multiple, one_class_each, read_cells, require_two
 from ravl_explore.data.lookup import find_files
 from ravl_explore.errors import DataError
+from ravl_explore.files import user_path
 from ravl_explore.forms import Field
 from ravl_explore.regions.base import Regions
 
@@ -108,7 +108,7 @@ class Table(ImageFiles):
         multiple: Multiple = "refuse",
         positive: str | None = None,
     ) -> None:
-        file = at_home(path)
+        file = user_path(path)
         there = column_names(file)
         given = {"image": image, "label": label, "caption": caption, "boxes": boxes}
         chosen = {role: guess(there, role) if name is None else name for role, name in given.items()} | {"group": group}
@@ -131,7 +131,7 @@ class Table(ImageFiles):
                 f"none among {len(images)} of {str(file)!r}{words}",
                 "Check which columns are read.",
             )
-        folder = at_home(root) if root else file.parent
+        folder = user_path(root) if root else file.parent
         files, looked_up = find_files(folder, [str(images[row]) for row in complete], beside=file.parent)
         groups = as_texts([plain(value) for value in rows["group"]]) if "group" in rows else None
         by_row = dict(zip(complete, files, strict=True))

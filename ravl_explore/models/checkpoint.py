@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from ravl_explore.errors import ModelError, RavlError
+from ravl_explore.files import user_path
 from ravl_explore.forms import Field
 from ravl_explore.models.architectures import build_filled, infer_config, name_of
 from ravl_explore.models.base import pick_device
@@ -95,7 +96,7 @@ class Checkpoint(ClipModel):
         quick_gelu: bool | str | None = None,
         region_method: str | None = None,
     ) -> None:
-        path = Path(path).expanduser()
+        path = user_path(path)
         snapshot = open_snapshot(path)
         weights = read_weights(snapshot.weights)
         recipe = recognise(weights, snapshot, architecture, _is_quick(quick_gelu))

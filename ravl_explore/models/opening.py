@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from open_clip.pretrained import list_pretrained, list_pretrained_tags_by_model
 
 from ravl_explore.errors import ModelError
+from ravl_explore.files import user_path
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.models.checkpoint import Checkpoint
 from ravl_explore.models.demo import Demo
@@ -45,7 +46,7 @@ def open_model(text: str, device: str | None = None) -> VisionLanguageModel:
     'tokens'
     """
     text, options = text.strip(), {}
-    if "?" in text and not _exists(Path(text).expanduser()):
+    if "?" in text and not _exists(user_path(text)):
         text, _, query = text.rpartition("?")
         options = dict(parse_qsl(query, keep_blank_values=True))
     make, arguments = _loader(text)
@@ -77,7 +78,7 @@ def _loader(text: str) -> tuple[Callable[..., VisionLanguageModel], tuple[Any, .
         )
     if kind.lower() == "pubmedclip":
         return PubMedCLIP, (rest or "RN50",)
-    path = Path(text).expanduser()
+    path = user_path(text)
     if text and (_exists(path) or path.suffix in SUFFIXES or text.startswith((".", "/", "~"))):
         return Checkpoint, (path,)
     if "/" in text:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ravl_explore.errors import ModelError, RavlError
-from ravl_explore.files import cache_root, write_whole
+from ravl_explore.files import cache_root, user_path, write_whole
 from ravl_explore.fingerprints import digest
 from ravl_explore.tensor_files import is_file, read_tensor_file
 
@@ -35,7 +35,7 @@ BUILDERS = {
 def build_detector(weights: str, n_boxes: int, nms: float, device: str) -> tuple[Any, str]:
     """The network, ready to propose, and a digest of its weights."""
     named = weights in BUILDERS
-    path = _file_of(weights) if named else Path(weights).expanduser()
+    path = _file_of(weights) if named else user_path(weights)
     content = _read(path)
     builder, zero_epsilon = BUILDERS[weights] if named else _recognise(content, path)
     from torchvision.models import detection

@@ -77,7 +77,7 @@ class RunFolder:
                 f"{str(self.path)!r}, where a run is under way",
                 "Wait for it, close() it if it is yours, or choose another folder.",
             ) from error
-        except (OSError, NotImplementedError) as error:  # the latter where a disk knows no locks
+        except (OSError, ValueError, NotImplementedError) as error:  # the last where a disk knows no locks
             why = getattr(error, "strerror", None) or error
             raise StorageError(
                 "a run folder that can be written", f"{str(self.path)!r} ({why})", "Choose another."

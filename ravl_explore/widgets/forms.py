@@ -8,13 +8,13 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 import traitlets
 
 from ravl_explore.errors import InputError
+from ravl_explore.files import user_path
 from ravl_explore.forms import Field
 from ravl_explore.text import one_line
 from ravl_explore.widgets.closing import Closing
@@ -311,7 +311,7 @@ def _answer(field: Field, value: Any) -> Any:
 def last_changed(path: str) -> tuple[tuple[str, int], ...]:
     """When a file, or a folder and each folder in it, was last changed; nothing for what is not there."""
     try:
-        root = Path(path).expanduser()
+        root = user_path(path)
         folders = islice(root.rglob("*/"), MOST_FOLDERS)
         return tuple((str(each), each.stat().st_mtime_ns) for each in (root, *sorted(folders)))
     except (OSError, ValueError, RuntimeError):  # a name that is no path at all, such as one with a null

@@ -13,9 +13,10 @@ import traitlets
 
 from ravl_explore.comparison import HIGHER_IS_BETTER, Comparison, numbers
 from ravl_explore.errors import InputError
-from ravl_explore.files import write_whole
+from ravl_explore.files import user_path, write_whole
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.runs import SPREAD, Run, Runs
+from ravl_explore.text import storable
 from ravl_explore.training import TrainingSettings
 from ravl_explore.widgets.acts import RowPicker
 from ravl_explore.widgets.closing import Closing
@@ -115,7 +116,7 @@ class RunsWidget(Closing, RowPicker):
         runs = self.runs
         if runs is None:
             raise InputError("at least one run to write", "none", "Mitigate first.")
-        write_whole(Path(path), runs.frame().to_csv(index=False).encode())
+        write_whole(user_path(path), storable(runs.frame().to_csv(index=False)).encode())
 
     def _fill(self, listed: tuple[Run, ...]) -> None:
         self._runs = listed

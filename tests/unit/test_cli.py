@@ -252,4 +252,5 @@ def test_the_command_by_its_path_serves_a_kernel_that_has_the_package(served: Se
     served.ask("DELETE", f"api/kernels/{kernel['id']}")
     served.process.send_signal(signal.SIGTERM)
     served.process.wait(timeout=30)
-    assert "Copied to" in served.log.read_text()
+    log = served.log.read_text()
+    assert "Copied to" in log and "/lab/tree/01_explore.ipynb?token=" in log, "the address opens the notebook"

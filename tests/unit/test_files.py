@@ -234,7 +234,7 @@ def test_an_unknown_home_is_a_name() -> None:
     assert user_path("~nobody-of-this-name/x") == Path("~nobody-of-this-name/x")
 
 
-@pytest.mark.parametrize("typed", [None, 3, b"x", ["x"], "a\0b"])
+@pytest.mark.parametrize("typed", [None, 3, b"x", ["x"]])
 def test_what_is_no_path(typed: Any) -> None:
     with pytest.raises(InputError, match="a path, got"):
         user_path(typed)

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from ravl_explore.data import Coco, HuggingFaceDataset, Table
-from ravl_explore.data.access import at_home
 from ravl_explore.data.given_files import existing_file, existing_folder, read_json
 from ravl_explore.errors import DataError
+from ravl_explore.files import user_path
 
 READERS: list[Callable[[Path], Any]] = [
     lambda folder: Table(folder / "t.csv"),
@@ -100,7 +100,7 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a").write_text("")
     assert existing_file("~/a", "a file") == tmp_path / "a" and existing_folder("~", "a folder") == tmp_path
-    assert at_home("~nobody-of-this-name/a") == Path("~nobody-of-this-name/a")
+    assert user_path("~nobody-of-this-name/a") == Path("~nobody-of-this-name/a")
     for odd in ("a\0b", "x" * 5000):
         with pytest.raises(DataError, match="not there"):
             existing_file(odd, "a file")
