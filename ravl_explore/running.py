@@ -153,8 +153,8 @@ def run_all(
     objectives = every_objective() if objectives is None else objectives
     named = _named(objectives)
     check_model(model)
-    for data in (train_data, test_data):
-        check_dataset(data)
+    check_dataset(train_data, "train_data")
+    check_dataset(test_data, "test_data")
     if proposer is not None:
         check_proposer(proposer)
     checks.flag("stream", stream)
@@ -204,7 +204,7 @@ def _check(named: Sequence[tuple[str, Objective]], seeds: Sequence[int], trainin
     checks.instance("settings", settings, TrainingSettings, "Write TrainingSettings(...).")
     replace(settings, **{name: training[name] for name in LOOSE if training.get(name) is not None})
     if training.get("validation") is not None:
-        check_dataset(training["validation"])
+        check_dataset(training["validation"], "validation")
 
 
 def _plan(named: Sequence[tuple[str, Objective]], seeds: Sequence[int]) -> Iterator[tuple[str, Objective, int]]:

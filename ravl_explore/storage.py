@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
+from ravl_explore import checks
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.data.identity import Identity
 from ravl_explore.discovery import Discovery, discover
@@ -41,6 +42,7 @@ def save(noun: Discovery | Embeddings | Mitigation, path: str | Path) -> Path:
     StorageError
         When the noun cannot be saved, the folder is not there, or the disk is full; the old file is untouched.
     """
+    checks.path("path", path)
     if isinstance(noun, Mitigation):
         return write_whole(Path(path), noun.to_bytes())
     for kind, (cls, pack, _) in _KINDS.items():
@@ -67,7 +69,7 @@ def load(path: str | Path, *, model: VisionLanguageModel | None = None) -> Any:
     ModelError
         When ``model`` is not the one that the file steers.
     """
-    path = Path(path)
+    path = Path(checks.path("path", path))
     if not path.is_file():
         raise StorageError("a saved result", f"{str(path)!r}, no such file", "Check the path.")
     try:

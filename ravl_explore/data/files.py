@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from ravl_explore.data.base import CLIP_TEMPLATES, check_dataset
+from ravl_explore.data.base import CLIP_TEMPLATES, check_dataset, flags, integers, names
 from ravl_explore.data.reading import Source, read_image, size_or_reason
 from ravl_explore.errors import DataError
 from ravl_explore.fingerprints import digest
@@ -56,22 +56,23 @@ class LazyImages:
         region_feature: np.ndarray | None = None,
         notes: Sequence[str] = (),
     ) -> None:
+        class_names = names("class_names", class_names, numbers=True)
         self._sources = images
         self.name = name
         self.class_names: tuple[str, ...] = tuple(str(each) for each in class_names)
-        self.labels: Int[np.ndarray, " n_images"] = np.asarray(labels, dtype=np.int64)
+        self.labels: Int[np.ndarray, " n_images"] = integers("labels", labels)
         self.templates: tuple[str, ...] = templates if isinstance(templates, str) else tuple(templates)  # type: ignore
         self.captions: tuple[str, ...] | None = None if captions is None else tuple(captions)
         self.regions: Regions | None = regions
         self.feature_name: str | None = feature_name
         self.feature_present: Bool[np.ndarray, " n_images"] | None = (
-            None if feature_present is None else np.asarray(feature_present, bool)
+            None if feature_present is None else flags("feature_present", feature_present)
         )
         self.region_labels: Int[np.ndarray, " n_regions"] | None = (
-            None if region_labels is None else np.asarray(region_labels, np.int64)
+            None if region_labels is None else integers("region_labels", region_labels)
         )
         self.region_feature: Bool[np.ndarray, " n_regions"] | None = (
-            None if region_feature is None else np.asarray(region_feature, bool)
+            None if region_feature is None else flags("region_feature", region_feature)
         )
         self.notes = tuple(notes)
         self._sizes: Int[np.ndarray, "n_images 2"] | None = None
