@@ -65,6 +65,7 @@ class Assignment:
             checks.array("feature", self.feature, "i", (n_regions,), -1)
         if self.similarity is not None:
             checks.array("similarity", self.similarity, "f", (n_regions,))
+        checks.instance("identity", self.identity, Identity, "Give data.identity.Identity.of(data).")
         shows = np.zeros(len(self.present), bool)
         shows[self.regions.image_index[self.spurious]] = True
         if (self.spurious & self.core).any():

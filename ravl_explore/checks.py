@@ -109,16 +109,21 @@ def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
     return value
 
 
-def text(name: str, value: Any) -> str:
-    """A text that is not empty."""
-    if not isinstance(value, str) or not value.strip():
+def text(name: str, value: Any, *, empty: bool = False) -> str:
+    """A text; one of nothing but spaces is none, unless it may be ``empty``."""
+    if not isinstance(value, str) or not (empty or value.strip()):
         raise InputError(f"{name} a text", came(value), "Give one in quotes.")
     return value
 
 
 def path(name: str, value: Any) -> str:
     """The path of a file or folder, a text or ``pathlib.Path``; an empty one would mean the folder one is in."""
-    if not isinstance(value, str | os.PathLike) or isinstance(value, bytes) or not str(value).strip():
+    if (
+        not isinstance(value, str | os.PathLike)
+        or isinstance(value, bytes)
+        or not str(value).strip()
+        or "\0" in str(value)
+    ):
         raise InputError(f"{name} a path", came(value), "Give the path of a file or folder.")
     return os.fspath(value)
 
@@ -133,15 +138,29 @@ def instance(name: str, value: Any, kind: type[Kind], remedy: str) -> Kind:
 def offers(name: str, value: Any, what: str, attributes: Sequence[str], remedy: str) -> None:
     """An object that has all these attributes, whatever its class; not a class, whose objects would have them."""
     bare = isinstance(value, type | str | bytes | os.PathLike) or value is None
-    missing = [each for each in attributes if bare or not (hasattr(type(value), each) or hasattr(value, each))]
+    missing = [each for each in attributes if bare or not _has(value, each)]
     if missing:
         lacks = "" if bare or len(missing) == len(attributes) else f", which has no {', '.join(missing)}"
         raise InputError(f"{name} {what}", f"{came(value)}{lacks}", remedy)
 
 
+def _has(value: Any, attribute: str) -> bool:
+    """Asked of the class first, as an attribute may be long work; of ``__call__`` even classes of data have one."""
+    if attribute == "__call__":
+        return callable(value)
+    return hasattr(type(value), attribute) or hasattr(value, attribute)
+
+
+def is_list(value: Any) -> bool:
+    """Whether it is a list, tuple, array or the like; a text, which is a sequence of letters, is none."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
 def listed(name: str, value: Any, kind: type[Kind], remedy: str) -> tuple[Kind, ...]:
     """A list, tuple or the like of objects of a class; one such object alone is none. It may be empty."""
-    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
+    if not is_list(value):
         raise InputError(f"{name} as a list", came(value), remedy)
     wrong = [each for each in value if not isinstance(each, kind)]
     if wrong:
@@ -161,10 +180,13 @@ def array(
     shape: tuple[int | None, ...],
     low: float | None = None,
     high: float | None = None,
+    *,
+    read: bool = True,
 ) -> np.ndarray:
     """A NumPy array of one of the ``kinds`` (letters of ``dtype.kind``), of a shape, finite, from ``low`` to ``high``.
 
-    None in ``shape`` stands for any length. Read in blocks, memory-mapped or not.
+    None in ``shape`` stands for any length. Read in blocks, memory-mapped or not; without ``read`` not at all, where
+    the values are checked elsewhere.
 
     >>> array("labels", np.array([0, 1]), "iu", (2,), 0, 1).tolist()
     [0, 1]
@@ -178,7 +200,7 @@ def array(
         raise InputError(expected, came(value), "Convert it, for example with numpy.asarray.")
     if len(value.shape) != len(shape) or any(b is not None and a != b for a, b in zip(value.shape, shape, strict=True)):
         raise InputError(expected, f"shape {value.shape}", "Give one value for each.")
-    if value.size and value.dtype.kind in "iuf":
+    if read and value.size and value.dtype.kind in "iuf":
         least, most = bounds(value)
         if not (np.isfinite(least) and np.isfinite(most)):  # NaN goes through min and max
             raise InputError(f"finite {name}", "NaN or infinity", "Drop or mend these.")

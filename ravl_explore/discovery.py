@@ -74,6 +74,19 @@ class SpuriousFeature:
         checks.array("medoids", self.medoids, "f", (None, None))
         checks.whole("cluster", self.cluster, 0, len(self.medoids) - 1)
         checks.array("region_index", self.region_index, "iu", (None,), 0)
+        checks.flag("kept", self.kept)
+        checks.text("reason", self.reason, empty=True)
+        if self.attribute is not None:
+            checks.text("attribute", self.attribute)
+        checks.number("performance_gap", self.performance_gap, 0)
+        checks.number("gap_per_class", self.gap_per_class, 0)
+        if not isinstance(self.influence, float) or self.influence != -np.inf:  # so when no error image qualified
+            checks.number("influence", self.influence, 0, 1)
+        for name in ("p_value", "q_value"):
+            if not isinstance(getattr(self, name), float) or not np.isnan(getattr(self, name)):  # not told
+                checks.number(name, getattr(self, name), 0, 1)
+        checks.whole("n_images", self.n_images, 0)
+        checks.instance("table", self.table, pd.DataFrame, "Make features with discover().")
 
     @property
     def may_be_chance(self) -> bool:
@@ -126,6 +139,7 @@ class Discovery:
 
     def feature(self, cluster: int) -> SpuriousFeature:
         """The entry of one cluster, kept or not."""
+        checks.whole("cluster", cluster, 0, remedy="See frame() for the clusters.")
         for each in self.clusters:
             if each.cluster == cluster:
                 return each

@@ -104,7 +104,8 @@ class Embeddings:
 
     def __post_init__(self) -> None:
         for name in ("image", "region", "text"):
-            checks.array(name, getattr(self, name)[:0], "f", (0, None))
+            checks.array(name, getattr(self, name), "f", (None, None), read=False)
+        checks.array("labels", self.labels, "iu", (None,), read=False)
         dims = {"image": self.image.shape[1], "region": self.region.shape[1], "text": self.text.shape[1]}
         if len(set(dims.values())) > 1:
             raise ModelError(
@@ -128,6 +129,11 @@ class Embeddings:
         object.__setattr__(self, "labels", labels.astype(np.int64, copy=False))  # smaller ones overflow in sums
         self.regions.check_images(len(self.image))
         check_temperature(self.temperature)
+        for name in ("model_name", "data_name", "proposer_name", "region_method"):
+            checks.text(name, getattr(self, name), empty=True)
+        checks.texts("templates", self.templates)
+        checks.listed("unreadable", self.unreadable, Unreadable, "Give Unreadable(index, where, reason) each.")
+        checks.instance("identity", self.identity, Identity, "Give data.identity.Identity.of(data).")
         for name, rows in (("image", self.image), ("region", self.region), ("text", self.text)):
             _check_unit_rows(name, rows)
 

@@ -78,6 +78,14 @@ class Evaluation:
         checks.array("predictions", self.predictions, "i", (n_images,), 0, n_classes - 1)
         if self.found is not None:
             checks.array("found", self.found, "b", (n_images,))
+        for name in ("model_name", "data_name"):
+            checks.text(name, getattr(self, name), empty=True)
+        for name in ("feature_name", "attribute"):
+            if getattr(self, name) is not None:
+                checks.text(name, getattr(self, name))
+        if self.gap is not None and not (isinstance(self.gap, float) and np.isnan(self.gap)):
+            checks.number("gap", self.gap, 0)
+        checks.instance("identity", self.identity, Identity, "Give data.identity.Identity.of(data).")
         for name, groups in (("image", self.image), ("region", self.region)):
             if groups is not None or name == "image":
                 checks.instance(name, groups, GroupAccuracy, "Make it with metrics.group_accuracy.")
@@ -113,7 +121,7 @@ class Evaluation:
         if class_name is None and self.attribute is not None and self.attribute not in self.class_names:
             return float("nan"), float("nan")
         name = self.attribute if class_name is None else class_name
-        if name not in self.class_names:
+        if not isinstance(name, str) or name not in self.class_names:
             raise InputError(
                 f"one of the classes {self.class_names}", checks.came(name), "Name the class the feature pulls to."
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
+from ravl_explore import checks
 from ravl_explore.clustering.chunks import as_single, blocks
 from ravl_explore.clustering.parallel import KERNEL_LOCK
 from ravl_explore.errors import InputError, StorageError
@@ -27,6 +28,7 @@ MOST_FITTED = 20_000  # regions UMAP is fitted to, as many as the map draws; the
 PLACED_AT_ONCE = 2000  # about 1.5 seconds of UMAP's transform; between two of these it can be cancelled
 FEWEST_PER_CLUSTER = 20
 MOST_FOR_AXES = 50_000  # rows the principal axes are found from
+HIGHEST_SEED = 2**32 - 1  # scikit-learn's, which UMAP draws by
 STAGE = "Computing the UMAP layout"
 PROBE_ROWS = 64
 PROBE_TOLERANCE = 2e-3  # float32 forward passes of one model differ by about 1e-4 between CPUs
@@ -90,6 +92,7 @@ def umap_layout(
     most : rows that are laid out together
     """
     rows = _checked(embeddings)
+    checks.seed("seed", seed, HIGHEST_SEED)
     if len(rows) < SMALLEST_UMAP:
         return pca_layout(rows)
     sample = stratified_sample(np.zeros(len(rows), np.int64) if labels is None else labels, most, seed)
@@ -131,7 +134,9 @@ def stratified_sample(labels: Int[np.ndarray, " n"], most: int, seed: int = 0) -
     >>> np.bincount(labels[stratified_sample(labels, 100)]).tolist()
     [79, 20]
     """
-    labels = np.asarray(labels)
+    labels = checks.array("labels", np.asarray(labels), "iu", (None,), 0)
+    most = checks.whole("most", most, 1)
+    checks.seed("seed", seed)
     if len(labels) <= most:
         return np.arange(len(labels))
     counts = np.bincount(labels)
@@ -225,6 +230,11 @@ def _probe(embeddings: Embeddings) -> np.ndarray:
 
 def _checked(embeddings: np.ndarray) -> np.ndarray:
     rows = np.asarray(embeddings)
-    if rows.ndim != 2 or len(rows) < 1 or not all(np.isfinite(block).all() for _, block in blocks(rows)):
+    if (
+        rows.ndim != 2
+        or rows.dtype.kind not in "fiu"
+        or not rows.size
+        or not all(np.isfinite(block).all() for _, block in blocks(rows))
+    ):
         raise InputError("finite embeddings of shape (n, dim)", f"shape {rows.shape}", "Pass embeddings.region.")
     return rows

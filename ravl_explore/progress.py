@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ravl_explore.errors import InputError
+
 Progress = Callable[[int, int, str], None]
 """``progress(done, total, stage)``: steps done, steps in all (0 = unknown), and the stage's name."""
 
@@ -20,4 +22,8 @@ def staged(progress: Progress | None, stage: str) -> Progress:
 def report(progress: Progress | None, done: int, total: int, stage: str) -> None:
     """Tell ``progress`` how far a stage is, if anybody listens."""
     if progress is not None:
+        if not callable(progress):
+            raise InputError(
+                "progress a function", f"{progress!r}"[:80], "Write progress=lambda done, total, stage: ..."
+            )
         progress(done, total, stage)

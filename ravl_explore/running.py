@@ -156,14 +156,14 @@ def run_all(
     objectives = every_objective() if objectives is None else objectives
     named = _named(objectives)
     check_model(model)
-    for data in (train_data, test_data):
-        check_dataset(data)
+    check_dataset(train_data, "train_data")
+    check_dataset(test_data, "test_data")
     if proposer is not None:
         check_proposer(proposer)
     checks.flag("stream", stream)
     _check(named, seeds, training)
     if folder is not None:
-        folder = user_path(checks.path("folder", folder))
+        folder = user_path(folder, "folder")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
@@ -207,7 +207,7 @@ def _check(named: Sequence[tuple[str, Objective]], seeds: Sequence[int], trainin
     checks.instance("settings", settings, TrainingSettings, "Write TrainingSettings(...).")
     replace(settings, **{name: training[name] for name in LOOSE if training.get(name) is not None})
     if training.get("validation") is not None:
-        check_dataset(training["validation"])
+        check_dataset(training["validation"], "validation")
 
 
 def _plan(named: Sequence[tuple[str, Objective]], seeds: Sequence[int]) -> Iterator[tuple[str, Objective, int]]:

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from jaxtyping import Float
 
+from ravl_explore import checks
 from ravl_explore.captions.labels import STATUSES, CaptionLabels
 from ravl_explore.captions.lexicon import LongestMatch, canonical, lexicon
 from ravl_explore.captions.negation import Negation
@@ -75,12 +76,14 @@ class CaptionLabeller:
     decoys: Sequence[str] = field(default=DECOYS, repr=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.class_names, str) or not len(self.class_names):
-            raise InputError("a list of class names", f"{self.class_names!r}", 'Try ["cat", "dog"].')
-        if self.ambiguity not in AMBIGUITIES:
-            raise InputError(f"ambiguity one of {', '.join(AMBIGUITIES)}", f"{self.ambiguity!r}", 'Try "skip".')
-        if isinstance(self.decoys, str):
-            raise InputError("decoys as a list of phrases", f"{self.decoys!r}", f"Try [{self.decoys!r}].")
+        if not checks.is_list(self.class_names):
+            raise InputError("a list of class names", checks.came(self.class_names), 'Try ["cat", "dog"].')
+        if not len(self.class_names):
+            raise InputError("a list of class names", "an empty one", 'Try ["cat", "dog"].')
+        if not isinstance(self.ambiguity, str) or self.ambiguity not in AMBIGUITIES:
+            raise InputError(f"ambiguity one of {', '.join(AMBIGUITIES)}", checks.came(self.ambiguity), 'Try "skip".')
+        if not checks.is_list(self.decoys):
+            raise InputError("decoys as a list of phrases", checks.came(self.decoys), 'Try ["hot dog"].')
         object.__setattr__(self, "class_names", tuple(str(name) for name in self.class_names))
         _ = self._lexicon, self._negation  # what is wrong with them is told here, not at the first caption
 

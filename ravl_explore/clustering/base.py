@@ -69,6 +69,8 @@ class Clustering:
             came = f"cluster {wrong} with its medoid elsewhere" if sizes.all() else f"cluster {wrong} empty"
             raise InputError("clusters that hold their medoids", came, "Give each cluster one of its own regions.")
         checks.number("loss", self.loss, 0)
+        if self.sweep is not None:  # of a clustering that was made by hand
+            checks.instance("sweep", self.sweep, pd.DataFrame, "Give one row for each number of clusters.")
 
     @property
     def n_clusters(self) -> int:

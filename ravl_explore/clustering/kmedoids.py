@@ -143,8 +143,11 @@ def choose(clusterings: Iterable[Clustering]) -> Clustering:
     InputError
         If there is no clustering to choose from.
     """
+    if not isinstance(clusterings, Iterable) or getattr(clusterings, "ndim", 1) == 0:
+        raise InputError("clusterings as a list", checks.came(clusterings), "Give those that sweep() yielded.")
     best, rows = None, []
     for clustering in clusterings:
+        checks.instance("each of clusterings", clustering, Clustering, "Give those that sweep() yielded.")
         rows.append(clustering.sweep[clustering.sweep["n_clusters"] == clustering.n_clusters])
         key = (-clustering.silhouette, clustering.n_clusters)
         if best is None or key < (-best.silhouette, best.n_clusters):
@@ -179,7 +182,8 @@ def check_n_clusters(n_clusters: int | Iterable[int]) -> tuple[int, ...]:
     InputError
         If there is none, or one is not a whole number from 2 to 100,000.
     """
-    many = isinstance(n_clusters, Iterable) and not isinstance(n_clusters, str | bytes)
+    alone = isinstance(n_clusters, str | bytes) or getattr(n_clusters, "ndim", 1) == 0  # an array of a single number
+    many = isinstance(n_clusters, Iterable) and not alone
     if isinstance(n_clusters, range) and len(n_clusters):  # not gone through: it may be of any length
         numbers: Iterable[Any] = {n_clusters[0], n_clusters[-1]}
     else:
@@ -187,7 +191,7 @@ def check_n_clusters(n_clusters: int | Iterable[int]) -> tuple[int, ...]:
     if not numbers:
         raise InputError("at least one number of clusters", "none", "Pass an int, or a range that is not empty.")
     for number in numbers:
-        if isinstance(number, bool | np.bool_) or not hasattr(number, "__index__"):
+        if not _is_whole(number):
             raise InputError("whole numbers of clusters", checks.came(number), "Pass an int or a range.")
     smallest, largest = min(numbers), max(numbers)
     if smallest < 2:
@@ -199,6 +203,13 @@ def check_n_clusters(n_clusters: int | Iterable[int]) -> tuple[int, ...]:
             "RaVL tries 2 to 5 times as many as classes.",
         )
     return tuple(sorted({index(number) for number in (n_clusters if many else numbers)}))  # type: ignore[union-attr]
+
+
+def _is_whole(number: Any) -> bool:
+    try:
+        return not isinstance(number, bool | np.bool_) and index(number) == number
+    except TypeError:
+        return False
 
 
 def check_enough_regions(n_regions: int, n_clusters: tuple[int, ...]) -> None:

@@ -104,7 +104,8 @@ class ArrayDataset:
         self.name = name
         self.class_names = names("class_names", class_names, numbers=True)
         self.labels = integers("labels", labels)
-        self.templates: tuple[str, ...] = templates if isinstance(templates, str) else tuple(templates)  # type: ignore
+        many = isinstance(templates, Sequence) and not isinstance(templates, str)
+        self.templates: tuple[str, ...] = tuple(templates) if many else templates  # type: ignore[assignment]
         self.captions = None if captions is None else names("captions", captions)
         self.regions = regions
         self.feature_name = feature_name
@@ -133,17 +134,19 @@ class ArrayDataset:
         return self._fingerprint
 
 
-def check_attributes(data: ImageTextDataset) -> None:
+def check_attributes(data: ImageTextDataset, name: str = "data") -> None:
     """Raise InputError unless it is a dataset: no path of one, not its class, and with all that each has."""
-    offers("data", data, "a dataset", REQUIRED, "Open one with data.open_dataset, or see data.ImageTextDataset.")
+    offers(name, data, "a dataset", REQUIRED, "Open one with data.open_dataset, or see data.ImageTextDataset.")
 
 
-def check_dataset(data: ImageTextDataset) -> None:
+def check_dataset(data: ImageTextDataset, name: str = "data") -> None:
     """Raise when a dataset cannot be used: something missing, no image, one class, labels or captions that do not fit.
 
     Pixels are checked as they are read, see :func:`checked_image`.
     """
-    check_attributes(data)
+    check_attributes(data, name)
+    if not isinstance(data.name, str):
+        raise DataError("name a text", came(data.name), "Name the dataset in words.")
     class_names = names("class_names", data.class_names)
     n_images, n_classes = len(data), len(class_names)
     if n_images == 0:
@@ -182,7 +185,7 @@ def names(name: str, values: Any, *, numbers: bool = False) -> tuple[str, ...]:
 
     ``numbers``: whole numbers become texts, as classes may be called 0 to 9.
     """
-    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+    if isinstance(values, str | bytes) or not hasattr(values, "__iter__") or not getattr(values, "ndim", 1):
         raise DataError(f"{name} as a list of texts", came(values), 'Write ["one", "another"], with brackets.')
     plain = (np.str_, int, np.integer) if numbers else np.str_
     found = tuple(str(each) if isinstance(each, plain) and not isinstance(each, bool) else each for each in values)
@@ -217,13 +220,19 @@ def _as_array(name: str, values: Any) -> np.ndarray:
 
 def _array(name: str, values: Any, kind: str) -> np.ndarray:
     wanted = {"i": "int64", "b": "bool"}[kind]
-    if not isinstance(values, np.ndarray) or values.dtype.kind != kind or (kind == "i" and values.dtype.itemsize < 4):
+    if (
+        not isinstance(values, np.ndarray)
+        or not values.ndim
+        or values.dtype.kind != kind
+        or (kind == "i" and values.dtype.itemsize < 4)
+    ):
         raise DataError(f"{name} as an array of {wanted}", came(values), f"Write np.asarray({name}, np.{wanted}).")
     return values
 
 
 def _images(images: Any) -> Any:
-    if isinstance(images, str | bytes) or not (hasattr(images, "__len__") and hasattr(images, "__getitem__")):
+    listed = hasattr(images, "__len__") and hasattr(images, "__getitem__") and getattr(images, "ndim", 1) > 0
+    if isinstance(images, str | bytes | dict | type) or not listed:
         raise DataError("images as an array, or a list of arrays", came(images), "For files take data.ImageFiles.")
     return images
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from ravl_explore.data.base import CLIP_TEMPLATES, ImageTextDataset, check_dataset
+from ravl_explore.data.base import CLIP_TEMPLATES, ImageTextDataset, check_dataset, flags, integers, names
 from ravl_explore.data.ranges import SharedRange, ranges_of, shared_ranges
 from ravl_explore.data.reading import Header, Range, Source, header_or_reason, read_image
 from ravl_explore.errors import DataError
@@ -64,22 +64,23 @@ class LazyImages:
         region_feature: np.ndarray | None = None,
         notes: Sequence[str] = (),
     ) -> None:
+        class_names = names("class_names", class_names, numbers=True)
         self._sources = images
         self.name = storable(name)
         self.class_names: tuple[str, ...] = tuple(plain_name(each) for each in class_names)
-        self.labels: Int[np.ndarray, " n_images"] = np.asarray(labels, dtype=np.int64)
+        self.labels: Int[np.ndarray, " n_images"] = integers("labels", labels)
         self.templates: tuple[str, ...] = templates if isinstance(templates, str) else tuple(templates)  # type: ignore
         self.captions: tuple[str, ...] | None = None if captions is None else tuple(map(storable, captions))
         self.regions: Regions | None = regions
         self.feature_name: str | None = feature_name
         self.feature_present: Bool[np.ndarray, " n_images"] | None = (
-            None if feature_present is None else np.asarray(feature_present, bool)
+            None if feature_present is None else flags("feature_present", feature_present)
         )
         self.region_labels: Int[np.ndarray, " n_regions"] | None = (
-            None if region_labels is None else np.asarray(region_labels, np.int64)
+            None if region_labels is None else integers("region_labels", region_labels)
         )
         self.region_feature: Bool[np.ndarray, " n_regions"] | None = (
-            None if region_feature is None else np.asarray(region_feature, bool)
+            None if region_feature is None else flags("region_feature", region_feature)
         )
         self.notes = tuple(map(storable, notes))
         self._sizes: Int[np.ndarray, "n_images 2"] | None = None

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ravl_explore.data.base import where
+from ravl_explore.data.subset import Subset
 from ravl_explore.errors import InputError
 from ravl_explore.fingerprints import digest
 
@@ -33,11 +34,12 @@ class Identity(NamedTuple):
     @classmethod
     def of(cls, data: Any) -> Identity:
         """Of a dataset as it is now; of one without a ``fingerprint()`` nothing is known."""
-        return cls(str(data.fingerprint()), outline(data)) if hasattr(data, "fingerprint") else cls()
+        fingerprint = _fingerprint(data)
+        return cls(fingerprint, outline(data)) if fingerprint else cls()
 
     def differs(self, data: Any) -> bool:
         """Whether ``data`` are known to be other images; copied files are the same ones."""
-        if not self.fingerprint or not hasattr(data, "fingerprint") or self.fingerprint == str(data.fingerprint()):
+        if not self.fingerprint or _fingerprint(data) in ("", self.fingerprint):
             return False
         return not self.outline or self.outline != outline(data)
 
@@ -49,6 +51,14 @@ class Identity(NamedTuple):
 
 
 UNKNOWN = Identity()
+
+
+def _fingerprint(data: Any) -> str:
+    """The dataset's own; empty where it has none, or is a part of one that has none."""
+    whole = data
+    while isinstance(whole, Subset):
+        whole = whole.data
+    return str(data.fingerprint()) if hasattr(whole, "fingerprint") else ""
 
 
 def outline(data: Any) -> str:

@@ -172,13 +172,15 @@ def mitigate(
         check_proposer(proposer)
     if validation is None and validation_assignment is not None:
         raise InputError("validation images with a validation_assignment", "none", "Give mitigate(validation=...) too.")
-    for given, of in ((assignment, data), (validation_assignment, validation)):
+    remedy = "Make one with rx.assign(model, data, features)."
+    for name, given, of in (
+        ("assignment", assignment, data),
+        ("validation_assignment", validation_assignment, validation),
+    ):
         if given is not None and of is not None:
-            remedy = "Make one with rx.assign(model, data, features)."
-            checks.instance("assignment" if of is data else "validation_assignment", given, Assignment, remedy)
-            given.check_of(of)
+            checks.instance(name, given, Assignment, remedy).check_of(of)
     if validation is not None:
-        check_dataset(validation)
+        check_dataset(validation, "validation")
     classes = data.labels if labels is None else _classes(model, data, labels, proposer, progress)
     if assignment is None:
         own = None if labels is None else classes

@@ -72,6 +72,8 @@ class Regions:
     @classmethod
     def from_lists(cls, boxes_per_image: list) -> Regions:
         """Build from one (n_i, 4) array or list of boxes per image, in image order; an image may have none."""
+        if not checks.is_list(boxes_per_image):
+            raise InputError("a list of boxes for each image", came(boxes_per_image), "Write [[[x1, y1, x2, y2]], []].")
         arrays = [_numbers("boxes", boxes, "fiu").astype(np.float32, copy=False) for boxes in boxes_per_image]
         arrays = [array if array.size else np.zeros((0, 4), np.float32) for array in arrays]
         for image, array in enumerate(arrays):
@@ -122,6 +124,13 @@ class Regions:
                 f"in image {int(self.image_index[first])} of {width} x {height} pixels",
                 "Give x1, y1, x2, y2 in pixels of the stored image (COCO's are x, y, width, height).",
             )
+
+
+def sizes_of_images(data: HasImageSizes) -> Float[np.ndarray, "n_images 2"]:
+    """Width and height of every image, as float32, once they are that."""
+    checks.offers("data", data, "a dataset", ("image_sizes",), "Open one with data.open_dataset.")
+    sizes = checks.array("image_sizes", np.asarray(data.image_sizes), "fiu", (None, 2), 1)
+    return sizes.astype(np.float32)
 
 
 def check_room(per_image: int, n_images: int, name: str, remedy: str) -> None:

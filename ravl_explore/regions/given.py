@@ -39,5 +39,6 @@ class Given:
         if regions is None:
             raise InputError("a dataset with boxes", "one without", "Pick a grid, or give Given(Regions(...)).")
         checks.instance("regions", regions, Regions, "Make them with Regions(boxes, image_index).")
+        checks.offers("data", data, "a dataset", ("image_sizes",), "Open one with data.open_dataset.")
         regions.check_inside(data.image_sizes)
         return regions

@@ -8,7 +8,7 @@ import numpy as np
 
 from ravl_explore import checks
 from ravl_explore.forms import Field
-from ravl_explore.regions.base import HasImageSizes, Regions, check_room
+from ravl_explore.regions.base import HasImageSizes, Regions, check_room, sizes_of_images
 
 EXAMPLE = "Try Grid(2, 2)."
 
@@ -48,7 +48,7 @@ class Grid:
         return f"Grid {self.rows} x {self.cols}"
 
     def __call__(self, data: HasImageSizes) -> Regions:
-        sizes = np.asarray(data.image_sizes, dtype=np.float32)
+        sizes = sizes_of_images(data)
         check_room(self.rows * self.cols, len(sizes), self.name, "Take a coarser grid.")
         xs, ys = np.arange(self.cols + 1) / self.cols, np.arange(self.rows + 1) / self.rows
         cells = np.array([[xs[c], ys[r], xs[c + 1], ys[r + 1]] for r in range(self.rows) for c in range(self.cols)])

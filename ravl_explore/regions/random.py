@@ -9,7 +9,7 @@ import numpy as np
 from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.forms import Field
-from ravl_explore.regions.base import HasImageSizes, Regions, check_room
+from ravl_explore.regions.base import HasImageSizes, Regions, check_room, sizes_of_images
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Random:
         return f"{self.n} random boxes, seed {self.seed}"
 
     def __call__(self, data: HasImageSizes) -> Regions:
-        sizes = np.asarray(data.image_sizes, dtype=np.float32)[:, None]
+        sizes = sizes_of_images(data)[:, None]
         check_room(self.n, len(sizes), self.name, "Take fewer boxes.")
         drawn = np.random.default_rng(self.seed).random((len(sizes), self.n, 4), dtype=np.float32)
         share = self.min_size + (self.max_size - self.min_size) * drawn[..., :2]

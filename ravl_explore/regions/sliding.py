@@ -9,7 +9,7 @@ import numpy as np
 
 from ravl_explore import checks
 from ravl_explore.forms import Field
-from ravl_explore.regions.base import HasImageSizes, Regions, check_room
+from ravl_explore.regions.base import HasImageSizes, Regions, check_room, sizes_of_images
 
 ROUNDING = 1e-9  # steps such as 0.1 do not add up exactly
 
@@ -50,7 +50,7 @@ class Sliding:
         return f"Sliding windows {self.size:g}, step {self.step:g}"
 
     def __call__(self, data: HasImageSizes) -> Regions:
-        sizes = np.asarray(data.image_sizes, dtype=np.float32)
+        sizes = sizes_of_images(data)
         check_room(math.ceil((1 - self.size) / self.step + 1) ** 2, len(sizes), self.name, "Take longer steps.")
         starts = np.arange(0, 1 - self.size + ROUNDING, self.step)
         if starts[-1] < 1 - self.size - ROUNDING:

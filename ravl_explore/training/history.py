@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from ravl_explore import checks
+
 
 @dataclass(frozen=True)
 class StepRecord:
@@ -56,6 +58,11 @@ class History:
 
     records: tuple[StepRecord, ...] = ()
     best_step: int | None = None
+
+    def __post_init__(self) -> None:
+        checks.listed("records", self.records, StepRecord, "Give the StepRecords of training.")
+        if self.best_step is not None:
+            checks.whole("best_step", self.best_step, 0)
 
     def frame(self) -> pd.DataFrame:
         """One row a step: step, epoch, seconds, terms, details, and validation values (NaN where not measured)."""
