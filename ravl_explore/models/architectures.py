@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
 from math import isqrt
 from typing import Any
 
@@ -14,7 +13,7 @@ from open_clip.model import convert_to_custom_text_state_dict
 from torch import Tensor
 
 from ravl_explore.errors import ModelError
-from ravl_explore.models.building import DEMOS, build, named_config
+from ravl_explore.models.building import all_configs, build, named_config
 from ravl_explore.models.demo import demo_config
 from ravl_explore.models.weights import require, size, some
 
@@ -159,15 +158,10 @@ def _config_shape(config: Mapping[str, Any], patch: int | None) -> Shape:
     return shape
 
 
-@cache
-def _all_configs() -> dict[str, dict[str, Any]]:
-    return {name: named_config(name) for name in (*DEMOS, *open_clip.list_models())}
-
-
 def closest(shape: Shape) -> list[tuple[str, int]]:
     """open_clip's architectures with how many known sizes differ, the closest first."""
     found = []
-    for name, config in _all_configs().items():
+    for name, config in all_configs().items():
         other = _config_shape(config, shape.get("patch"))
         keys = shape.keys() - ({"image_size"} if "grid" in shape else set())
         differ = sum(shape[key] != other.get(key) for key in keys) + 2 * (shape.get("tower") != other["tower"])

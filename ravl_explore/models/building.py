@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from difflib import get_close_matches
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,6 +32,12 @@ def named_config(name: str) -> dict[str, Any]:
             "an architecture of open_clip", repr(name), f"Did you mean {' or '.join(close) or 'ViT-B-32'}?"
         )
     return config
+
+
+@cache
+def all_configs() -> dict[str, dict[str, Any]]:
+    """Every configuration by name."""
+    return {name: named_config(name) for name in (*DEMOS, *open_clip.list_models())}
 
 
 def build(config: Mapping[str, Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,7 +23,7 @@ from ravl_explore.models.pixels import checked_pixels
 from ravl_explore.models.region_encoders import REGION_FIELD
 from ravl_explore.models.settings import checked_config
 from ravl_explore.models.snapshots import Snapshot, open_snapshot
-from ravl_explore.models.text_towers import with_text_config
+from ravl_explore.models.text_towers import known_repositories, with_text_config
 from ravl_explore.models.tokenizers import tokenizer_of
 from ravl_explore.models.weights import Weights, read_weights, size, some
 from ravl_explore.tensor_files import first_line
@@ -65,7 +65,6 @@ class Checkpoint(ClipModel):
         and the closest architecture are listed.
     """
 
-    may_fetch: ClassVar[bool] = False  # what a file names is not downloaded unless the user named a repository
     form_label: ClassVar[str] = "Checkpoint file or folder"
     form: ClassVar[tuple[Field, ...]] = (
         Field("path", "File or folder", "path", help="a .safetensors, .pt or .pth file, or a Hugging Face snapshot"),
@@ -100,13 +99,13 @@ class Checkpoint(ClipModel):
         snapshot = open_snapshot(path)
         weights = read_weights(snapshot.weights)
         recipe = recognise(weights, snapshot, architecture, _is_quick(quick_gelu))
-        fetch = self.may_fetch or architecture is not None
-        config = with_text_config(recipe.config, fetch)
+        trusted = self._downloads(architecture)
+        config = with_text_config(recipe.config, trusted)
         clip = build_filled(config, recipe.tensors, str(path), recipe.architecture)
         super().__init__(
             clip.to(pick_device(device)),
             tokenizer_of(
-                config["text_cfg"], snapshot.weights.parent, str(path), weights.metadata.get("tokenizer"), fetch
+                config["text_cfg"], snapshot.weights.parent, str(path), weights.metadata.get("tokenizer"), trusted
             ),
             path.stem if path.suffix in (".safetensors", ".pt", ".pth", ".bin") else path.name,
             region_method or weights.metadata.get("region_method"),
@@ -116,6 +115,10 @@ class Checkpoint(ClipModel):
             std=recipe.pixels.get("std"),
             assumptions=recipe.assumptions,
         )
+
+    def _downloads(self, architecture: str | None) -> Collection[str]:
+        """Repositories that text tower and tokenizer may be downloaded from: none because a file alone says so."""
+        return () if architecture is None else known_repositories()
 
 
 @dataclass(frozen=True)

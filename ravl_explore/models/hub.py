@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import ClassVar
 
 from ravl_explore.errors import ModelError
@@ -11,6 +12,7 @@ from ravl_explore.models.checkpoint import Checkpoint
 from ravl_explore.models.region_encoders import REGION_FIELD
 from ravl_explore.models.settings import is_repository
 from ravl_explore.models.snapshots import fetch_snapshot
+from ravl_explore.models.text_towers import known_repositories
 
 PREFIX = "hf-hub:"
 PAGE = re.compile(r"(https?://)?(www\.)?(huggingface\.co|hf\.co)/(models/)?(?P<name>[^/?#]+/[^/?#]+)", re.IGNORECASE)
@@ -46,7 +48,6 @@ class HuggingFace(Checkpoint):
         When a file is neither on this machine nor can be downloaded, and as for :class:`Checkpoint`.
     """
 
-    may_fetch: ClassVar[bool] = True
     form_label: ClassVar[str] = "Hugging Face model by name"
     form: ClassVar[tuple[Field, ...]] = (
         Field("repository", "Repository", "text", help="ORGANISATION/NAME of a CLIP or SigLIP on the hub"),
@@ -57,5 +58,9 @@ class HuggingFace(Checkpoint):
         name = repository_of(repository) or repository.strip()
         if name.count("/") != 1 or not is_repository(name):
             raise ModelError("a repository as ORGANISATION/NAME", repr(repository), "Copy it from the model's page.")
+        self._repository = name
         super().__init__(fetch_snapshot(name), device, region_method=region_method)
         self.name = name
+
+    def _downloads(self, architecture: str | None) -> Collection[str]:
+        return {self._repository, *known_repositories()}

@@ -18,7 +18,7 @@ from ravl_explore.models.building import named_config
 from ravl_explore.models.clip_model import ClipModel
 from ravl_explore.models.downloads import find
 from ravl_explore.models.region_encoders import REGION_FIELD
-from ravl_explore.models.text_towers import with_text_config
+from ravl_explore.models.text_towers import known_repositories, with_text_config
 from ravl_explore.models.tokenizers import tokenizer_of
 from ravl_explore.models.weights import read_weights
 
@@ -80,11 +80,11 @@ class OpenClip(ClipModel):
         repository, _, file = source["hf_hub"].rpartition("/")
         names = (str(Path(file).with_suffix(".safetensors")), file) if file else WEIGHTS
         path = find(repository, names, "open the file where it is with models.Checkpoint(path, architecture=...)")
-        config = with_text_config(config, fetch=True)
+        config = with_text_config(config, known_repositories())
         clip = build_filled(config, read_weights(path).tensors, str(path), architecture)
         super().__init__(
             clip.to(pick_device(device)),
-            tokenizer_of(config["text_cfg"], path.parent, str(path)),
+            tokenizer_of(config["text_cfg"], path.parent, str(path), trusted=known_repositories()),
             f"{architecture}{SEPARATOR}{tag}",
             region_method,
             architecture=architecture,

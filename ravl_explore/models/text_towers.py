@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
+from functools import cache
 from typing import Any
 
 from ravl_explore.errors import MissingDependencyError
+from ravl_explore.models.building import all_configs
 from ravl_explore.models.downloads import find
 from ravl_explore.models.settings import checked_text_tower
 from ravl_explore.tensor_files import read_json
 
+BIOMED_BERT = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract"  # BiomedCLIP's, which open_clip does not list
 
-def with_text_config(config: Mapping[str, Any], fetch: bool) -> dict[str, Any]:
+
+@cache
+def known_repositories() -> frozenset[str]:
+    """Repositories that open_clip's own configurations name for text towers and tokenizers, and BiomedCLIP's."""
+    texts = [config["text_cfg"] for config in all_configs().values()]
+    named = {text.get(key) for text in texts for key in ("hf_model_name", "hf_tokenizer_name")}
+    return frozenset({BIOMED_BERT, *(name for name in named if name)})
+
+
+def with_text_config(config: Mapping[str, Any], trusted: Collection[str]) -> dict[str, Any]:
     """The configuration with the structure of a text tower of transformers inside, as ``text_cfg.hf_config``.
 
     Parameters
     ----------
     config : open_clip's; its ``hf_model_name`` names the repository with the tower's ``config.json``
-    fetch : whether that file may be downloaded
+    trusted : repositories that may be downloaded from
 
     Raises
     ------
@@ -36,6 +48,6 @@ def with_text_config(config: Mapping[str, Any], fetch: bool) -> dict[str, Any]:
             "transformers, for this model's text tower", "no such package", "pip install 'ravl-explore[hf]'"
         ) from error
     if "hf_config" not in text:
-        path = find(text["hf_model_name"], ("config.json",), fetch=fetch)
+        path = find(text["hf_model_name"], ("config.json",), fetch=text["hf_model_name"] in trusted)
         text["hf_config"] = checked_text_tower(read_json(path), str(path))
     return config

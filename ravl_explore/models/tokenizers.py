@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from torch import Tensor
 from ravl_explore.errors import MissingDependencyError, ModelError
 from ravl_explore.models.demo import demo_config, demo_tokenizer
 from ravl_explore.models.downloads import VOCABULARIES, tokenizer_folder
-from ravl_explore.models.file_tokenizer import FileTokenizer, read_files, unpack
-from ravl_explore.tensor_files import first_line, is_file
+from ravl_explore.models.file_tokenizer import MOST_BYTES, FileTokenizer, read_files, unpack
+from ravl_explore.tensor_files import first_line, is_file, read_json
 
 CLIP_VOCABULARY = 49408
 CONTEXT_LENGTH = 77
@@ -26,7 +26,7 @@ def tokenizer_of(
     folder: Path | None = None,
     origin: str = "",
     packed: str | None = None,
-    fetch: bool = True,
+    trusted: Collection[str] = (),
 ) -> Tokenizer:
     """The tokenizer that a text tower was trained with.
 
@@ -39,7 +39,7 @@ def tokenizer_of(
     folder : where the checkpoint is
     origin : the checkpoint, for messages
     packed : the tokenizer's files, as :func:`~ravl_explore.models.file_tokenizer.pack` wrote them into the checkpoint
-    fetch : whether the files of a named repository may be downloaded
+    trusted : repositories that may be downloaded from
 
     Raises
     ------
@@ -51,16 +51,19 @@ def tokenizer_of(
     repository = text_config.get("hf_tokenizer_name")
     options = dict(text_config.get("tokenizer_kwargs") or {})
     if packed is None and not repository and not text_config.get("hf_model_name"):
+        own: SimpleTokenizer | None = None
         if vocabulary == demo_config()["text_cfg"]["vocab_size"]:
-            return demo_tokenizer()
-        if vocabulary == CLIP_VOCABULARY:
-            return _byte_pairs(context, options.get("clean", "lower"))
+            own = demo_tokenizer()
+        elif vocabulary == CLIP_VOCABULARY:
+            own = _byte_pairs(context, options.get("clean", "lower"))
+        if own is not None and _words_beside(folder, vocabulary) in (None, own.encoder):
+            return own
     if packed is not None:
         where, files = origin, unpack(packed, origin)
     elif folder is not None and any(is_file(folder / name) for name in VOCABULARIES):
         where, files = str(folder), read_files(folder)
     elif repository:
-        own = tokenizer_folder(repository, fetch)
+        own = tokenizer_folder(repository, repository in trusted)
         where, files = str(own), read_files(own)
     else:
         raise ModelError(
@@ -69,6 +72,15 @@ def tokenizer_of(
             f"Put the model's {' or '.join(VOCABULARIES[:2])} and tokenizer_config.json into the checkpoint's folder.",
         )
     return _from_files(files, where, context, text_config.get("tokenizer_mode"), options)
+
+
+def _words_beside(folder: Path | None, vocabulary: int) -> Mapping[str, int] | None:
+    """The words of a tokenizer of this many tokens beside the checkpoint; None where there is none."""
+    words = None if folder is None else read_json(folder / "vocab.json", MOST_BYTES)
+    if folder is not None and not words:
+        model = read_json(folder / "tokenizer.json", MOST_BYTES).get("model")
+        words = model.get("vocab") if isinstance(model, Mapping) else None
+    return words if isinstance(words, Mapping) and len(words) == vocabulary else None
 
 
 @cache

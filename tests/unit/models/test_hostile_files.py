@@ -161,13 +161,28 @@ def test_hostile_configurations_are_refused_at_once(
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20, "1 GB"
 
 
-@pytest.mark.parametrize("load", LOADERS[:3], ids=lambda each: each.__name__)
+@pytest.mark.parametrize("load", LOADERS, ids=lambda each: each.__name__)
 @pytest.mark.parametrize("key", ["hf_tokenizer_name", "hf_model_name"])
 def test_a_file_alone_downloads_nothing(
     reached: list[Any], tmp_path: Path, tensors: Any, load: Callable[..., Any], key: str
 ) -> None:
     with pytest.raises(ModelError, match=r"some/name.*nothing is downloaded because a file says so.*Put it at"):
         load(tmp_path, changed(f"text_cfg.{key}", "some/name"), tensors)
+
+
+@pytest.mark.parametrize("load", LOADERS[:3], ids=lambda each: each.__name__)
+def test_not_even_a_known_repository_is_asked_because_a_file_says_so(
+    reached: list[Any], tmp_path: Path, tensors: Any, load: Callable[..., Any]
+) -> None:
+    with pytest.raises(ModelError, match="nothing is downloaded because a file says so"):
+        load(tmp_path, changed("text_cfg.hf_tokenizer_name", "timm/ViT-B-16-SigLIP"), tensors)
+
+
+def test_repositories_that_may_be_asked() -> None:
+    """Those that open_clip's own configurations name, for who names an architecture or a repository."""
+    from ravl_explore.models.text_towers import known_repositories
+
+    assert {"timm/ViT-B-16-SigLIP", "xlm-roberta-base", "bert-base-uncased"} < known_repositories()
 
 
 @pytest.mark.parametrize("key", ["timm_model_pretrained", "pretrained", "timm_drop"])

@@ -370,7 +370,7 @@ SEEN = {"image_size": 32, "patch_size": 8}
 FEW = {"vocab_size": 100, "max_position_embeddings": 16}
 
 
-def words(folder: Path, end: int = 2, context: int = 16) -> Any:
+def words(folder: Path, end: int = 2, context: int = 16, more: int = 0) -> Any:
     """A tokenizer of ten words, <s> and </s> around each text, saved into a folder."""
     from tokenizers import Tokenizer, pre_tokenizers, processors
     from tokenizers import models as kinds
@@ -378,6 +378,7 @@ def words(folder: Path, end: int = 2, context: int = 16) -> Any:
 
     known = ["<s>", "<pad>", "<x>", "<unk>", "a", "photo", "of", "cat", "the", "dog", "no", "at", "all"]
     known[end] = "</s>"
+    known += [f"word{i}" for i in range(more)]
     plain = Tokenizer(kinds.WordLevel({word: i for i, word in enumerate(known)}, unk_token="<unk>"))
     plain.pre_tokenizer = pre_tokenizers.Whitespace()
     plain.post_processor = processors.TemplateProcessing(

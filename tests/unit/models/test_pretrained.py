@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from ravl_explore import models
 from ravl_explore.errors import ModelError
-from ravl_explore.models import architectures, downloads
+from ravl_explore.models import building, downloads
 from ravl_explore.models.medical import BIOMEDCLIP, PUBMEDCLIP
 from ravl_explore.models.pretrained import COMMON, OpenClip, pretrained_names, resolve
 
@@ -139,7 +139,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
     )
     torch.manual_seed(0)
     yield open_clip.CLIP(**(TINY | {"quick_gelu": True})).eval()
-    architectures._all_configs.cache_clear()  # of the tiny one
+    building.all_configs.cache_clear()  # of the tiny one
 
 
 def same_as(opened: Any, clip: Any, side: int = 32) -> None:

@@ -135,6 +135,20 @@ def test_the_files_own_tokenizer_comes_before_those_beside_it(tmp_path: Path, aw
     opens_alike(model, away)
 
 
+def test_another_tokenizer_of_as_many_tokens_is_told_by_its_words(tmp_path: Path, own_cache: Path) -> None:
+    """CLIP's number of tokens, but other words: those beside the checkpoint are used; CLIP's own are not read twice."""
+    from tests.unit.models.test_layouts import transformers_clip
+
+    transformers_clip().save_pretrained(tmp_path)
+    clips = Checkpoint(tmp_path)
+    (tmp_path / "vocab.json").write_text(json.dumps(clips._tokenizer.encoder))
+    assert torch.equal(Checkpoint(tmp_path).tokens(TEXTS), clips.tokens(TEXTS))
+    (tmp_path / "vocab.json").unlink()
+    theirs = words(tmp_path, more=49408 - 13)
+    tokens = theirs(TEXTS, padding="max_length", max_length=77, return_tensors="pt").input_ids
+    assert torch.equal(Checkpoint(tmp_path).tokens(TEXTS), tokens)
+
+
 def test_tokenizers_from_files_can_be_copied(tmp_path: Path) -> None:
     tokenizer = siglip(tmp_path)._tokenizer
     for other in (copy.deepcopy(tokenizer), pickle.loads(pickle.dumps(tokenizer))):
