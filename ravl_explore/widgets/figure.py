@@ -232,9 +232,9 @@ class LiveFigure(go.FigureWidget):
             self._edits += 1
             ids = {"trace_edit_id": self._edits, "layout_edit_id": self._edits, "source_view_id": source_view_id}
             if self.comm is not None:
-                plain = custom_serializers["to_json"](message | ids, self)
-                stripped, paths, buffers = _remove_buffers({"message": plain})
-                self.send({"kind": "edit", "name": name, "paths": [path[1:] for path in paths], **stripped}, buffers)
+                plain = {"message": custom_serializers["to_json"](message | ids, self)}
+                stripped, paths, buffers = _remove_buffers(plain)
+                self.send({"kind": "edit", "name": name, "paths": paths} | dict(stripped), buffers)
             if hasattr(self, "_sync_soon"):  # else plotly is still making the figure
                 self._sync_soon()
 

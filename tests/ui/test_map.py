@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-N_REGIONS = 2500
+N_REGIONS = 2000
 # a discovery of random regions; on its map a point is under the mouse nearly everywhere
 MAKE = f"""\
 import time
@@ -37,13 +37,18 @@ discovery = discover(zero_shot(embeddings), clustering, min_influence=0.0)
 xy = rng.uniform(size=({N_REGIONS}, 2)).astype(np.float32)
 """
 MAP = """\
-view = RegionMap(discovery, xy, "UMAP")
+view = RegionMap(discovery, xy, "UMAP", height=380)
 told, polygons, slow = [], [], 0.0
 view.figure.on_points(lambda event: polygons.append(None if event.polygon is None else event.polygon.tolist()))
 def hear(change):
     time.sleep(slow)
     told.append((view.selection_source, change["new"]))
 view.observe(hear, "selection")
+view"""
+LINKED = """\
+from ravl_explore.widgets import discovery as module
+module.cached_layout = lambda embeddings: xy
+view = module.DiscoveryWidget(discovery)
 view"""
 BUSY = "time.sleep(4)"
 PLOT = """() => {
@@ -200,4 +205,35 @@ def test_colour_bars_and_axes_are_those_of_the_present_colouring(opened: Any) ->
     opened.settle(1500)
     assert page.evaluate(AXES) == pytest.approx(axes)
     assert opened.kernel_eval("len(view.figure.hidden_traces())") == "0"
+    assert opened.errors == []
+
+
+def test_a_click_on_the_selected_row_does_what_it_says(notebook: Callable[..., Any]) -> None:
+    opened = notebook(MAKE, LINKED, name="linked", size=(1100, 1000))
+    opened.run_all()
+    show_plot(opened)
+    page: Page = opened.page
+    cluster = int(opened.kernel_eval("discovery.clusters[1].cluster"))
+    place = page.evaluate(
+        """(cluster) => {
+          const plot = document.querySelector('.js-plotly-plot'), {xaxis, yaxis} = plot._fullLayout;
+          const trace = plot.data.find((each) => each.name?.startsWith(`cluster ${cluster} `));
+          const {left, top} = plot.getBoundingClientRect();
+          return [left + xaxis._offset + xaxis.d2p(trace.x[9]), top + yaxis._offset + yaxis.d2p(trace.y[9])];
+        }""",
+        cluster,
+    )
+    row = page.locator(".ravl-table tbody tr").nth(1)
+    whole = repr((cluster, int(opened.kernel_eval("discovery.clusters[1].n_regions"))))
+    for _ in range(2):
+        page.mouse.click(*place)
+        opened.wait_for_value("view.table.selected, len(view.map.selection)", repr((cluster, 1)))
+        expect(row).to_have_attribute("aria-selected", "true")
+        row.click()
+        opened.wait_for_value("view.table.selected, len(view.map.selection)", whole)
+        expect(row).to_have_attribute("aria-selected", "true")
+        opened.settle(1000)
+    page.keyboard.press("ArrowDown")
+    third = int(opened.kernel_eval("discovery.clusters[2].cluster"))
+    opened.wait_for_value("view.table.selected", str(third))
     assert opened.errors == []

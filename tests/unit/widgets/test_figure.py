@@ -363,6 +363,22 @@ def test_the_state_holds_no_buffer_whose_place_may_go(live: LiveFigure) -> None:
     assert array(live.get_state()["_widget_data"][1]["marker"]["color"]).tolist() == [3.0]
 
 
+def test_an_edit_names_the_places_of_its_buffers(live: LiveFigure, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[dict[str, Any], list]] = []
+    monkeypatch.setattr(live, "send", lambda content, buffers=None: sent.append((content, buffers or [])))
+    live.draw(chart([5.0, 6.0]).update_traces(marker_color=np.array([7.0], np.float32)))
+    live.flush()
+    [(content, buffers)] = sent
+    assert content["name"] == "_py2js_update" and len(buffers) == 2
+    for path, buffer in zip(content["paths"], buffers, strict=True):
+        at: Any = content
+        for step in path[:-1]:
+            at = at[step]
+        at[path[-1]] = np.frombuffer(buffer, at["dtype"]).tolist()
+    style = content["message"]["style_data"]
+    assert style["y"][0]["buffer"] == [5, 6] and style["marker.color"][0]["buffer"] == [7]
+
+
 def test_new_traces_never_travel_with_the_state(live: LiveFigure, sent: Sent) -> None:
     """The browser adds them to its copy of the state by itself, and would have them twice."""
     live.draw(chart([1.0], [2.0], [3.0]))
