@@ -320,11 +320,8 @@ def _summary(found: Search) -> str:
     discovery = found.discovery
     scores = discovery.scores
     n = len(scores.embeddings.labels)
-    line = (
-        f"{n:,} image{'s' * (n != 1)}, {100 * scores.accuracy:.1f}% right; guessing gives {100 * scores.chance:.1f}%. "
-    )
-    if scores.doubt:
-        line = f"{scores.doubt} "
+    line = f"{n:,} image{'s' * (n != 1)}, {100 * scores.accuracy:.1f}% right. "
+    line += f"{scores.doubt} " if scores.doubt else f"Guessing gives {100 * scores.chance:.1f}%. "
     if not discovery.features:
         return line + f"No cluster looks like a shortcut: {discovery.why_none()}."
     best = discovery.best

@@ -44,7 +44,7 @@ def test_a_model_that_guesses_is_told_and_training_it_is_asked_once_more() -> No
     explorer.wait()
     panel, found = explorer.panel, explorer.discovery
     assert found is not None and found.scores.doubt and found.features
-    assert explorer.message.text.startswith(found.scores.doubt) and "warn-color" in explorer.message.value
+    assert f"right. {found.scores.doubt}" in explorer.message.text and "warn-color" in explorer.message.value
     form = panel.form
     form.features.value = (found.features[0].cluster,)
     form.confirmed.value = True
@@ -56,7 +56,7 @@ def test_a_model_that_guesses_is_told_and_training_it_is_asked_once_more() -> No
     explorer.data.offer(garments(False), "sorted out")
     explorer.run()
     explorer.wait()
-    assert "right; guessing gives" in explorer.message.text and "warn-color" not in explorer.message.value
+    assert "right. Guessing gives" in explorer.message.text and "warn-color" not in explorer.message.value
     assert not form.guesses and not form.despite.value
     found = explorer.discovery
     assert found is not None and not found.scores.doubt
