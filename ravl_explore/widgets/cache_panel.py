@@ -31,14 +31,15 @@ class CachePanel(Closing, widgets.VBox):
             rows=MOST_ROWS, layout=widgets.Layout(width="100%", margin="4px 0"), tooltip="Ctrl- or ⌘-click for several"
         )
         self._list.add_class("ravl-cache")
-        self._delete = _button("Delete", "trash", "Delete what is picked in the list", self._on_delete)
+        told = self.message.told
+        self._delete = _button("Delete", "trash", "Delete what is picked in the list", told(self._on_delete))
         self._all = _button(
-            "Delete all", "trash", "Delete every entry, and the boxes that detectors found", self._on_all
+            "Delete all", "trash", "Delete every entry, and the boxes that detectors found", told(self._on_all)
         )
-        self._refresh = _button("Refresh", "refresh", "Look again", lambda _: self.refresh())
+        self._refresh = _button("Refresh", "refresh", "Look again", told(lambda _: self.refresh()))
         buttons = widgets.HBox([self._delete, self._all, self._refresh])
         super().__init__([self.message, self._list, buttons], layout=widgets.Layout(width="100%"))
-        self._list.observe(lambda _: self._show_state(), "value")
+        self._list.observe(self.message.told(lambda _: self._show_state()), "value")
         self.refresh()
 
     def refresh(self) -> None:

@@ -97,7 +97,7 @@ class CaptionCoverage(Closing, widgets.VBox):
             [self.use, self.policy, self.synonyms, self.message, self._table], layout=widgets.Layout(width="100%")
         )
         for each in (self.use, self.policy, self.synonyms):
-            each.observe(lambda _: self._start(), "value")
+            each.observe(self.message.told(lambda _: self._start()), "value")
         self._start()
 
     def offer(self, data: ImageTextDataset | Callable[[], ImageTextDataset] | None) -> None:
@@ -164,7 +164,10 @@ class CaptionCoverage(Closing, widgets.VBox):
                 self.message.say("Reading the captions …")
                 policy: Any = self.policy.value
                 synonyms = self.synonyms.value
-                self._job = Job(lambda progress: self._read(data, policy, synonyms, progress), on_end=self._on_end)
+                self._job = Job(
+                    lambda progress: self._read(data, policy, synonyms, progress),
+                    on_end=self.message.told(self._on_end),
+                )
                 self._job.start()
         self.changes += 1
 

@@ -82,8 +82,8 @@ class ChangesGallery(Closing, widgets.VBox):
         self._head = widgets.HBox([self.which, self.of_class], layout=widgets.Layout(flex_flow="row wrap"))
         self.gallery = CropGallery(_Empty(), page_size=40, thumbnail=112)
         super().__init__([self.summary, self._head, self.gallery], layout=widgets.Layout(width="100%"))
-        self.which.observe(lambda _: self._list_classes(), "value")
-        self.of_class.observe(lambda _: self._list_images(), "value")
+        self.which.observe(self.summary.told(lambda _: self._list_classes()), "value")
+        self.of_class.observe(self.summary.told(lambda _: self._list_images()), "value")
         self.clear()
         if comparison is not None and data is not None:
             self.show(comparison, data)

@@ -105,9 +105,9 @@ class ConceptPreview(Closing, widgets.VBox):
         self.show_button = widgets.Button(
             description="Show masks", icon="eye", layout=widgets.Layout(width="130px"), tooltip="On a few images"
         )
-        self._back = arrow("chevron-left", "Earlier images", lambda _: self.turn(-1))
-        self._next = arrow("chevron-right", "More images", lambda _: self.turn(1))
         self.message, self.progress, self.notes = Message(), ProgressLine(), Notes()
+        self._back = arrow("chevron-left", "Earlier images", self.message.told(lambda _: self.turn(-1)))
+        self._next = arrow("chevron-right", "More images", self.message.told(lambda _: self.turn(1)))
         self._key = widgets.HTML(STYLE + KEY, layout=widgets.Layout(display="none"))
         self._images = widgets.HTML(layout=widgets.Layout(width="100%"))
         top = widgets.HBox(
@@ -118,8 +118,8 @@ class ConceptPreview(Closing, widgets.VBox):
             [self.menu, top, self.progress, self._key, self._images, self.notes], layout=widgets.Layout(width="100%")
         )
         self.progress.layout.display = "none"
-        self.show_button.on_click(lambda _: self.show())
-        self.menu.observe(self._on_pick, "changes")
+        self.show_button.on_click(self.message.told(lambda _: self.show()))
+        self.menu.observe(self.message.told(self._on_pick), "changes")
         self.notes.show(())
         self._clear(NO_DATA)
 
@@ -190,7 +190,7 @@ class ConceptPreview(Closing, widgets.VBox):
                 self._job.cancel()
             self.message.say("Looking …")
             self.progress.layout.display = ""
-            self._job = job = self.progress.run(work, self._on_end, "Opening the masks")
+            self._job = job = self.progress.run(work, self.message.told(self._on_end), "Opening the masks")
             self._show_state()
         return job
 

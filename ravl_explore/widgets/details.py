@@ -94,5 +94,5 @@ class SearchDetails(Closing, widgets.Accordion):
                     pane.show(*job.result)
 
         pane.message.say("Loading …")
-        self._job = Job(lambda _: make(), on_end=end)
+        self._job = Job(lambda _: make(), on_end=pane.message.told(end))
         self._job.start()

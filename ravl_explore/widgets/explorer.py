@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -43,8 +42,6 @@ from ravl_explore.widgets.outcome import Outcome
 from ravl_explore.widgets.region_map import RegionMap
 from ravl_explore.widgets.skipped import Skipped
 from ravl_explore.widgets.theme import dark_menus
-
-logger = logging.getLogger(__name__)
 
 START = "Pick a model and images, then press “Find shortcuts”. The demo needs no download."
 SHARE = "1 1 200px"  # of the row of menus
@@ -99,8 +96,8 @@ class Explorer(Closing, widgets.VBox):
         self.run_button = widgets.Button(
             description="Find shortcuts", icon="search", button_style="primary", layout=widgets.Layout(width="160px")
         )
-        self.run_button.on_click(self._on_run)
         self.message, self.notes, self.skipped, self.progress = Message(), Notes(), Skipped(), ProgressLine()
+        self.run_button.on_click(self.message.told(lambda _: self.run()))
         start_hint = START if model is None and data is None else "Press “Find shortcuts” to begin."
         if before is not None and before._ending:
             self.message.say(f"{before._ending} {start_hint}", "fact")
@@ -128,9 +125,9 @@ class Explorer(Closing, widgets.VBox):
             _dom_classes=("ravl-explorer", "ravl-freezes"),
         )  # fmt: skip
         traitlets.dlink((self.panel.frozen, "kept"), (self.frozen, "kept"))
-        self.findings.observe(self._on_cluster, "cluster")
+        self.findings.observe(self.message.told(self._on_cluster), "cluster")
         for menu in (self.model, self.data):
-            menu.observe(lambda _: self._on_part(), "changes")
+            menu.observe(self.message.told(lambda _: self._on_part()), "changes")
 
     @property
     def discovery(self) -> Discovery | None:
@@ -238,12 +235,6 @@ class Explorer(Closing, widgets.VBox):
         if self.message.text == START and not demo:
             self.message.say("")
 
-    def _on_run(self, _: Any) -> None:
-        try:
-            self.run()
-        except Exception as error:
-            self.message.fail(error)
-
     def _discover(self, progress: Progress) -> tuple[Any, ...]:
         report(progress, 0, 0, "Loading the model")
         model = self.model.make()
@@ -262,13 +253,8 @@ class Explorer(Closing, widgets.VBox):
         return model, proposer, found
 
     def _on_discovered(self, job: Job) -> None:
-        try:
-            self._take(job)
-        except Exception as error:
-            logger.exception("Showing the discovery failed")
-            self.message.fail(error)
-        finally:
-            self.run_button.disabled = False
+        self.message.told(self._take)(job)
+        self.run_button.disabled = False
 
     def _take(self, job: Job) -> None:
         if job.cancelled:
@@ -334,11 +320,8 @@ def _summary(found: Search) -> str:
     discovery = found.discovery
     scores = discovery.scores
     n = len(scores.embeddings.labels)
-    line = (
-        f"{n:,} image{'s' * (n != 1)}, {100 * scores.accuracy:.1f}% right; guessing gives {100 * scores.chance:.1f}%. "
-    )
-    if scores.doubt:
-        line = f"{scores.doubt} "
+    line = f"{n:,} image{'s' * (n != 1)}, {100 * scores.accuracy:.1f}% right. "
+    line += f"{scores.doubt} " if scores.doubt else f"Guessing gives {100 * scores.chance:.1f}%. "
     if not discovery.features:
         return line + f"No cluster looks like a shortcut: {discovery.why_none()}."
     best = discovery.best

@@ -69,7 +69,7 @@ class Form(Closing, widgets.VBox):
         self._turn, self._writer, self._settled = 0, 0, threading.Event()
         self._known_choices: dict[str, tuple[Any, tuple[str, ...]]] = {}
         for each in self.inputs.values():
-            each.observe(self._on_answer, "value")
+            each.observe(self.message.told(self._on_answer), "value")
         rows = [part for name, each in self.inputs.items() for part in (each, self._notes.get(name)) if part]
         style = widgets.HTML(STYLE, layout=widgets.Layout(display="none"))
         super().__init__(

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import html
-from typing import Literal
+import logging
+import traceback
+from collections.abc import Callable
+from typing import Any, Literal
 
 import ipywidgets as widgets
 
 from ravl_explore.errors import RavlError
 
+logger = logging.getLogger(__name__)
+
+REPORT = "This is a defect of ravl_explore; what was there before is still there. Please report it with these lines."
 _STYLES = {
     "hint": "color:var(--jp-ui-font-color2,#666)",
     "fact": "color:var(--jp-ui-font-color1,#222)",
@@ -27,11 +33,26 @@ class Message(widgets.HTML):
         self._show(text, style, "status")
 
     def fail(self, error: BaseException) -> None:
-        """Show an error; unexpected ones with their type and where to look further."""
-        text = str(error)
-        if not isinstance(error, RavlError):
-            text = f"Unexpected {type(error).__name__}: {error}. Nothing was lost; the kernel's log has the details."
-        self._show(text, "error", "alert")
+        """Show an error; unexpected ones with their type, and the lines that whoever mends it needs."""
+        if isinstance(error, RavlError):
+            self._show(str(error), "error", "alert")
+            return
+        lines = "".join(traceback.format_exception(error))
+        text = f"Unexpected {type(error).__name__}: {error}. {REPORT}"
+        self._show(text, "error", "alert", lines)
+
+    def told(self, act: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, but what it raises is shown here: what a widget's callback raises, nobody sees else."""
+
+        def guarded(*args: Any) -> Any:
+            try:
+                return act(*args)
+            except Exception as error:
+                if not isinstance(error, RavlError):
+                    logger.exception("A callback failed")
+                self.fail(error)
+
+        return guarded
 
     @property
     def text(self) -> str:
@@ -40,8 +61,11 @@ class Message(widgets.HTML):
 
     _text = ""
 
-    def _show(self, text: str, style: str, role: str) -> None:
+    def _show(self, text: str, style: str, role: str, lines: str = "") -> None:
         self._text = text
+        more = f"<details><summary>Lines</summary><pre>{html.escape(lines)}</pre></details>" if lines else ""
         self.value = (
-            f'<div role="{role}" style="{_STYLES[style]};line-height:1.5">{html.escape(text)}</div>' if text else ""
+            f'<div role="{role}" style="{_STYLES[style]};line-height:1.5">{html.escape(text)}{more}</div>'
+            if text
+            else ""
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -39,8 +38,6 @@ from ravl_explore.widgets.mitigation_work import (
     measured,
     too_optimistic,
 )
-
-logger = logging.getLogger(__name__)
 
 NO_FEATURE = "Run discovery first, then choose which clusters to suppress."
 MARKING = "Marking the feature in the training images"
@@ -86,13 +83,14 @@ class MitigationPanel(Closing, widgets.VBox):
         self._running, self._stepping, self._refreshing = False, False, threading.RLock()
 
         self.form, self.details = MitigationForm(train_data, test_data), MitigationDetails()
-        self.start_button = _button("Start", "play", "primary", lambda _: self._try(self.start))
-        self.pause_button = _button("Pause", "pause", "", lambda _: self._on_pause())
-        self.stop_button = _button("Stop", "stop", "", lambda _: self.stop())
-        self.stop_button.tooltip = "End after this step; what was trained is kept and compared"
-        self.compare_button = _button("Compare", "balance-scale", "", lambda _: self._try(self.compare))
-        self.compare_button.tooltip = "Measure the model before and after, and list it in the table"
         self.message, self.curves, self.frozen = Message(), Curves(), Frozen()
+        told = self.message.told
+        self.start_button = _button("Start", "play", "primary", told(lambda _: self.start()))
+        self.pause_button = _button("Pause", "pause", "", told(lambda _: self._on_pause()))
+        self.stop_button = _button("Stop", "stop", "", told(lambda _: self.stop()))
+        self.stop_button.tooltip = "End after this step; what was trained is kept and compared"
+        self.compare_button = _button("Compare", "balance-scale", "", told(lambda _: self.compare()))
+        self.compare_button.tooltip = "Measure the model before and after, and list it in the table"
         self.progress = ProgressLine(cancel="End at once, without comparing; what was trained is kept")
         buttons = widgets.HBox([self.start_button, self.pause_button, self.stop_button, self.compare_button])
         right = widgets.VBox(
@@ -102,12 +100,12 @@ class MitigationPanel(Closing, widgets.VBox):
         super().__init__([self.frozen, both, self.details], _dom_classes=("ravl-freezes",))
         form = self.form
         for look in (self._doubt, self._offer_masks):
-            form.features.observe(lambda _, look=look: look(), "value")
+            form.features.observe(told(lambda _, look=look: look()), "value")
         for each in (form.confirmed, form.despite, form.features):
-            each.observe(lambda _: self._refresh(), "value")
-        form.train_data.observe(lambda _: self._on_train_data(), "changes")
-        form.objective.observe(lambda _: self._on_objective(), "changes")
-        self.details.captions.observe(lambda _: self._offer_masks(), "changes")
+            each.observe(told(lambda _: self._refresh()), "value")
+        form.train_data.observe(told(lambda _: self._on_train_data()), "changes")
+        form.objective.observe(told(lambda _: self._on_objective()), "changes")
+        self.details.captions.observe(told(lambda _: self._offer_masks()), "changes")
         self.message.say(NO_FEATURE)
         self._refresh()
 
@@ -193,7 +191,11 @@ class MitigationPanel(Closing, widgets.VBox):
         chosen = tuple(discovery.feature(cluster) for cluster in self.form.features.value)
 
         def end(job: Job) -> None:
-            if job is self._checking and job.error is None and not self.running:
+            if job is not self._checking or self.running:
+                return  # others were chosen meanwhile
+            if job.error is not None:
+                self.message.fail(job.error)
+            else:
                 self.form.doubts.show([f"Among the images that were searched: {each}" for each in job.result])
 
         self._checking = Job(lambda _: check_features(discovery.scores.embeddings, chosen).warnings, on_end=end)
@@ -342,15 +344,10 @@ class MitigationPanel(Closing, widgets.VBox):
         self._refresh()
 
     def _on_end(self, job: Job, earlier: Finished | None) -> None:
-        try:
-            self._tell(job, earlier)
-        except Exception as error:
-            logger.exception("Showing the mitigation failed")
-            self.message.fail(error)
-        finally:
-            self._running = False
-            self.frozen.trained(self.finished)
-            self._refresh()
+        self.message.told(self._tell)(job, earlier)
+        self._running = False
+        self.frozen.trained(self.finished)
+        self._refresh()
 
     def _tell(self, job: Job, earlier: Finished | None) -> None:
         trained = self.finished is not None and self.finished is not earlier
@@ -362,12 +359,6 @@ class MitigationPanel(Closing, widgets.VBox):
             self.message.say("Cancelled. " + (UNCOMPARED if trained else "Nothing was trained."))
         else:
             self.message.say(_ending(job.result.mitigation))
-
-    def _try(self, begin: Callable[[], Job]) -> None:
-        try:
-            begin()
-        except Exception as error:
-            self.message.fail(error)
 
     def _on_pause(self) -> None:
         if self._resume.is_set():

@@ -62,8 +62,8 @@ class Outcome(Closing, widgets.VBox):
         self.tabs = widgets.Tab([self.measures, self.changes, self.relevance], titles=TITLES)
         self.tabs.layout.margin = "12px 0 0 0"
         super().__init__([self.runs, self.message, self.tabs], layout=widgets.Layout(width="100%"))
-        self.runs.observe(lambda _: self._refresh(), "selected")
-        self.tabs.observe(lambda _: self._refresh(), "selected_index")
+        self.runs.observe(self.message.told(lambda _: self._refresh()), "selected")
+        self.tabs.observe(self.message.told(lambda _: self._refresh()), "selected_index")
 
     def close(self) -> None:
         """Free it, and let go of every run's models."""

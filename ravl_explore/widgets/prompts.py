@@ -12,7 +12,7 @@ import traitlets
 from jaxtyping import Float
 
 from ravl_explore.data.base import ImageTextDataset, check_templates, checked_image
-from ravl_explore.errors import DataError, InputError, RavlError
+from ravl_explore.errors import DataError, InputError
 from ravl_explore.metrics import better_than_chance, chance_level
 from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resize
 from ravl_explore.progress import Progress, report
@@ -70,7 +70,7 @@ class PromptEditor(Closing, widgets.VBox):
             [widgets.HBox([self._text, said], layout=widgets.Layout(flex_flow="row wrap", grid_gap="16px"))],
             layout=widgets.Layout(width="100%"),
         )
-        self._text.observe(lambda _: self._on_text(), "value")
+        self._text.observe(self.message.told(lambda _: self._on_text()), "value")
         self._reset.on_click(lambda _: self._text.set_trait("value", "\n".join(self._own)))
         if model is not None and data is not None:
             self.show(model, data)
@@ -93,7 +93,7 @@ class PromptEditor(Closing, widgets.VBox):
                 self._job = Job(
                     lambda progress: _Sample(model, data, progress),
                     lambda done, total, stage: self.result.say(describe_progress(done, total, stage, 0.0)),
-                    self._on_sample,
+                    self.result.told(self._on_sample),
                 )
                 self._job.start()
         if not keep:
@@ -165,7 +165,7 @@ class PromptEditor(Closing, widgets.VBox):
                 return
             try:
                 accuracy, said = sample.accuracy(templates)
-            except RavlError as error:
+            except Exception as error:  # of a model that may be anybody's; this is a timer's thread, which nobody hears
                 self.result.fail(error)
                 return
             if templates == self.templates and sample is self._sample:  # else another preview is already asked for

@@ -76,8 +76,8 @@ class RegionPreview(Closing, widgets.VBox):
         self._swap = threading.RLock()  # of what was asked for last, and of what is on show
         self.message = Message()
         self._images = widgets.HTML(layout=widgets.Layout(width="100%", margin="6px 0 0 0"))
-        self._back = arrow("chevron-left", "Earlier images", lambda _: self.turn(-1))
-        self._next = arrow("chevron-right", "More images", lambda _: self.turn(1))
+        self._back = arrow("chevron-left", "Earlier images", self.message.told(lambda _: self.turn(-1)))
+        self._next = arrow("chevron-right", "More images", self.message.told(lambda _: self.turn(1)))
         top = widgets.HBox([self._back, self._next, self.message], layout=widgets.Layout(align_items="center"))
         super().__init__([top, self._images], layout=widgets.Layout(width="100%"))
         self.message.say("The boxes of the picked regions are shown here, on a few images.")
@@ -115,7 +115,7 @@ class RegionPreview(Closing, widgets.VBox):
             if self._job is not None:
                 self._job.cancel()
             self.message.say("Looking …")
-            self._job = job = Job(work, on_end=self._on_end)
+            self._job = job = Job(work, on_end=self.message.told(self._on_end))
         return job.start()
 
     def _on_end(self, job: Job) -> None:

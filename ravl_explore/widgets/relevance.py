@@ -106,8 +106,8 @@ class RelevanceWidget(Closing, widgets.VBox):
             tooltip=f"Compare the maps of up to {MEASURED} images with the concept masks",
             layout=widgets.Layout(width="180px"),
         )
-        self.look.on_click(lambda _: self._show_picked())
-        self.measure_button.on_click(lambda _: self.measure())
+        self.look.on_click(self.message.told(lambda _: self._show_picked()))
+        self.measure_button.on_click(self.message.told(lambda _: self.measure()))
         self._numbers = widgets.HTML(layout=widgets.Layout(width="100%"))
         self._pictures = widgets.HTML(layout=widgets.Layout(width="100%", margin="6px 0 0 0"))
         fields = widgets.HBox([self.images, self.classes, self.box], layout=widgets.Layout(flex_flow="row wrap"))
@@ -115,7 +115,7 @@ class RelevanceWidget(Closing, widgets.VBox):
         super().__init__(
             [fields, buttons, self.message, self._numbers, self._pictures], layout=widgets.Layout(width="100%")
         )
-        self.classes.observe(lambda _: self._forget_numbers(), "value")
+        self.classes.observe(self.message.told(lambda _: self._forget_numbers()), "value")
         self._set_enabled()
         self.message.say("Where a model looks is shown here, once there is one.")
         if before is not None and data is not None:
@@ -271,7 +271,7 @@ class RelevanceWidget(Closing, widgets.VBox):
             started.wait()  # until the job is known to on_end
             return work(progress)
 
-        self._job = self._progress.run(guarded, on_end, title)
+        self._job = self._progress.run(guarded, self.message.told(on_end), title)
         started.set()
         return self._job
 

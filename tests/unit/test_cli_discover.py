@@ -88,6 +88,25 @@ def test_bad_numbers_of_clusters(found: Found, tmp_path: Path, text: str) -> Non
     assert code == 2 and "--clusters" in err and not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("guesses", [True, False])
+def test_what_guessing_gives_is_told_and_a_model_that_may_as_well_guess(
+    found: Found, tmp_path: Path, guesses: bool
+) -> None:
+    scores = found.discovery.scores
+    labels = scores.embeddings.labels
+    said = np.random.default_rng(0).permutation(labels) if guesses else labels
+    image = np.zeros_like(scores.image)
+    image[np.arange(len(labels)), said] = 1.0
+    found.discovery = replace(found.discovery, scores=replace(scores, image=image))
+    code, out, _ = run("discover", "--model", "m", "--data", "d", "--out", str(tmp_path / "out"))
+    share = np.bincount(labels).max() / len(labels)
+    assert code == 0 and f"(guessing gives {100 * share:.1f}%)" in out.splitlines()[0]
+    doubt = found.discovery.scores.doubt
+    assert bool(doubt) == guesses and ("may as well guess" in out.splitlines()[-2]) == guesses
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text())
+    assert settings["accuracy_of_guessing"] == pytest.approx(share)
+
+
 def test_what_was_left_out_or_assumed_is_told(found: Found, tmp_path: Path) -> None:
     found.data.notes = ("3 rows were dropped.",)  # type: ignore[attr-defined]
     found.assumed = ("QuickGELU was assumed.",)

@@ -45,12 +45,41 @@ def test_an_error_of_our_own_is_its_text_and_nothing_else(error: Exception) -> N
 
 
 @pytest.mark.parametrize("error", [KeyError(MARKUP), RuntimeError(""), ZeroDivisionError("division by zero")])
-def test_an_unexpected_error_says_what_it_is_and_where_to_look(error: Exception) -> None:
+def test_an_unexpected_error_says_what_it_is_and_how_to_report_it(error: Exception) -> None:
     message = Message()
     message.fail(error)
-    text = shown(message)
-    assert text.startswith(f"Unexpected {type(error).__name__}: {error}") and "kernel's log" in text
-    assert 'role="alert"' in message.value
+    text = message.text
+    assert text.startswith(f"Unexpected {type(error).__name__}: {error}") and "report it with these lines" in text
+    assert 'role="alert"' in message.value and f"{type(error).__name__}" in message.value.partition("<pre>")[2]
+    assert "<img" not in message.value and message.value.count("<pre>") == 1
+
+
+def test_what_a_callback_raises_is_shown_with_its_lines() -> None:
+    message = Message()
+
+    def broken(_: object) -> None:
+        raise KeyError("lost")
+
+    assert message.told(broken)("a click") is None
+    assert "Unexpected KeyError: 'lost'" in message.text and "in broken" in message.value
+    message.told(lambda: message.say("fine"))()
+    assert message.text == "fine" and message.told(lambda a, b: a + b)(1, 2) == 3
+
+
+def test_what_was_raised_on_purpose_comes_without_lines() -> None:
+    message = Message()
+
+    def refused(_: object) -> None:
+        raise DataError("a file", "none", "Pick one.")
+
+    message.told(refused)("a click")
+    assert message.text == "Expected a file, got none. Pick one." and "<pre>" not in message.value
+
+
+def test_a_warning_stands_out() -> None:
+    message = Message()
+    message.say("careful", "warning")
+    assert "warn-color1" in message.value and shown(message) == "careful"
 
 
 def test_the_next_thing_said_replaces_an_error_and_nothing_said_shows_nothing() -> None:
