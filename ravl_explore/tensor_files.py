@@ -132,7 +132,7 @@ def _read_torch(path: Path) -> TensorFile:
 
     if zipfile.is_zipfile(path):
         _check_archive(path)
-    stand_ins = [(_stand_in(name), name) for name in NOT_READ]
+    stand_ins: list[Any] = [(_stand_in(name), name) for name in NOT_READ]
     with path.open("rb") as file, torch.serialization.safe_globals(stand_ins), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of the pickle's protocol, just before the error that follows
         # not by its path, whose ending torch.load would believe

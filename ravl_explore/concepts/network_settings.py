@@ -98,7 +98,7 @@ def _plain(value: Any, key: str, origin: str, depth: int = 8) -> Any:
         return [_plain(each, key, origin, depth - 1) for each in value]
     if value is None or isinstance(value, bool):
         return value
-    if type(value) in (int, float):
+    if isinstance(value, int | float):
         most = next(most for part, most in MOST if re.search(part, key))
         good = math.isfinite(value) and abs(value) <= most
     else:

@@ -63,8 +63,8 @@ def tokenizer_of(
     elif folder is not None and any(is_file(folder / name) for name in VOCABULARIES):
         where, files = str(folder), read_files(folder)
     elif repository:
-        own = tokenizer_folder(repository, repository in trusted)
-        where, files = str(own), read_files(own)
+        home = tokenizer_folder(repository, repository in trusted)
+        where, files = str(home), read_files(home)
     else:
         raise ModelError(
             f"CLIP's vocabulary of {CLIP_VOCABULARY} tokens, or a tokenizer beside the checkpoint",
