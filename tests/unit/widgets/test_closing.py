@@ -224,7 +224,7 @@ class TestCells:
 
     def test_what_a_cell_put_into_the_widget_of_another_stays(self, cell: Make) -> None:
         cell("a", "1")
-        box = widgets.MitigationPanel()
+        box: Any = widgets.MitigationPanel()
         cell("b", "2")
         box.form.objective._forms["late"] = late = widgets.CachePanel()  # made while cell b ran
         cell("b", "3")
