@@ -69,10 +69,10 @@ def number(
     Traceback (most recent call last):
     ravl_explore.errors.InputError: Expected weight from 0 to 1, got '0.8'. Give such a number.
     """
-    plain = value.item() if isinstance(value, np.generic) else value
+    plain: Any = value.item() if isinstance(value, np.generic) else value
+    real = isinstance(plain, Real) and not isinstance(plain, bool)
     if (
-        not isinstance(plain, Real)
-        or isinstance(plain, bool)
+        not real
         or not -float("inf") < plain < float("inf")
         or (low is not None and plain < low)
         or (high is not None and plain > high)
@@ -81,7 +81,7 @@ def number(
     ):
         expected = f"{name} {_span(low, high, above, below)}".rstrip()
         raise InputError(expected, came(value), remedy or "Give such a number.")
-    return plain  # type: ignore[return-value]  # a Real is what float stands for
+    return plain
 
 
 def _span(low: float | None, high: float | None, above: float | None, below: float | None) -> str:

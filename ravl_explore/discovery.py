@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -80,11 +80,10 @@ class SpuriousFeature:
             checks.text("attribute", self.attribute)
         checks.number("performance_gap", self.performance_gap, 0)
         checks.number("gap_per_class", self.gap_per_class, 0)
-        if not isinstance(self.influence, float) or self.influence != -np.inf:  # so when no error image qualified
-            checks.number("influence", self.influence, 0, 1)
-        for name in ("p_value", "q_value"):
-            if not isinstance(getattr(self, name), float) or not np.isnan(getattr(self, name)):  # not told
-                checks.number(name, getattr(self, name), 0, 1)
+        for name in ("influence", "p_value", "q_value"):
+            value = getattr(self, name)
+            if not (isinstance(value, float) and (np.isnan(value) or np.isneginf(value))):  # so where it is not known
+                checks.number(name, value, 0, 1)
         checks.whole("n_images", self.n_images, 0)
         checks.instance("table", self.table, pd.DataFrame, "Make features with discover().")
 
@@ -266,7 +265,7 @@ def check_features(features: Sequence[SpuriousFeature], what: str = "suppress") 
     if isinstance(features, Discovery):
         raise InputError("features as a list", "a Discovery", "Pass those you looked at: discovery.features[:1].")
     remedy = "Pass discovery.features[:1], a list even of one."
-    found = checks.listed("features", features, object, remedy)
+    found: Any = checks.listed("features", features, object, remedy)
     for each in found:
         checks.offers("features of a list", each, "of discovered features", ("cluster", "medoids", "attribute"), remedy)
     if not found:

@@ -86,12 +86,12 @@ class Evaluation:
         if self.gap is not None and not (isinstance(self.gap, float) and np.isnan(self.gap)):
             checks.number("gap", self.gap, 0)
         checks.instance("identity", self.identity, Identity, "Give data.identity.Identity.of(data).")
-        for name, groups in (("image", self.image), ("region", self.region)):
-            if groups is not None or name == "image":
-                checks.instance(name, groups, GroupAccuracy, "Make it with metrics.group_accuracy.")
-                if len(groups.table) != 2 * n_classes:
-                    came = f"{len(groups.table)} in {name}"
-                    raise InputError(f"{2 * n_classes} groups, two a class", came, "Count all classes.")
+        levels = {"image": self.image} | ({} if self.region is None else {"region": self.region})
+        for name, groups in levels.items():
+            checks.instance(name, groups, GroupAccuracy, "Make it with metrics.group_accuracy.")
+            if len(groups.table) != 2 * n_classes:
+                came = f"{len(groups.table)} in {name}"
+                raise InputError(f"{2 * n_classes} groups, two a class", came, "Count all classes.")
         n = self.image.table["n"].to_numpy().reshape(-1, 2).sum(1)
         if (n != np.bincount(self.labels, minlength=n_classes)).any():
             raise InputError("groups of the labelled images", "other numbers of them", "Count the same images.")

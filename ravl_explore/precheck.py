@@ -90,14 +90,15 @@ def check_features(
     image_index = embeddings.regions.image_index
     has_region = np.bincount(image_index, minlength=len(labels)) > 0
     bare = np.bincount(image_index[~spurious], minlength=len(labels)) == 0
-    similarity = embeddings.region @ features[0].medoids.T
+    first = features[0]
+    similarity = embeddings.region @ first.medoids.T
     core = _shows_the_class(embeddings, labels, spurious, similarity.argmax(1))
 
     groups = _groups(labels, present, names)
     n_with = np.bincount(labels[known & present], minlength=len(names))
     share = np.bincount(labels[known & present & core], minlength=len(names)) / np.where(n_with > 0, n_with, np.nan)
     classes = pd.DataFrame({"class_name": names, "n_with": n_with, "core": share})
-    what = "the feature" if len(features) > 1 else f"cluster {features[0].cluster}"
+    what = "the feature" if len(features) > 1 else f"cluster {first.cluster}"
     warnings = [
         *_takes_the_class(names, n_with, share, assignment.attribute, what),
         *_one_class_only(names, n_with, what),

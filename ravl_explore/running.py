@@ -180,7 +180,8 @@ def _named(objectives: Objectives) -> list[tuple[str, Objective]]:
     if isinstance(objectives, Mapping):
         named = list(objectives.items())
     else:
-        listed = checks.listed("objectives", objectives, object, "Pass [objectives.RegionAware()], a list even of one.")
+        remedy = "Pass [objectives.RegionAware()], a list even of one."
+        listed: Any = checks.listed("objectives", objectives, object, remedy)
         named = [(getattr(each, "name", ""), each) for each in listed]
     for name, each in named:
         check_objective(each, f"objectives[{name!r}]" if isinstance(objectives, Mapping) else "each of objectives")

@@ -188,7 +188,9 @@ def names(name: str, values: Any, *, numbers: bool = False) -> tuple[str, ...]:
     if isinstance(values, str | bytes) or not hasattr(values, "__iter__") or not getattr(values, "ndim", 1):
         raise DataError(f"{name} as a list of texts", came(values), 'Write ["one", "another"], with brackets.')
     plain = (np.str_, int, np.integer) if numbers else np.str_
-    found = tuple(str(each) if isinstance(each, plain) and not isinstance(each, bool) else each for each in values)
+    found: tuple[Any, ...] = tuple(
+        str(each) if isinstance(each, plain) and not isinstance(each, bool) else each for each in values
+    )
     wrong = next((i for i, each in enumerate(found) if not isinstance(each, str)), None)
     if wrong is not None:
         raise DataError(f"{name} as texts", f"{came(found[wrong])} at {wrong}", "Write each in quotes.")
