@@ -301,7 +301,7 @@ class Trainer(Steps):
         """Go on where a checkpoint was written."""
         meta, patience = stored.meta, self._settings.patience
         restore_weights(self._model.visual, stored.group("weights"), origin)
-        records = check_progress(stored, self._n_steps, self._steps_per_epoch, len(self._set.data), patience)
+        records = check_progress(stored, self._n_steps, len(self._pieces), len(self._set.data), patience)
         restore_optimizer(self._optimizer, stored.group("optimizer"))
         check_shapes(getattr(self._objective, "state", dict)(), stored.group("objective"), origin)
         if stored.group("objective"):
