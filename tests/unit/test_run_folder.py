@@ -301,7 +301,12 @@ def test_a_run_of_other_settings_is_refused(train: Any, tmp_path: Path, changes:
 
 
 def test_a_run_of_another_model_or_other_data_is_refused(
-    train: Any, make_model: Callable[..., Any], make_data: Callable[..., Any], tmp_path: Path
+    train: Any,
+    model: Any,
+    features: list[Any],
+    make_model: Callable[..., Any],
+    make_data: Callable[..., Any],
+    tmp_path: Path,
 ) -> None:
     train(folder=tmp_path / "run")
     with pytest.raises(StorageError, match="model is random 0 there, random 1 here; model fingerprint"):
@@ -309,7 +314,8 @@ def test_a_run_of_another_model_or_other_data_is_refused(
     with pytest.raises(StorageError, match=r"architecture is ModifiedResNet, \d+ weights there, "):
         train(folder=tmp_path / "run", model=make_model(image_size=128))
     with pytest.raises(StorageError, match="data fingerprint is"):
-        train(folder=tmp_path / "run", data=make_data(20, seed=1))
+        other = make_data(20, seed=1)
+        train(folder=tmp_path / "run", data=other, assignment=assign(model, other, features))
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(
@@ -469,5 +475,5 @@ def test_groups_without_images_are_noted_or_stop(train: Any, model: Any, feature
     assert note.startswith("No image is in these groups") and "'cat, " in note and "'hen, " in note
     with pytest.raises(InputError, match="images of every class with the features and without, got none of 'cat, "):
         train(empty_groups="stop", **changes)
-    with pytest.raises(InputError, match="empty_groups 'go on' or 'stop', got 'no'"):
+    with pytest.raises(InputError, match="empty_groups go on or stop, got 'no'"):
         train(empty_groups="no")
