@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from numbers import Real
 from operator import index
 from typing import Any, TypeVar
 
@@ -70,9 +69,9 @@ def number(
     ravl_explore.errors.InputError: Expected weight from 0 to 1, got '0.8'. Give such a number.
     """
     plain: Any = value.item() if isinstance(value, np.generic) else value
-    real = isinstance(plain, Real) and not isinstance(plain, bool)
     if (
-        not real
+        isinstance(plain, bool)
+        or not isinstance(plain, int | float)
         or not -float("inf") < plain < float("inf")
         or (low is not None and plain < low)
         or (high is not None and plain > high)

@@ -78,12 +78,11 @@ class SpuriousFeature:
         checks.text("reason", self.reason, empty=True)
         if self.attribute is not None:
             checks.text("attribute", self.attribute)
-        checks.number("performance_gap", self.performance_gap, 0)
-        checks.number("gap_per_class", self.gap_per_class, 0)
-        for name in ("influence", "p_value", "q_value"):
+        highest = {"influence": 1, "p_value": 1, "q_value": 1, "performance_gap": None, "gap_per_class": None}
+        for name, high in highest.items():
             value = getattr(self, name)
             if not (isinstance(value, float) and (np.isnan(value) or np.isneginf(value))):  # so where it is not known
-                checks.number(name, value, 0, 1)
+                checks.number(name, value, 0, high)
         checks.whole("n_images", self.n_images, 0)
         checks.instance("table", self.table, pd.DataFrame, "Make features with discover().")
 

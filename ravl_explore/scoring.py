@@ -39,7 +39,7 @@ class Scores:
     def __post_init__(self) -> None:
         e = checks.instance("embeddings", self.embeddings, Embeddings, "Make scores with zero_shot(embeddings).")
         for name, n_rows in (("image", len(e.image)), ("region", len(e.region))):
-            scores = checks.array(f"{name} scores", getattr(self, name), "f", (n_rows, len(e.text)))
+            scores = checks.array(f"{name} scores", getattr(self, name), "f", (n_rows, len(e.text)), read=False)
             for start in range(0, n_rows, ROWS):
                 _check_softmax(name, scores[start : start + ROWS], start)
 
@@ -96,15 +96,21 @@ def _scores(rows: Float[np.ndarray, "n dim"], prompts: Float[np.ndarray, "dim k"
 
 
 def _check_softmax(name: str, scores: Float[np.ndarray, "n k"], start: int) -> None:
-    wrong = np.abs(scores.sum(1, dtype=np.float64) - 1) > SUM_TOLERANCE
-    wrong |= (scores < 0).any(1)
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
+    sums = scores @ np.ones(scores.shape[1], scores.dtype)
+    fits = np.abs(sums - 1) <= SUM_TOLERANCE  # NaN does not
+    if fits.all() and (not scores.size or scores.min() >= 0):
+        return
+    if not np.isfinite(sums).all():
+        remedy = "Check the embeddings and the temperature."
         raise InputError(
-            f"{name} scores from 0 to 1 whose rows add up to 1",
-            f"row {start + row} with a lowest of {scores[row].min():g} and a sum of {scores[row].sum():g}",
-            "Give the softmax over classes, as zero_shot does.",
+            f"finite {name} scores", f"NaN or infinity in row {start + int(np.isfinite(sums).argmin())}", remedy
         )
+    row = int((fits & (scores >= 0).all(1)).argmin())
+    raise InputError(
+        f"{name} scores from 0 to 1 whose rows add up to 1",
+        f"row {start + row} with a lowest of {scores[row].min():g} and a sum of {sums[row]:g}",
+        "Give the softmax over classes, as zero_shot does.",
+    )
 
 
 def softmax(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:

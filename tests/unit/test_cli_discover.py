@@ -505,7 +505,7 @@ def test_report_refuses_what_is_no_discovery_or_not_its_data(found: Found, tmp_p
     assert run("report", tmp_path / "cut.safetensors", "--out", page)[0] == 2
     found.data = ArrayDataset(np.zeros((3, 4, 4, 3), np.uint8), [0, 1, 2], found.data.class_names)
     code, _, err = run("report", saved, "--data", "d", "--out", page)
-    assert code == 2 and "got 3" in err and not page.exists()
+    assert code == 2 and "of these 3 images" in err and not page.exists()
     assert run("report", saved, "--out", tmp_path / "none" / "page.html")[0] == 2
 
 
