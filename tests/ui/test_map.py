@@ -208,13 +208,10 @@ def test_colour_bars_and_axes_are_those_of_the_present_colouring(opened: Any) ->
     assert opened.errors == []
 
 
-def test_a_click_on_the_selected_row_does_what_it_says(notebook: Callable[..., Any]) -> None:
-    opened = notebook(MAKE, LINKED, name="linked", size=(1100, 1000))
-    opened.run_all()
+def place_of_point(opened: Any, cluster: int) -> list[float]:
+    """Where a point of a cluster is on screen, after the plot was scrolled there."""
     show_plot(opened)
-    page: Page = opened.page
-    cluster = int(opened.kernel_eval("discovery.clusters[1].cluster"))
-    place = page.evaluate(
+    return opened.page.evaluate(
         """(cluster) => {
           const plot = document.querySelector('.js-plotly-plot'), {xaxis, yaxis} = plot._fullLayout;
           const trace = plot.data.find((each) => each.name?.startsWith(`cluster ${cluster} `));
@@ -223,10 +220,18 @@ def test_a_click_on_the_selected_row_does_what_it_says(notebook: Callable[..., A
         }""",
         cluster,
     )
+
+
+def test_a_click_on_the_selected_row_does_what_it_says(notebook: Callable[..., Any]) -> None:
+    opened = notebook(MAKE, LINKED, name="linked", size=(1100, 1000))
+    opened.run_all()
+    show_plot(opened)
+    page: Page = opened.page
+    cluster = int(opened.kernel_eval("discovery.clusters[1].cluster"))
     row = page.locator(".ravl-table tbody tr").nth(1)
     whole = repr((cluster, int(opened.kernel_eval("discovery.clusters[1].n_regions"))))
     for _ in range(2):
-        page.mouse.click(*place)
+        page.mouse.click(*place_of_point(opened, cluster))
         opened.wait_for_value("view.table.selected, len(view.map.selection)", repr((cluster, 1)))
         expect(row).to_have_attribute("aria-selected", "true")
         row.click()
