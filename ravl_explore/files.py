@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ravl_explore import checks
-from ravl_explore.errors import StorageError
+from ravl_explore.errors import InputError, StorageError
 from ravl_explore.sealing import sealed
 from ravl_explore.text import storable
 
@@ -34,24 +34,25 @@ UNFINISHED = ".ravl-unfinished-"  # how the names of files and folders begin tha
 ABANDONED_SECONDS = 86_400.0  # where a disk or system has no such locks: what is so old was left by a killed process
 
 
-def user_path(typed: str | os.PathLike[str], name: str = "path") -> Path:
+def user_path(typed: str | os.PathLike[str]) -> Path:
     """A path as a person types it, with ``~`` for the home folder, where no shell has seen it before.
 
     Raises
     ------
     InputError
-        For what is no path at all, under the ``name`` of the argument.
+        For what is no path at all.
 
     Examples
     --------
     >>> user_path("~/cache") == Path.home() / "cache"
     True
     """
-    path = Path(checks.path(name, typed))
+    if not isinstance(typed, (str, os.PathLike)):
+        raise InputError("a path", checks.came(typed), "Give the name of a file or folder, as text.")
     try:
-        return path.expanduser()
+        return Path(typed).expanduser()
     except RuntimeError:  # of a user who is not here: then, as in a shell, the name is meant as it is
-        return path
+        return Path(typed)
 
 
 def cache_root() -> Path:

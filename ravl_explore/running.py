@@ -163,7 +163,7 @@ def run_all(
     checks.flag("stream", stream)
     _check(named, seeds, training)
     if folder is not None:
-        folder = user_path(folder, "folder")
+        folder = user_path(checks.path("folder", folder))
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:

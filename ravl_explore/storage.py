@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
+from ravl_explore import checks
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.data.identity import Identity
 from ravl_explore.discovery import Discovery, discover
@@ -48,7 +49,7 @@ def save(noun: Discovery | Embeddings | Mitigation, path: str | Path) -> Path:
     StorageError
         When the noun cannot be saved, the folder is not there, or the disk is full; the old file is untouched.
     """
-    return write_whole(user_path(path), to_bytes(noun))
+    return write_whole(user_path(checks.path("path", path)), to_bytes(noun))
 
 
 def to_bytes(noun: Discovery | Embeddings | Mitigation) -> bytes:
@@ -78,7 +79,7 @@ def load(path: str | Path, *, model: VisionLanguageModel | None = None) -> Any:
     ModelError
         When ``model`` is not the one that the file steers.
     """
-    path = user_path(path)
+    path = user_path(checks.path("path", path))
     try:
         if not path.is_file():
             raise StorageError("a saved result", f"{str(path)!r}, no such file", "Check the path.")

@@ -170,7 +170,7 @@ def default_sweep(n_classes: int) -> range:
     >>> default_sweep(10)
     range(20, 50)
     """
-    checks.whole("at least one class: n_classes", n_classes, 1, remedy="Check the dataset's class names.")
+    checks.whole("n_classes", n_classes, 1, remedy="Check the dataset's class names.")
     return range(2 * n_classes, 5 * n_classes)
 
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import torch
 import ravl_explore as rx
 from ravl_explore import models
 from ravl_explore.assignment import assign
+from ravl_explore.data.identity import UNKNOWN
 from ravl_explore.errors import Cancelled, InputError, StorageError, TrainingError
 from ravl_explore.files import UNFINISHED
 from ravl_explore.mitigation import MitigationRun, mitigate
@@ -50,10 +52,9 @@ def features(data: Any, find_features: Callable[..., Any]) -> list[Any]:
 @pytest.fixture
 def train(model: Any, data: Any, features: list[Any]) -> Callable[..., Any]:
     """Arguments of mitigate() -> what it gives, always of the same model, data, features and regions."""
-    assigned = assign(model, data, features)
+    assignment = replace(assign(model, data, features), identity=UNKNOWN)  # so that it goes with other images, too
 
     def run(**changes: Any) -> Any:
-        assignment = assign(model, changes["data"], features) if "data" in changes else assigned
         return mitigate(
             **({"model": model, "data": data, "features": features, "assignment": assignment} | QUICK | changes)
         )

@@ -379,6 +379,9 @@ class Nameless:
     name = "nameless"
     __repr__ = object.__repr__
 
+    def __call__(self, data: Any) -> Any:
+        raise AssertionError("not asked")
+
 
 def test_bad_input(work: tuple[Any, ...], tmp_path: Path) -> None:
     model, train, features, test = work

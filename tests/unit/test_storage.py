@@ -217,15 +217,11 @@ def test_a_tilde_is_the_home_folder(
 
 
 def test_what_is_no_path_is_refused(make_discovery: Callable[..., Any]) -> None:
-    for path in (None, 3, b"x"):
+    for path in (None, 3, b"x", "", "a\0b"):
         with pytest.raises(InputError, match="a path, got"):
             rx.load(path)  # type: ignore[arg-type]
         with pytest.raises(InputError, match="a path, got"):
             rx.save(make_discovery(), path)  # type: ignore[arg-type]
-    with pytest.raises(StorageError, match="null"):
-        rx.save(make_discovery(), "a\0b")
-    with pytest.raises(StorageError, match="no such file"):
-        rx.load("a\0b")
 
 
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root sees no closed folder")

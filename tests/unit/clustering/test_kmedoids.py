@@ -209,7 +209,7 @@ def test_other_errors(blobs):
         KMedoids(range(2, 62))(blobs)
     with pytest.raises(InputError, match="max_passes"):
         KMedoids(2, max_passes=0)
-    with pytest.raises(InputError, match="at least one class, got 0"):
+    with pytest.raises(InputError, match="n_classes a whole number from 1 up, got 0"):
         default_sweep(0)
 
 

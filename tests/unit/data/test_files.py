@@ -190,8 +190,9 @@ def test_a_subset_leaves_the_unreadable_out(paths: list[Path]) -> None:
 
 def test_a_subset_has_its_own_fingerprint() -> None:
     whole = annotated()
-    marks = {whole.fingerprint(), *(Subset(whole, rows).fingerprint() for rows in ([0, 1, 2, 3], [1, 0], [0, 1]))}
+    marks = {whole.fingerprint(), *(Subset(whole, rows).fingerprint() for rows in ([3, 2, 1, 0], [1, 0], [0, 1]))}
     assert len(marks) == 4 and Subset(whole, [0, 1]).fingerprint() in marks
+    assert Subset(whole, [0, 1, 2, 3]).fingerprint() == whole.fingerprint(), "all of it, in order"
 
 
 @pytest.mark.parametrize("index", [[4], [-1], [0.5], [[0], [1]], [True, False], ["a"]])

@@ -160,7 +160,9 @@ def test_many_classes_share_a_grey_entry(discovery: Any) -> None:
         class_names=tuple(f"c{i}" for i in range(30)),
         text=np.repeat(embeddings.text, 10, axis=0),
     )
-    groups = categories(replace(discovery, scores=replace(discovery.scores, embeddings=many)), "true label")
+    spread = {name: np.repeat(getattr(discovery.scores, name), 10, axis=1) / 10 for name in ("image", "region")}
+    scores = replace(discovery.scores, embeddings=many, **spread)
+    groups = categories(replace(discovery, scores=scores), "true label")
     assert len(groups.names) == 21 and groups.names[-1] == "10 other classes" and groups.colors[-1] == palette.MUTED
 
 
