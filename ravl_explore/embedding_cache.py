@@ -182,7 +182,7 @@ class DiskArrays:
                     return None
                 if _checksum(array[:filled]) != state.checksums[name]:
                     return None
-            except (OSError, ValueError, EOFError):
+            except Exception:  # a damaged array can raise nearly anything; it is then made anew
                 return None
         return state
 

@@ -84,6 +84,8 @@ class CaptionLabeller:
             raise InputError(f"ambiguity one of {', '.join(AMBIGUITIES)}", checks.came(self.ambiguity), 'Try "skip".')
         if not checks.is_list(self.decoys):
             raise InputError("decoys as a list of phrases", checks.came(self.decoys), 'Try ["hot dog"].')
+        if not isinstance(self.synonyms, Mapping | None):
+            raise InputError("synonyms by class name", checks.came(self.synonyms), 'Try {"cat": ["kitten"]}.')
         object.__setattr__(self, "class_names", tuple(str(name) for name in self.class_names))
         _ = self._lexicon, self._negation  # what is wrong with them is told here, not at the first caption
 

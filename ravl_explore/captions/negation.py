@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ravl_explore import checks
 from ravl_explore.captions.normal import at_edges, normalise
 from ravl_explore.errors import InputError
 
@@ -57,7 +58,7 @@ class Negation:
     cues: Sequence[str] = CUES
 
     def __post_init__(self) -> None:
-        if isinstance(self.cues, str) or not all(isinstance(cue, str) and normalise(cue) for cue in self.cues):
+        if not checks.is_list(self.cues) or not all(isinstance(cue, str) and normalise(cue) for cue in self.cues):
             raise InputError("negation cues as a list of words", f"{self.cues!r}", 'Try negation=["no", "without"].')
 
     @cached_property

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float
 
+from ravl_explore import checks
 from ravl_explore.captions.labeller import CaptionLabeller
 from ravl_explore.captions.labels import CaptionLabels
 from ravl_explore.errors import DataError, InputError
@@ -51,6 +52,9 @@ def label(
     >>> label(data).labels.tolist(), label(data, CaptionLabeller(data.class_names, ambiguity="first")).labels.tolist()
     ([1, -1, 0], [1, 0, 0])
     """
+    checks.offers("data", data, "a dataset", ("captions", "class_names"), "Open one with ravl_explore.data.")
+    if labeller is not None:
+        checks.instance("labeller", labeller, CaptionLabeller, "Make it with CaptionLabeller(data.class_names, ...).")
     captions = data.captions
     if captions is None:
         raise DataError(

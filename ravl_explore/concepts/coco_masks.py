@@ -65,7 +65,7 @@ class CocoSegments:
                 if list(found["size"]) != [height, width]:
                     raise ValueError(f"size {found['size']}")
                 return from_runs(found["counts"], height, width)
-            drawn = import_pycocotools().frPyObjects(_checked_polygons(found), height, width)
+            drawn = import_pycocotools().frPyObjects(_checked_polygons(found, height, width), height, width)
             return np.any([from_runs(each["counts"], height, width) for each in drawn], axis=0)
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise DataError(
@@ -168,11 +168,14 @@ def _key(file_name: str) -> str:
     return PurePosixPath(file_name.replace("\\", "/")).with_suffix("").as_posix()
 
 
-def _checked_polygons(found: Any) -> list[list[float]]:
+def _checked_polygons(found: Any, height: int, width: int) -> list[list[float]]:
+    """Polygons that lie in the picture or not far beside it: drawing takes memory by the length of their edges."""
     if not isinstance(found, list) or not found:
         raise ValueError(f"{type(found).__name__} as segmentation")
     for polygon in found:
         points = np.asarray(polygon, np.float64)
         if points.ndim != 1 or len(points) < 6 or len(points) % 2 or not np.isfinite(points).all():
             raise ValueError("a polygon that is not x, y, x, y, x, y ...")
+        if (np.abs(points.reshape(-1, 2)) > 2 * np.array([width, height])).any():
+            raise ValueError("a polygon with corners far outside of the picture")
     return found

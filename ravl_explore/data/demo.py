@@ -57,7 +57,7 @@ class Demo(ArrayDataset):
     """
 
     def __init__(self, split: str = "val") -> None:
-        if split not in SPLITS:
+        if not isinstance(split, str) or split not in SPLITS:
             raise DataError(f"one of the demo's splits {SPLITS}", repr(split), "Try Demo('val').")
         with files("ravl_explore").joinpath("assets", "demo", f"{split}.npz").open("rb") as file:
             stored = np.load(file, allow_pickle=False)

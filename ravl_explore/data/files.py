@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
+from ravl_explore import checks
 from ravl_explore.data.base import CLIP_TEMPLATES, ImageTextDataset, check_dataset, flags, integers, names
 from ravl_explore.data.ranges import SharedRange, ranges_of, shared_ranges
 from ravl_explore.data.reading import Header, Range, Source, header_or_reason, read_image
@@ -69,7 +70,8 @@ class LazyImages:
         self.name = storable(name)
         self.class_names: tuple[str, ...] = tuple(plain_name(each) for each in class_names)
         self.labels: Int[np.ndarray, " n_images"] = integers("labels", labels)
-        self.templates: tuple[str, ...] = templates if isinstance(templates, str) else tuple(templates)  # type: ignore
+        many = checks.is_list(templates)
+        self.templates: tuple[str, ...] = tuple(templates) if many else templates  # type: ignore[assignment]
         self.captions: tuple[str, ...] | None = None if captions is None else tuple(map(storable, captions))
         self.regions: Regions | None = regions
         self.feature_name: str | None = feature_name
@@ -212,6 +214,8 @@ class ImageFiles(LazyImages):
         root: str | Path | None = None,
         **options: Any,
     ) -> None:
+        if not checks.is_list(files):
+            raise DataError("files as a list of paths", checks.came(files), "Write [path, path], a list even of one.")
         self.files = [user_path(file) for file in files]
         self.root = None if root is None else user_path(root)
         super().__init__(self.files, labels, class_names, **options)

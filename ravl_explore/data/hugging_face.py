@@ -10,7 +10,7 @@ import numpy as np
 
 from ravl_explore.data.base import CLIP_TEMPLATES
 from ravl_explore.data.cells import EMPTY, caption_of, plain
-from ravl_explore.data.columns import NONE, check_columns, column_names, guess, names_from, number_notes
+from ravl_explore.data.columns import NONE, check_columns, column_names, guess, listed, names_from, number_notes
 from ravl_explore.data.files import LazyImages
 from ravl_explore.data.given_files import read_json
 from ravl_explore.data.hugging_face_loading import SPLIT, inside_one, is_saved, load, parquet_files
@@ -194,7 +194,12 @@ def _named(value: Any, names: Sequence[str]) -> Any:
     """Names of class labels, None for those that are hidden."""
     if isinstance(value, list):
         return [_named(each, names) for each in value]
-    return None if value is None or value < 0 else names[value]
+    if value is None or value < 0:
+        return None
+    if value >= len(names):
+        came = f"{value} for the names {listed(names)}"
+        raise DataError("class labels that have a name", came, "Save the dataset anew.")
+    return names[value]
 
 
 def _of_type(features: Mapping[str, Any], kind: type) -> str | None:

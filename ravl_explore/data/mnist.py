@@ -52,7 +52,7 @@ class Mnist(ArrayDataset):
     prompts: tuple[str, ...] = ("a photo of the number {}", "the digit {}", "an image of a {}", "{}")
 
     def __init__(self, root: str | Path, split: str = "test", download: bool = False) -> None:
-        if split not in SPLITS:
+        if not isinstance(split, str) or split not in SPLITS:
             raise DataError(f"split 'train' or 'test' of {self.title}", repr(split), "Use one of these.")
         folder = user_path(root)
         names = (f"{SPLITS[split]}-images-idx3-ubyte", f"{SPLITS[split]}-labels-idx1-ubyte")

@@ -121,7 +121,7 @@ class ObjectCxr(ImageFiles):
 
 def read_annotations(root: str | Path, split: str) -> tuple[Path, list[str], list[list[tuple[str, tuple[float, ...]]]]]:
     """The images' folder, every image's name, and its drawn shapes as (shape, box)."""
-    if split not in SPLITS:
+    if not isinstance(split, str) or split not in SPLITS:
         raise DataError(f"one of Object-CXR's splits {SPLITS}", repr(split), "RaVL uses dev.")
     root = user_path(root)
     file = root / f"{split}.csv"

@@ -43,7 +43,7 @@ class Sun397(ImageFiles):
     )
 
     def __init__(self, root: str | Path, partition: int = 1, part: str = "test") -> None:
-        if part not in PARTS:
+        if not isinstance(part, str) or part not in PARTS:
             raise InputError("part 'train' or 'test' of SUN397", repr(part), "Use one of these.")
         if not 1 <= partition <= N_PARTITIONS:
             raise InputError(f"a partition from 1 to {N_PARTITIONS}", f"{partition}", "RaVL uses 1.")

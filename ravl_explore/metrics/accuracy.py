@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from ravl_explore import checks
 from ravl_explore.metrics.chance import chance_level
 
 
@@ -81,7 +82,11 @@ def group_accuracy(
     >>> result.overall, result.worst, result.worst_group
     (0.75, 0.0, ('b', True))
     """
-    n_classes = len(class_names)
+    n_classes = len(checks.texts("class_names", class_names))
+    checks.array("labels", labels, "iu", (None,), 0, n_classes - 1)
+    checks.array("correct", correct, "b", labels.shape)
+    checks.array("present", present, "b", labels.shape)
+    checks.whole("min_size", min_size, 0)
     cell = labels.astype(np.int64) * 2 + present  # small integers would overflow
     n = np.bincount(cell, minlength=2 * n_classes)
     hits = np.bincount(cell, weights=correct, minlength=2 * n_classes)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Int
 
+from ravl_explore import checks
+
 
 def precision_at_k(
     region_index: Int[np.ndarray, " n_ranked"], region_feature: Bool[np.ndarray, " n_regions"], k: int = 10
@@ -16,4 +18,7 @@ def precision_at_k(
     >>> precision_at_k(np.array([2, 0]), np.array([True, False, True]), k=4)
     0.5
     """
+    checks.array("region_feature", region_feature, "b", (None,))
+    checks.array("region_index", region_index, "iu", (None,), 0, len(region_feature) - 1)
+    checks.whole("k", k, 1)
     return float(region_feature[region_index[:k]].sum() / k)

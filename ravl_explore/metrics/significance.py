@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.metrics.gap import Gaps
 
@@ -102,7 +103,7 @@ def false_discovery_rate(p_values: Float[np.ndarray, " n"]) -> Float[np.ndarray,
     >>> false_discovery_rate(np.array([0.01, 0.04, 0.03])).tolist()
     [0.03, 0.04, 0.04]
     """
-    p = np.asarray(p_values, dtype=np.float64)
+    p = checks.array("p_values", p_values, "fiu", (None,), 0, 1).astype(np.float64)
     order = np.argsort(p, kind="stable")
     scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
     q = np.empty_like(p)
@@ -128,6 +129,9 @@ def accuracy_interval(
     from scipy.stats import binom  # here, for it is slow to import
 
     hits, n = np.broadcast_arrays(np.asarray(hits), np.asarray(n))
+    checks.array("hits", hits, "iu", hits.shape, 0)
+    checks.array("n", n, "iu", n.shape, 0)
+    checks.number("level", level, above=0, below=1)
     some = np.maximum(n, 1)
     share, tail = hits / some, (1 - level) / 2
     low, high = (binom.ppf(quantile, some, share) / some for quantile in (tail, 1 - tail))

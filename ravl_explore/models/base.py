@@ -155,7 +155,7 @@ def pick_device(device: str | None) -> torch.device:
     if device is not None:
         try:
             chosen = torch.device(device)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError) as error:
             raise ModelError("a device such as 'cpu' or 'cuda'", repr(device), "Check its spelling.") from error
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(chosen.type, False) or (

@@ -57,7 +57,7 @@ class Demo(ClipModel):
     def __init__(
         self, checkpoint: str = "spurious", device: str | None = None, region_method: str | None = None
     ) -> None:
-        if checkpoint not in CHECKPOINTS:
+        if not isinstance(checkpoint, str) or checkpoint not in CHECKPOINTS:
             raise ModelError(f"one of the demo's checkpoints {CHECKPOINTS}", repr(checkpoint), "Try Demo('spurious').")
         architecture = VIT_ARCHITECTURE if checkpoint.startswith("vit-") else ARCHITECTURE
         folder = files("ravl_explore").joinpath("assets", "demo")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from typing import ClassVar
 
+from ravl_explore import checks
 from ravl_explore.errors import ModelError
 from ravl_explore.forms import Field
 from ravl_explore.models.checkpoint import Checkpoint
@@ -55,6 +56,7 @@ class HuggingFace(Checkpoint):
     )
 
     def __init__(self, repository: str, device: str | None = None, region_method: str | None = None) -> None:
+        checks.text("repository", repository)
         name = repository_of(repository) or repository.strip()
         if name.count("/") != 1 or not is_repository(name):
             raise ModelError("a repository as ORGANISATION/NAME", repr(repository), "Copy it from the model's page.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ravl_explore import checks
 from ravl_explore.errors import ModelError
 from ravl_explore.models.checkpoint import Checkpoint
 from ravl_explore.models.downloads import find
@@ -34,7 +35,7 @@ class PubMedCLIP(Checkpoint):
 
     def __init__(self, version: str = "RN50", device: str | None = None, region_method: str | None = None) -> None:
         named = {each.lower(): each for each in ARCHITECTURES}
-        if version.lower() not in named:
+        if checks.text("version", version).lower() not in named:
             raise ModelError(f"one of {', '.join(ARCHITECTURES)}", repr(version), "Try PubMedCLIP('RN50').")
         version = named[version.lower()]
         path = find(

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 from open_clip.pretrained import list_pretrained, list_pretrained_tags_by_model
 
+from ravl_explore import checks
 from ravl_explore.errors import ModelError
 from ravl_explore.files import user_path
 from ravl_explore.models.base import VisionLanguageModel
@@ -45,7 +46,7 @@ def open_model(text: str, device: str | None = None) -> VisionLanguageModel:
     >>> open_model("demo:vit-clean?region_method=tokens").region_method
     'tokens'
     """
-    text, options = text.strip(), {}
+    text, options = checks.text("the text that names a model", text).strip(), {}
     if "?" in text and not _exists(user_path(text)):
         text, _, query = text.rpartition("?")
         options = dict(parse_qsl(query, keep_blank_values=True))

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import open_clip
 from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
+from ravl_explore import checks
 from ravl_explore.errors import ModelError
 from ravl_explore.forms import Field
 from ravl_explore.models.architectures import build_filled
@@ -99,7 +100,8 @@ def resolve(name: str, pretrained: str | None = None) -> tuple[str, str, dict[st
 
     The architecture is the one with the activation that the weights were trained with.
     """
-    tag = (pretrained or "").strip()
+    checks.text("name", name)
+    tag = "" if pretrained is None else checks.text("pretrained", pretrained, empty=True).strip()
     if not tag and "/" in name:
         name, _, tag = (part.strip() for part in name.rpartition("/"))
     architecture = name.strip().replace("/", "-")

@@ -99,7 +99,9 @@ def _from_files(
             "transformers, to read this model's tokenizer", "no such package", "pip install 'ravl-explore[hf]'"
         ) from error
     try:
-        return FileTokenizer(files, context, mode, options)
+        tokenizer = FileTokenizer(files, context, mode, options)
+        tokenizer(["a text with no-such-word"])  # one without a token for unknown words fails only here
+        return tokenizer
     except Exception as error:  # transformers answers broken files in many ways
         raise ModelError(
             "a tokenizer that transformers can read",

@@ -8,10 +8,11 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from ravl_explore import checks
+from ravl_explore.comparison import Comparison
 from ravl_explore.plots import palette
 
 if TYPE_CHECKING:
-    from ravl_explore.comparison import Comparison
     from ravl_explore.metrics import GroupAccuracy
 
 Group = tuple[str, bool]
@@ -28,6 +29,7 @@ def comparison_figure(comparison: Comparison, theme: palette.Theme = "light") ->
     Groups are sorted by their accuracy before, over the levels; at most the 24 lowest are shown, and it says so.
     A ring marks the worst group of each model among those that are large enough to count.
     """
+    checks.instance("comparison", comparison, Comparison, "Pass what rx.compare(before, after) gives.")
     groups: list[dict[str, Any]] = comparison.groups().to_dict("records")
     by_level = {
         level: {(each["class_name"], bool(each["present"])): each for each in groups if each["level"] == level}

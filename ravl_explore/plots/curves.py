@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from ravl_explore import checks
+from ravl_explore.errors import InputError
 from ravl_explore.plots import palette
-
-if TYPE_CHECKING:
-    from ravl_explore.training import History, StepRecord
+from ravl_explore.training.history import History, StepRecord
 
 MOST_POINTS = 1000  # a line of 700 pixels shows no more
 TOTAL = "loss"
@@ -47,8 +47,11 @@ def curves(
     title : what the run is called, above the legend
     measured : title of the validation accuracies' axis
     """
+    checks.instance("history", history, History, "Pass mitigation.history.")
+    named = _named(previous)
+    if n_steps is not None:
+        checks.whole("n_steps", n_steps, 0)
     records = history.records
-    named = [each if isinstance(each, tuple) else (f"run {i + 1}", each) for i, each in enumerate(previous)]
     n_steps = n_steps or (records[-1].n_steps if records else 1)
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.5, 0.5])
     terms = list(dict.fromkeys(name for record in records for name in record.terms))
@@ -79,10 +82,11 @@ def curves(
     figure.update_xaxes(range=[0, longest * 1.01])
     figure.update_xaxes(unifiedhovertitle={"text": "step %{x:.0f}"})
     figure.update_xaxes(title={"text": "step", "standoff": 6}, row=2, col=1)
+    losses: Any = figure.select_traces(row=1)
     figure.update_yaxes(
         title={"text": "loss", "standoff": 6, "font": {"size": 12}},
         rangemode="tozero",
-        autorangeoptions=_limits(np.concatenate([np.asarray(trace.y) for trace in figure.select_traces(row=1)])),
+        autorangeoptions=_limits(np.concatenate([np.asarray(trace.y) for trace in losses])),
         row=1,
         col=1,
     )
@@ -195,3 +199,16 @@ def _thinned(x: list[int], y: list[float]) -> tuple[np.ndarray, np.ndarray]:
     """At most 1000 points as float32, the last always among them."""
     keep = np.arange(len(x)) if len(x) <= MOST_POINTS else np.linspace(0, len(x) - 1, MOST_POINTS).round().astype(int)
     return np.asarray(x, dtype=np.float32)[keep], np.asarray(y, dtype=np.float32)[keep]
+
+
+def _named(previous: Sequence[Any]) -> list[tuple[str, History]]:
+    """Earlier runs by name; those without one are counted."""
+    remedy = "Pass histories, or pairs of a name and a history."
+    runs = checks.listed("previous", previous, object, remedy)
+    named: list[Any] = [each if isinstance(each, tuple) else (f"run {i + 1}", each) for i, each in enumerate(runs)]
+    for each in named:
+        if len(each) != 2:
+            raise InputError("previous as pairs of a name and a history", f"{len(each)} things in one", remedy)
+        checks.text("a name in previous", each[0], empty=True)
+        checks.instance("each of previous", each[1], History, remedy)
+    return named

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import plotly.graph_objects as go
 
+from ravl_explore import checks
+
 if TYPE_CHECKING:
     from ravl_explore.discovery import Discovery, SpuriousFeature
 
@@ -51,6 +53,7 @@ def plain(text: object, longest: int = LONGEST_NAME) -> str:
 
 def template(theme: Theme = "light") -> go.layout.Template:
     """Transparent paper, quiet grid, ink for the theme; small, as it travels with every figure."""
+    checks.one_of("theme", theme, tuple(INK))
     axis = {"gridcolor": GRID[theme], "zeroline": False, "linecolor": GRID[theme], "ticks": "", "automargin": True}
     return go.layout.Template(
         layout={

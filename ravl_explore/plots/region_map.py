@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
+from ravl_explore import checks
 from ravl_explore.discovery import Discovery
 from ravl_explore.errors import InputError
 from ravl_explore.layout import stratified_sample
@@ -55,6 +56,7 @@ def region_map(
     InputError
         For an unknown ``color_by``, or not one point per region.
     """
+    checks.instance("discovery", discovery, Discovery, "Pass what rx.discover() gives.")
     n_regions = len(discovery.clustering.labels)
     xy = np.asarray(xy, dtype=np.float32)
     if xy.shape != (n_regions, 2):

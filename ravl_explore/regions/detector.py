@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ravl_explore import checks
-from ravl_explore.errors import DataError, InputError
+from ravl_explore.errors import DataError
 from ravl_explore.fingerprints import digest
 from ravl_explore.forms import Field
 from ravl_explore.progress import Progress, report
@@ -61,11 +61,11 @@ class Detector:
     def __init__(
         self, weights: str | Path | None = None, n_boxes: int = 100, nms: float = 0.9, device: str = "cpu"
     ) -> None:
-        if n_boxes < 1:
-            raise InputError("at least one box per image", f"{n_boxes}", "Try 100.")
-        if not 0 < nms <= 1:
-            raise InputError("nms above 0 and at most 1", f"{nms}", "Try 0.9.")
-        self.weights, self.n_boxes, self.nms, self.device = str(weights or DEFAULT_WEIGHTS), n_boxes, nms, device
+        checks.whole("n_boxes", n_boxes, 1, remedy="Try 100.")
+        checks.number("nms", nms, above=0, high=1, remedy="Try 0.9.")
+        checks.text("device", device)
+        weights = DEFAULT_WEIGHTS if weights is None else checks.path("weights", weights)
+        self.weights, self.n_boxes, self.nms, self.device = str(weights), n_boxes, nms, device
         self._network, self._weights_digest = build_detector(self.weights, n_boxes, nms, device)
         self._kept: tuple[str, Regions] | None = None
 

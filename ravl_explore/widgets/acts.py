@@ -33,7 +33,7 @@ class RowPicker(anywidget.AnyWidget):
     """
 
     _number = "index"
-    selected = traitlets.Int(None, allow_none=True).tag(sync=True)
+    selected: traitlets.Int[Any, Any] = traitlets.Int(None, allow_none=True).tag(sync=True)
     rows = traitlets.List(traitlets.Dict()).tag(sync=True)
 
     def __init__(self) -> None:

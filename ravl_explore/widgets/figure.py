@@ -190,7 +190,8 @@ class LiveFigure(go.FigureWidget):
 
     @staticmethod
     def _flat_traces(figure: BaseFigure) -> list[dict[str, Any]]:
-        flat = [flatten(trace.to_plotly_json()) for trace in figure.data]
+        traces: Any = figure.data
+        flat = [flatten(trace.to_plotly_json()) for trace in traces]
         for trace in flat:
             trace.pop("uid", None)
             trace.setdefault("visible", True)
