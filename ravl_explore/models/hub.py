@@ -56,7 +56,7 @@ class HuggingFace(Checkpoint):
     )
 
     def __init__(self, repository: str, device: str | None = None, region_method: str | None = None) -> None:
-        checks.text("repository", repository)
+        checks.text("repository", repository, empty=True)
         name = repository_of(repository) or repository.strip()
         if name.count("/") != 1 or not is_repository(name):
             raise ModelError("a repository as ORGANISATION/NAME", repr(repository), "Copy it from the model's page.")

@@ -46,7 +46,7 @@ def open_model(text: str, device: str | None = None) -> VisionLanguageModel:
     >>> open_model("demo:vit-clean?region_method=tokens").region_method
     'tokens'
     """
-    text, options = checks.text("the text that names a model", text).strip(), {}
+    text, options = checks.text("the text that names a model", text, empty=True).strip(), {}
     if "?" in text and not _exists(user_path(text)):
         text, _, query = text.rpartition("?")
         options = dict(parse_qsl(query, keep_blank_values=True))

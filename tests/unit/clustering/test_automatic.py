@@ -42,5 +42,5 @@ def test_never_more_clusters_than_regions():
             numbers = automatic_sweep(n_classes, n_regions)
             assert numbers[0] >= 2 and numbers[-1] <= n_regions and len(set(numbers)) == len(numbers)
     assert automatic_sweep(10, 32) == tuple(range(20, 32))
-    with pytest.raises(InputError, match="at least one class"):
+    with pytest.raises(InputError, match="n_classes a whole number from 1 up"):
         automatic_sweep(0, 5)

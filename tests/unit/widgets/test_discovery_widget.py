@@ -16,7 +16,10 @@ from ravl_explore.widgets.discovery import DiscoveryWidget
 @pytest.fixture
 def view(make_discovery: Callable, make_data: Callable, monkeypatch: pytest.MonkeyPatch) -> DiscoveryWidget:
     monkeypatch.setattr(module, "cached_layout", lambda embeddings: pca_layout(embeddings.region))
-    return DiscoveryWidget(make_discovery(0, min_influence=0.0), make_data(60))
+    discovery = make_discovery(0, min_influence=0.0)
+    embeddings = discovery.scores.embeddings
+    data = make_data(60, labels=embeddings.labels, class_names=embeddings.class_names)
+    return DiscoveryWidget(discovery, data)
 
 
 def click_row(view: DiscoveryWidget, cluster: int) -> None:

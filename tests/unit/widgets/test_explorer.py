@@ -354,7 +354,7 @@ def missing_checkpoint(explorer: Explorer, folder: Path) -> str:
 def pickled_code(explorer: Explorer, folder: Path) -> str:
     torch.save({"visual.weight": Code()}, folder / "evil.pt")
     pick(explorer.model, "Checkpoint", folder / "evil.pt")
-    return "holds pickled code; it was not run"
+    return "holds pickled code (print); it was not run"
 
 
 def other_weights(explorer: Explorer, folder: Path) -> str:

@@ -86,7 +86,7 @@ def made_to_guess(found: Discovery) -> Discovery:
 
 @pytest.mark.parametrize(("n_real", "said"), [(1, "1 of 3 clusters is suspect"), (2, "2 of 3 clusters are suspect")])
 def test_one_is_and_two_are(make_discovery: Make, n_real: int, said: str) -> None:
-    found = make_discovery()
-    kept = [replace(each, kept=at < n_real, q_value=0.01) for at, each in enumerate(found.clusters[:3])]
+    found = make_discovery(n_clusters=3)
+    kept = [replace(each, kept=at < n_real, q_value=0.01) for at, each in enumerate(found.clusters)]
     text = _summary(Search(replace(found, clusters=tuple(kept)), None))  # type: ignore[arg-type]
     assert said in text
