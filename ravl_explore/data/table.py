@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 
 from ravl_explore.data.base import CLIP_TEMPLATES
 from ravl_explore.data.box_fitting import fit_boxes
-from ravl_explore.data.cells import EMPTY, as_texts, caption_of, in_order, plain
+from ravl_explore.data.cells import EMPTY, as_text, as_texts, caption_of, in_order, plain
 from ravl_explore.data.columns import (
     NONE,
     check_columns,
@@ -36,6 +38,7 @@ YES, NO = (
     frozenset({"1", "true", "yes", "y", "present", "with"}),
     frozenset({"0", "false", "no", "n", "absent", "without"}),
 )
+FLOAT = re.compile(r"-?\d+\.0", re.ASCII)  # how pandas writes a whole number of a column with gaps
 
 
 def _columns(answers: Mapping[str, Any]) -> Sequence[str]:
@@ -132,7 +135,7 @@ class Table(ImageFiles):
                 "Check which columns are read.",
             )
         folder = user_path(root) if root else file.parent
-        files, looked_up = find_files(folder, [str(images[row]) for row in complete], beside=file.parent)
+        files, looked_up = _find(folder, [str(images[row]) for row in complete], file.parent)
         groups = as_texts([plain(value) for value in rows["group"]]) if "group" in rows else None
         by_row = dict(zip(complete, files, strict=True))
         first, repeats = _first_of_each(complete, files)
@@ -191,7 +194,7 @@ class Table(ImageFiles):
 
 
 def _names(values: list[Any], column: str) -> list[str | None]:
-    """Names of images, None where there is none; ids are names, too."""
+    """Names of images, None where there is none; ids are names, too, and texts stay as they are written."""
     plain_values = [plain(value) for value in values]
     for value in plain_values:
         if isinstance(value, bool) or not isinstance(value, (str, int, float, type(None))):
@@ -199,7 +202,15 @@ def _names(values: list[Any], column: str) -> list[str | None]:
             if isinstance(value, (bytes, dict)):
                 remedy = "For images stored in the table itself, open it with HuggingFaceDataset."
             raise DataError(f"paths in the column {column!r}", type(value).__name__, remedy)
-    return as_texts(plain_values)
+    return [None if value is None else as_text(value) for value in plain_values]
+
+
+def _find(folder: Path, names: list[str], beside: Path) -> tuple[list[Path], list[str]]:
+    """The files of names; where all are such as 7.0 and none is there, those of 7, which pandas wrote so."""
+    found = find_files(folder, names, beside=beside)
+    if all(map(FLOAT.fullmatch, names)) and not any(map(os.path.isfile, found[0])):
+        return find_files(folder, [name.removesuffix(".0") for name in names], beside=beside)
+    return found
 
 
 def _first_of_each(rows: list[int], files: list[Path]) -> tuple[list[int], dict[int, list[int]]]:

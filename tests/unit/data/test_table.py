@@ -494,6 +494,25 @@ def test_ids_that_are_numbers_are_names_too(root: Path, write: Any) -> None:
         assert [file.name for file in Table(path).files] == ["7.png", "12.png"]
 
 
+@pytest.mark.parametrize(
+    ("ids", "there"),
+    [
+        (("1.0", "1.1"), ("1", "1.0", "1.1")),
+        (("1.0", "2.0"), ("1", "1.0", "2", "2.0")),
+        (("1e3", "+7"), ("1000", "7", "1e3", "+7")),
+    ],
+)
+def test_ids_that_look_like_numbers_are_taken_as_written(
+    root: Path, write: Any, ids: tuple[str, str], there: tuple[str, ...]
+) -> None:
+    for name in there:
+        Image.new("L", (8, 6)).save(root / f"{name}.png")
+    frame = pd.DataFrame({"image": ids, "label": ["cat", "dog"]})
+    frame.to_parquet(root / "t.parquet")
+    for path in (root / "t.parquet", write(frame.to_csv(index=False))):
+        assert [file.name for file in Table(path).files] == [f"{name}.png" for name in ids]
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8-sig"])
 def test_encodings_of_real_tables(write: Any, encoding: str) -> None:
     data = Table(write("image,label,note\na.png,Käfer,39 °C\nb.png,Hund,“x”\n".encode(encoding)))
