@@ -14,13 +14,14 @@ from typing import Any
 from ravl_explore.data.columns import PARQUET, is_table, listed
 from ravl_explore.data.given_files import existing_folder, read_json
 from ravl_explore.data.inside import resolve_inside
-from ravl_explore.errors import DataError, InputError
+from ravl_explore.errors import DataError, InputError, RavlError
 from ravl_explore.files import user_path
 
 SPLIT = "test"  # where none is asked for
 SPLIT_WORDS = frozenset({
     "train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "evaluation",
 })  # fmt: skip
+CARD, BARE_CARD = "README.md", ".huggingface.yaml"  # what datasets reads of a folder, the second over the first
 _NAME_ONE = "Name one of those."
 SHARD = re.compile(r"(.+?)-\d{5}-of-\d{5}(?:-[0-9a-f]+)?")  # test-00000-of-00001.parquet, as the hub writes it
 NUMBERED = re.compile(r"(.*?)[-_. ]*\d+")  # test_0.parquet
@@ -138,6 +139,7 @@ def inside_one(folders: Sequence[Path], name: str) -> Path:
 
 def _by_name(name: str, split: str | None, config: str | None) -> Loaded:
     import datasets
+    import yaml
     from datasets import config as settings
     from datasets.exceptions import DatasetsError
     from huggingface_hub import constants
@@ -161,9 +163,14 @@ def _by_name(name: str, split: str | None, config: str | None) -> Loaded:
             loaded = datasets.load_dataset("parquet", data_files=paths, split=asked)
         else:
             if local:
-                _check_card(place, folders)
+                _check_cards(place, folders)
             loaded = datasets.load_dataset(str(place) if local else name, config, split=split or SPLIT, **options)
-    except (OSError, ValueError, RuntimeError, DatasetsError, TypeError, AttributeError, KeyError) as error:
+    except RavlError:
+        raise
+    except (
+        OSError, ValueError, RuntimeError, DatasetsError, TypeError, AttributeError, LookupError, ImportError,
+        yaml.YAMLError,
+    ) as error:  # fmt: skip
         reason = " ".join(str(error).split())[:300].rstrip(".")
         raise DataError(
             f"split {split or SPLIT!r} of the dataset {name!r}",
@@ -195,25 +202,43 @@ def _saved_files(folder: Path) -> list[Path]:
     return found
 
 
-def _check_card(folder: Path, folders: Sequence[Path]) -> None:
-    """A folder's README may name the files to load: none of them may lie elsewhere, and nothing is fetched."""
+def _check_cards(folder: Path, folders: Sequence[Path]) -> None:
+    """A folder's descriptions may name the files to load: none of them may lie elsewhere, and nothing is fetched."""
     import yaml
     from huggingface_hub.repocard import metadata_load
 
-    card = folder / "README.md"
-    try:
-        configs = (metadata_load(card) or {}).get("configs") if os.path.isfile(card) else None
-    except yaml.YAMLError as error:
-        raise DataError("a README.md whose head is YAML", str(card), "Mend its head, or move the file away.") from error
-    for text in _texts(configs):
-        inside_one(folders[:1], text)
+    for name, read in ((CARD, metadata_load), (BARE_CARD, _read_yaml)):
+        card = folder / name
+        if not os.path.isfile(card):
+            continue
+        try:
+            said = read(card)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            remedy = "Mend it, or move the file away."
+            raise DataError(f"a {name} whose description is YAML", f"{str(card)!r}", remedy) from error
+        if said and not isinstance(said, Mapping):
+            raise DataError(f"a {name} of keys and values", f"{str(card)!r}", "Mend it, or move the file away.")
+        for text in _texts((said or {}).get("configs")):
+            inside_one(folders[:1], text)
+
+
+def _read_yaml(file: Path) -> Any:
+    import yaml
+
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
 def _texts(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
-    return [text for each in inner for text in _texts(each)]
+    """All texts in lists and mappings, each of which is looked into once: in YAML one may hold itself."""
+    found, seen, waiting = [], set[int](), [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            found.append(each)
+        elif isinstance(each, (Mapping, list, tuple)) and id(each) not in seen:
+            seen.add(id(each))
+            waiting.extend(each.values() if isinstance(each, Mapping) else each)
+    return found
 
 
 def _key(split: str) -> str:

@@ -388,12 +388,37 @@ def test_files_of_the_dataset_itself_are_refused_outside(tmp_path: Path, private
         (tmp_path / "card" / "README.md").write_text(card)
         with pytest.raises(DataError, match="leads elsewhere"):
             HuggingFaceDataset(tmp_path / "card")
+    described = tmp_path / "bare" / ".huggingface.yaml"
+    described.parent.mkdir()
+    (described.parent / "test.csv").write_text("a\n1\n")
+    for pattern in ("../home/*.parquet", str(secret), "https://example.org/a.parquet", "hf://datasets/a/b/c.parquet"):
+        for files in (f"[{{split: test, path: ['test.csv', '{pattern}']}}]", f"{{test: '{pattern}'}}", f"'{pattern}'"):
+            described.write_text(f"configs:\n- config_name: default\n  data_files: {files}\n")
+            with pytest.raises(DataError, match="leads elsewhere"):
+                HuggingFaceDataset(tmp_path / "bare")
+    for damaged in ("a: [", "- a", "\0", "[" * 5000):
+        described.write_text(damaged)
+        with pytest.raises(DataError, match=r"\.huggingface\.yaml"):
+            HuggingFaceDataset(tmp_path / "bare")
+    described.write_text("configs: &a [*a]\n")
+    with pytest.raises(DataError):
+        HuggingFaceDataset(tmp_path / "bare")
     for folder in ("linked", "saved"):
         with pytest.raises(DataError, match="leads elsewhere"):
             HuggingFaceDataset(tmp_path / folder)
     (tmp_path / "card" / "README.md").write_text("---\na: [\n---\n")
     with pytest.raises(DataError, match=r"README\.md"):
         HuggingFaceDataset(tmp_path / "card")
+
+
+@pytest.mark.parametrize("error", [ImportError("no torchcodec"), IndexError("empty")])
+def test_what_loading_raises_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(DataError, match=str(error)):
+        HuggingFaceDataset(tmp_path)
 
 
 def test_a_folder_of_images_opens_and_what_its_table_names_must_lie_in_it(tmp_path: Path, private: Path) -> None:
