@@ -211,6 +211,7 @@ def array(
 
 def bounds(values: np.ndarray) -> tuple[float, float]:
     """The lowest and the highest value, NaN where one is; in blocks."""
+    values = np.atleast_1d(values)
     blocks = [values[start : start + ROWS] for start in range(0, len(values), ROWS)]
     return float(np.min([each.min() for each in blocks])), float(np.max([each.max() for each in blocks]))
 

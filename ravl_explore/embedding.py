@@ -48,7 +48,7 @@ SHRINK = 4  # images of more than this many times the model's pixels are squashe
 MOST_NAMED = 3
 MOST_IN_BATCH = 1_000_000  # images: 600 GB of pixels for the smallest CLIP
 COLDEST, HOTTEST = 1e-6, 1e3  # below, scores overflow; above, they are all alike
-MODEL = ("name", "dim", "image_size", "visual", "embed_text", "encode")
+MODEL = ("name", "dim", "image_size", "region_method", "embed_text", "encode")
 
 Image = np.ndarray | torch.Tensor
 

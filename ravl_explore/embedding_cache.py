@@ -29,7 +29,7 @@ from ravl_explore.errors import InputError, StorageError
 from ravl_explore.files import cache_root, remove_unfinished, write_whole
 from ravl_explore.fingerprints import digest
 
-FORMAT = "embeddings 1"
+FORMAT = "embeddings 2"
 ARRAYS = ("image", "region")
 FLUSH_SECONDS = 5.0  # what a kill may cost
 BLOCK_ROWS = 8192  # read at a time for a checksum

@@ -104,8 +104,7 @@ class Evaluation:
     @property
     def doubt(self) -> str:
         """What must be said where the model is no better than guessing on whole images; else nothing."""
-        n_right = int((self.predictions == self.labels).sum())
-        return chance_doubt(n_right, self.image.class_sizes, self.class_names)
+        return chance_doubt(self.predictions, self.labels, self.class_names)
 
     def shortcut(self, class_name: str | None = None) -> tuple[float, float]:
         """(epsilon_1, epsilon_2) of the shortcut to ``class_name`` or ``attribute``; 0 to 1.

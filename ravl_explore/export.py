@@ -102,8 +102,10 @@ def _mark_in(path: Path, read: Callable[[Path], str | None]) -> str | None:
 
 
 def _mark_in_table(path: Path) -> str | None:
-    import pyarrow.parquet
-
+    try:
+        import pyarrow.parquet
+    except ImportError:  # what cannot be read is not told of
+        return None
     mark = (pyarrow.parquet.read_schema(path).metadata or {}).get(SEARCH.encode())
     return None if mark is None else mark.decode()
 

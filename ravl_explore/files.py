@@ -117,11 +117,16 @@ def write_together(folder: Path, contents: Mapping[str, bytes], outdated: tuple[
         with _hidden_folder(beside) as hidden:
             if in_one_step:
                 shutil.copystat(folder, hidden)
+                in_one_step = _same_group(folder, hidden)
             for name, content in contents.items():
                 with (hidden / name).open("wb") as file:
                     file.write(content)
                     _finish(file, hidden / name)
-            if not (in_one_step and _exchange(hidden, folder)):
+            if in_one_step and _exchange(hidden, folder):
+                for each in list(hidden.iterdir()):  # what somebody else put there meanwhile
+                    if each.name not in {*contents, *outdated} and not each.name.startswith(UNFINISHED):
+                        each.rename(folder / each.name)
+            else:
                 _move(hidden, folder, contents, outdated, changed)
     except OSError as error:
         done = f"changed already: {', '.join(changed)}" if changed else "nothing was changed"
@@ -205,6 +210,18 @@ def _is_held(folder: Path) -> bool:
         or not mine
         or not os.access(folder.parent, os.W_OK | os.X_OK)
     )
+
+
+def _same_group(folder: Path, other: Path) -> bool:
+    """Give another folder the group of one, as a team that shares it needs; whether that is allowed."""
+    try:
+        group, mode = folder.stat().st_gid, folder.stat().st_mode
+        if hasattr(os, "chown") and other.stat().st_gid != group:
+            os.chown(other, -1, group)
+            other.chmod(mode & 0o7777)  # a change of group takes some rights away
+    except OSError:
+        return False
+    return True
 
 
 def _exchange(one: Path, other: Path) -> bool:

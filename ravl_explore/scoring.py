@@ -66,7 +66,7 @@ class Scores:
     @property
     def doubt(self) -> str:
         """What must be said where the model is no better than guessing; else nothing."""
-        return chance_doubt(int(self.correct.sum()), self._class_sizes, self.embeddings.class_names)
+        return chance_doubt(self.predictions, self.embeddings.labels, self.embeddings.class_names)
 
     @property
     def _class_sizes(self) -> Int[np.ndarray, " n_classes"]:

@@ -18,6 +18,8 @@ from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.progress import Progress
 
+LOSS_ROUNDING = 1e-6  # a region, of distances that are summed in float32
+
 
 @dataclass(frozen=True, eq=False)
 class Clustering:
@@ -68,7 +70,8 @@ class Clustering:
             wrong = int(np.flatnonzero(~own)[0]) if sizes.all() else int(np.flatnonzero(sizes == 0)[0])
             came = f"cluster {wrong} with its medoid elsewhere" if sizes.all() else f"cluster {wrong} empty"
             raise InputError("clusters that hold their medoids", came, "Give each cluster one of its own regions.")
-        checks.number("loss", self.loss, 0)
+        rounded = isinstance(self.loss, float) and -LOSS_ROUNDING * len(self.labels) <= self.loss < 0
+        checks.number("loss", 0.0 if rounded else self.loss, 0)
         if self.sweep is not None:  # of a clustering that was made by hand
             checks.instance("sweep", self.sweep, pd.DataFrame, "Give one row for each number of clusters.")
 

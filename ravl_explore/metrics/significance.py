@@ -103,7 +103,7 @@ def false_discovery_rate(p_values: Float[np.ndarray, " n"]) -> Float[np.ndarray,
     >>> false_discovery_rate(np.array([0.01, 0.04, 0.03])).tolist()
     [0.03, 0.04, 0.04]
     """
-    p = checks.array("p_values", p_values, "fiu", (None,), 0, 1).astype(np.float64)
+    p = checks.array("p_values", np.asarray(p_values), "fiu", (None,), 0, 1).astype(np.float64)
     order = np.argsort(p, kind="stable")
     scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
     q = np.empty_like(p)

@@ -20,6 +20,8 @@ from torch.nn.functional import interpolate, normalize
 from ravl_explore.errors import InputError, ModelError
 
 SAME = 1e-4  # distance of unit-norm embeddings (cosine 1 - 5e-9) that rounding alone explains
+CLOSE = 1 - 1e-5  # cosine in float32 from which on the distance is looked at exactly
+ALIKE_ROWS = 1024  # compared with all others at a time
 TEMPERATURE = 0.07  # paper, Appendix B; the released code uses it for scores too
 
 
@@ -133,11 +135,13 @@ def _check_that_prompts_differ(
 
 def _alike(embeddings: Float[Tensor, "n dim"]) -> list[tuple[int, int]]:
     """Pairs of rows that are the same but for rounding."""
-    rows = embeddings.detach().cpu().double()
+    rows = embeddings.detach().cpu().float()
     found: list[tuple[int, int]] = []
-    for i in range(len(rows) - 1):
-        near = (rows[i + 1 :] - rows[i]).norm(dim=1) < SAME
-        found += [(i, i + 1 + int(j)) for j in near.nonzero()[:, 0]]
+    for start in range(0, len(rows), ALIKE_ROWS):
+        close = (rows[start : start + ALIKE_ROWS] @ rows.T).triu(start + 1) > CLOSE
+        for i, j in close.nonzero().tolist():
+            if float((rows[start + i].double() - rows[j].double()).norm()) < SAME:
+                found.append((start + i, j))
     return found
 
 

@@ -87,7 +87,7 @@ def close_earlier() -> list[Closing]:
     if not earlier:
         return []
     going = {id(each) for each in earlier}
-    others = [each for each in _instances.values() if isinstance(each, Closing) and id(each) not in going]
+    others = [each for each in list(_instances.values()) if isinstance(each, Closing) and id(each) not in going]
     staying = {id(part) for other in others for part in parts_of(other)[0]}
     closed = [each for each in reversed(earlier) if id(each) not in staying]
     for each in closed:

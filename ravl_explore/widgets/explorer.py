@@ -82,6 +82,8 @@ class Explorer(Closing, widgets.VBox):
     ) -> None:
         before = next((each for each in close_earlier() if isinstance(each, Explorer)), None)
         self._before = () if before is None else before._left()
+        if before is not None:
+            before._before = ()  # else each would keep the one before it, and so all of them
         self._was_training, self._ending = False, ""
         self._job: Job | None = None
         # anywidget gives each of its widgets two seconds to begin. On a busy machine, those that are made after a

@@ -91,6 +91,7 @@ class LiveFigure(go.FigureWidget):
             "displaylogo": False,
             "displayModeBar": True,
             "modeBarButtons": buttons,
+            "editSelection": False,  # an outline that is dragged tells nobody: draw another
             "showTips": False,  # they would cover the buttons of the page
         }
         self.add_class("ravl-figure")

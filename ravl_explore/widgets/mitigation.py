@@ -64,7 +64,7 @@ class MitigationPanel(Closing, widgets.VBox):
     mitigation : the last new model with its history, or None; it outlives :meth:`close`
     """
 
-    _lets_go = ("_context", "_checking", "finished")
+    _lets_go = ("_context", "_checking", "finished", "_on_result")
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class MitigationPanel(Closing, widgets.VBox):
         train_data: ImageTextDataset | None = None,
         test_data: ImageTextDataset | None = None,
     ) -> None:
-        self._on_result = on_result or (lambda _: None)
+        self._on_result = on_result
         self._context: tuple[VisionLanguageModel, ImageTextDataset, Proposer, Discovery] | None = None
         self._embedded = EmbeddedOnce()
         self.finished: Finished | None = None
@@ -351,7 +351,7 @@ class MitigationPanel(Closing, widgets.VBox):
 
     def _tell(self, job: Job, earlier: Finished | None) -> None:
         trained = self.finished is not None and self.finished is not earlier
-        if trained and self.finished is not None:
+        if trained and self.finished is not None and self._on_result is not None:
             self._on_result(self.finished)
         if job.error is not None:
             self.message.fail(job.error)

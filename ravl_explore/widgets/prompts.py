@@ -203,13 +203,14 @@ class _Sample:
         """How many are right, 0 to 1, and a sentence about it."""
         names = self._data.class_names
         text = class_embeddings(self._model, names, templates).cpu().numpy()
-        right = (self._image @ text.T).argmax(1) == self._labels
+        predictions = (self._image @ text.T).argmax(1)
+        right = predictions == self._labels
         counts = np.bincount(self._labels, minlength=len(names))
         per_class = np.bincount(self._labels, right, len(names)) / np.maximum(counts, 1)
         worst = int(np.where(counts > 0, per_class, np.inf).argmin())
         n, all_ = len(right), len(self._data)
-        better = better_than_chance(int(right.sum()), counts)
-        guessing = "Guessing gives" if better else "No better than guessing, which gives"
+        better = better_than_chance(predictions, self._labels, len(names))
+        guessing = "No better than guessing, which gives" if better is False else "Guessing gives"
         of = f"all {n:,} images" if n == all_ else f"{n:,} of {all_:,} images"
         return float(right.mean()), (
             f"{100 * right.mean():.1f}% right on {of}. {guessing} {100 * chance_level(counts):.1f}%. "

@@ -21,35 +21,46 @@ def at_least(k: int, n: int, p: float) -> float:
     return sum(comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1))
 
 
-@pytest.mark.parametrize("counts", [(10, 10), (30, 10), (5, 5, 20), (7, 0, 3), (1, 0), (400, 100)])
-def test_better_is_what_a_binomial_test_says(counts: tuple[int, ...]) -> None:
-    sizes, n = np.array(counts), sum(counts)
-    share = max(counts) / n
-    assert chance_level(sizes) == pytest.approx(share)
-    for right in range(n + 1):
-        assert better_than_chance(right, sizes) == (at_least(right, n, share) <= 0.05)
+def said_by(matrix: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions and labels of a table: rows are classes, columns what the model calls them."""
+    cells = [(label, said) for label, row in enumerate(matrix) for said, n in enumerate(row) for _ in range(n)]
+    labels, predictions = np.array(cells).T
+    return predictions, labels
+
+
+@pytest.mark.parametrize(
+    "matrix", [[[6, 4], [4, 6]], [[20, 10], [2, 8]], [[9, 1, 0], [0, 5, 5], [3, 3, 4]], [[30, 3], [1, 0]]]
+)
+def test_better_is_what_a_binomial_test_says(matrix: list[list[int]]) -> None:
+    table = np.array(matrix)
+    n = table.sum()
+    share = float(table.sum(0) @ table.sum(1)) / n**2
+    assert better_than_chance(*said_by(matrix), len(matrix)) == (at_least(int(np.trace(table)), n, share) <= 0.05)
+    assert chance_level(table.sum(1)) == pytest.approx(table.sum(1).max() / n)
 
 
 def test_a_model_that_always_names_the_commonest_class_is_guessing() -> None:
-    assert "90.0% of 1,000 images right, guessing 90.0% (always “b”)" in chance_doubt(
-        900, np.array([100, 900, 0]), NAMES
-    )
+    told = chance_doubt(*said_by([[0, 100, 0], [0, 900, 0], [0, 0, 0]]), NAMES)
+    assert "90.0% of 1,000 images right, guessing 90.0% (always “b”)" in told
 
 
-def test_fewer_right_than_guessing_is_told_and_more_is_not() -> None:
-    assert chance_doubt(700, np.array([100, 900]), NAMES) and not chance_doubt(930, np.array([100, 900]), NAMES)
+def test_a_good_model_of_a_rare_class_is_not_guessing() -> None:
+    assert not chance_doubt(*said_by([[855, 95], [5, 45]]), NAMES[:2]), "below the commonest class's share, yet right"
 
 
 def test_few_images_do_not_show_that_a_model_is_better() -> None:
-    assert "3 images" in chance_doubt(3, np.array([1, 2]), NAMES) and not chance_doubt(30, np.array([10, 20]), NAMES)
+    assert "3 images" in chance_doubt(*said_by([[1, 0], [0, 2]]), NAMES[:2])
+    assert not chance_doubt(*said_by([[10, 0], [0, 20]]), NAMES[:2])
 
 
-def test_no_image_is_no_doubt() -> None:
-    assert chance_doubt(0, np.zeros(2, np.int64), NAMES) == "" and np.isnan(chance_level(np.zeros(2, np.int64)))
+def test_of_one_class_or_none_nobody_can_tell() -> None:
+    none = np.zeros(0, np.int64)
+    assert chance_doubt(*said_by([[50, 0], [0, 0]]), NAMES[:2]) == chance_doubt(none, none, NAMES) == ""
+    assert better_than_chance(none, none, 3) is None and np.isnan(chance_level(np.zeros(2, np.int64)))
 
 
 def test_a_class_name_cannot_repaint_a_terminal() -> None:
-    assert "\x1b" not in chance_doubt(0, np.array([2, 1]), ["\x1b[31m", "b"])
+    assert "\x1b" not in chance_doubt(*said_by([[0, 2], [1, 0]]), ["\x1b[31m", "b"])
 
 
 def test_groups_know_it_by_class() -> None:
@@ -84,5 +95,4 @@ def test_an_evaluation_says_it(model: Any, make_data: Callable[..., Any]) -> Non
     data = make_data(24)
     found = rx.evaluate(model, data)
     assert found.chance == pytest.approx(8 / 24)
-    right = int((found.predictions == found.labels).sum())
-    assert bool(found.doubt) == (at_least(right, 24, 8 / 24) > 0.05)
+    assert bool(found.doubt) == (better_than_chance(found.predictions, found.labels, 3) is False)

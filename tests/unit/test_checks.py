@@ -253,7 +253,9 @@ def test_a_slip_is_told_by_the_name_of_the_argument(
     def run_all(**changes: Any) -> Any:
         return rx.run_all(made.model, made.pictures, made.features, made.pictures, **changes)
 
-    vit = SimpleNamespace(trace=None, **{name: getattr(made.model, name) for name in ("name", "dim", "image_size")})
+    vit = SimpleNamespace(
+        trace=None, **{name: getattr(made.model, name) for name in ("name", "dim", "image_size", "region_method")}
+    )
     vit.trace, vit.visual, vit.embed_text, vit.encode = print, made.model.visual, made.model.embed_text, print
     with pytest.raises(InputError, match=told):
         call(SimpleNamespace(**vars(made), go=go, all=run_all, vit=vit))

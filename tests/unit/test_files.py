@@ -238,3 +238,27 @@ def test_an_unknown_home_is_a_name() -> None:
 def test_what_is_no_path(typed: Any) -> None:
     with pytest.raises(InputError, match="a path, got"):
         user_path(typed)
+
+
+def test_what_somebody_puts_there_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "out"
+    write_together(folder, {"a": b"1"})
+    finish = files._finish
+
+    def meanwhile(file: Any, path: Path) -> None:
+        (folder / "notes.txt").write_text("mine")
+        finish(file, path)
+
+    monkeypatch.setattr(files, "_finish", meanwhile)
+    write_together(folder, {"a": b"2"})
+    assert {each.name: each.read_bytes() for each in folder.iterdir()} == {"a": b"2", "notes.txt": b"mine"}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may give any group")
+def test_a_shared_folder_keeps_its_group(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    write_together(folder, {"a": b"1"})
+    os.chown(folder, -1, 1234)
+    folder.chmod(0o2775)
+    write_together(folder, {"a": b"2"})
+    assert (folder.stat().st_gid, folder.stat().st_mode & 0o7777) == (1234, 0o2775)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ravl_explore.errors import ModelError
+from ravl_explore.models import base
 from ravl_explore.models.clip_model import CLIP_MEAN, CLIP_STD, ClipModel
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
@@ -127,3 +128,14 @@ def test_the_description_is_plain_and_says_how_the_model_was_set_up(make_tower: 
         told = {"name": "x", "architecture": "Tiny", "quick_gelu": quick, "image_size": model.image_size}
         told |= {"mean": list(mean), "std": list(std), "region_method": "crop", "assumptions": ["y"]}
         assert json.loads(json.dumps(model.description())) == model.description() == told == model.copy().description()
+
+
+def test_many_prompts_are_held_against_each_other_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In blocks, and against a plain loop; near ones are not the same ones."""
+    rows = torch.nn.functional.normalize(torch.randn(50, 16, generator=torch.Generator().manual_seed(0)), dim=1)
+    rows[40], rows[7] = rows[3], rows[3]
+    rows[12] = torch.nn.functional.normalize(rows[11] + 1e-3 * rows[13], dim=0)
+    expected = [(i, j) for i in range(50) for j in range(i + 1, 50) if (rows[i] - rows[j]).norm() < base.SAME]
+    for block in (1, 7, 64):
+        monkeypatch.setattr(base, "ALIKE_ROWS", block)
+        assert sorted(base._alike(rows)) == expected == [(3, 7), (3, 40), (7, 40)]
