@@ -51,7 +51,7 @@ class Discovered:
     uses_regions: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.promote not in PROMOTES:
+        if not isinstance(self.promote, str) or self.promote not in PROMOTES:
             raise InputError(f"promote one of {', '.join(PROMOTES)}", repr(self.promote), 'Try "clean".')
 
     @classmethod

@@ -85,7 +85,7 @@ class Coco(ImageFiles):
         multiple: Literal["drop", "largest"] = "drop",
         templates: Sequence[str] = TEMPLATES,
     ) -> None:
-        if multiple not in ("drop", "largest"):
+        if not isinstance(multiple, str) or multiple not in ("drop", "largest"):
             raise InputError("multiple='drop' or 'largest'", repr(multiple), "Use one of these.")
         file = user_path(annotations)
         content = read_coco_json(file, ("images", "annotations", "categories"))

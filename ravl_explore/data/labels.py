@@ -125,7 +125,7 @@ def one_class_each(
     InputError
         For ``positive`` with other than two ``class_names``, and another ``multiple``.
     """
-    if multiple not in MULTIPLE:
+    if not isinstance(multiple, str) or multiple not in MULTIPLE:
         raise InputError(f"multiple among {MULTIPLE}", repr(multiple), "'drop' leaves out images with several labels.")
     names = names_from(class_names)
     if positive and names is not None and len(names) != 2:

@@ -38,7 +38,7 @@ class Categories:
 
 def categories(discovery: Discovery, color_by: str) -> Categories:
     """The legend entries for one way of colouring."""
-    if color_by not in COLOR_BY:
+    if not isinstance(color_by, str) or color_by not in COLOR_BY:
         raise InputError(f"color_by in {COLOR_BY}", repr(color_by), "Colour by one of these.")
     embeddings = discovery.scores.embeddings
     image_index = embeddings.regions.image_index

@@ -49,6 +49,8 @@ def curves(
     """
     checks.instance("history", history, History, "Pass mitigation.history.")
     named = _named(previous)
+    checks.text("title", title, empty=True)
+    checks.text("measured", measured, empty=True)
     if n_steps is not None:
         checks.whole("n_steps", n_steps, 0)
     records = history.records

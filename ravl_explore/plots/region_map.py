@@ -117,10 +117,16 @@ def hover_texts(discovery: Discovery, rows: Int[np.ndarray, " n"]) -> np.ndarray
 
 def chosen_mask(n_regions: int, selection: Int[np.ndarray, " n"] | None) -> np.ndarray | None:
     """(n_regions,) bool, or None when nothing is selected."""
-    if selection is None or len(selection) == 0:
+    if selection is None:
         return None
+    if not checks.is_list(selection):
+        raise InputError("selection as a list of region numbers", checks.came(selection), "Give [number, number].")
+    rows = np.asarray(selection)
+    if rows.size == 0:
+        return None
+    checks.array("selection", rows, "iu", (None,), 0, n_regions - 1)
     mask = np.zeros(n_regions, bool)
-    mask[np.asarray(selection, dtype=np.int64)] = True
+    mask[rows] = True
     return mask
 
 

@@ -64,7 +64,7 @@ def region_encoder(visual: Any, method: str | None = None) -> RegionEncoder:
     """
     if method is None:
         method = fitting(visual)[0]
-    if method not in ENCODERS:
+    if not isinstance(method, str) or method not in ENCODERS:
         raise ModelError(f"one of the region methods {METHODS}", repr(method), "Leave it out for the tower's default.")
     misfit = ENCODERS[method].misfit(visual)
     if misfit:
