@@ -26,10 +26,13 @@ STEPS = {
 }
 MOST_STEPS = 200  # SigLIP's takes each punctuation mark out by a step of its own
 MOST_GROWTH = 64  # how many times longer all steps together may make a text
-PATTERNS = (  # of published tokenizers: GPT-2's, Llama 3's, Qwen's
-    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+GPT_4 = (  # and after it Llama 3's and Qwen's, which take other numbers of digits together
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|",
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+)
+PATTERNS = (  # of published tokenizers that is_quick would not tell from slow ones
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",  # GPT-2's
+    *(digits.join(GPT_4) for digits in (r"\p{N}", r"\p{N}{1,3}")),
 )
 ESCAPE = r"\\(?:[pP]\{\^?\w{1,30}\}|[sSdDwWnrt]|[^\w])"
 PIECE = re.compile(  # one of a pattern without groups: where it stands, a character or a class, how often, or
