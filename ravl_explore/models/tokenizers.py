@@ -111,7 +111,7 @@ def _from_files(
         tokenizer = FileTokenizer(files, context, mode, options)
         tokenizer(["a text with no-such-word"])  # one without a token for unknown words fails only here
         return tokenizer
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+    except (ModelError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # transformers answers broken files in many ways, tokenizers with Rust's panics
         raise ModelError(

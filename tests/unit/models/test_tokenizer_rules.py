@@ -77,12 +77,18 @@ def test_no_json(content: bytes) -> None:
         check_steps(content, "here")
 
 
+def with_table(table: str) -> dict[str, bytes]:
+    return {
+        "tokenizer.json": file(normalizer={"type": "Precompiled", "precompiled_charsmap": table}),
+        "tokenizer_config.json": b'{"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[UNK]"}',
+    }
+
+
 def test_a_panic_of_the_tokenizers_library_is_told() -> None:
     broken = base64.b64encode(struct.pack("<II", 4, 0x400)).decode()
     for content in (broken, base64.b64encode(b"x").decode(), "?"):
-        files = {"tokenizer.json": file(normalizer={"type": "Precompiled", "precompiled_charsmap": content})}
-        with pytest.raises(ModelError, match="a tokenizer that transformers can read"):
-            _from_files(files, "here", 8, None, {})
+        with pytest.raises(ModelError, match="a tokenizer that"):
+            _from_files(with_table(content), "here", 8, None, {})
 
 
 def test_tokenizers_that_transformers_saves_pass(tmp_path: Any) -> None:
@@ -90,3 +96,14 @@ def test_tokenizers_that_transformers_saves_pass(tmp_path: Any) -> None:
     for name in ("CLIPTokenizer", "BertTokenizer", "XLMRobertaTokenizer", "T5Tokenizer", "GemmaTokenizer"):
         getattr(transformers, name)().save_pretrained(tmp_path / name)
         check_steps((tmp_path / name / "tokenizer.json").read_bytes(), name)
+
+
+def test_a_panic_that_some_texts_bring_about_is_told() -> None:
+    """A table of one letter that leads far out of it."""
+    units = [0] * 256
+    units[0xE2] = 0xE2 | 0x1FFFFF << 10
+    table = base64.b64encode(struct.pack("<I256I", 1024, *units)).decode()
+    tokenizer = _from_files(with_table(table), "here", 8, None, {})
+    assert tokenizer("5 a").shape == (1, 8)
+    with pytest.raises(ModelError, match="a tokenizer that can read every text"):
+        tokenizer(["5 €"])
