@@ -18,6 +18,7 @@ from ravl_explore.models.demo import ARCHITECTURE, VIT_ARCHITECTURE, demo_config
 from ravl_explore.models.settings import checked_config
 from ravl_explore.tensor_files import first_line
 
+BROKEN = (*(ArithmeticError, AssertionError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError),)
 DEMOS = (ARCHITECTURE, VIT_ARCHITECTURE)
 
 
@@ -73,7 +74,7 @@ def build(config: Mapping[str, Any]) -> Any:
                 module.name_or_path = module.config.name_or_path = text.get("hf_model_name", "")
         if trunk is not None:
             clip.visual = _timm_tower(vision.get("image_size", 224), trunk)
-    except (ArithmeticError, AssertionError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+    except BROKEN as error:
         raise ModelError(
             "a configuration that open_clip can build",
             first_line(error),

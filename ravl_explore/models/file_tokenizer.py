@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,13 +16,18 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from open_clip.tokenizer import HFTokenizer
+from torch import Tensor
 
 from ravl_explore.errors import ModelError
 from ravl_explore.models.downloads import TOKENIZER_EXTRAS, VOCABULARIES
 from ravl_explore.tensor_files import first_line, is_file
 
 NAMES = (*VOCABULARIES, *TOKENIZER_EXTRAS, "config.json")
-MOST_BYTES = 2**28  # of all files of a tokenizer; the largest known, of 900,000 tokens, has 2**26
+MOST_BYTES = 3 * 2**25  # of all files of a tokenizer; the largest known, of 900,000 tokens, has 2**26
+MOST_PARTS = (
+    2**22
+)  # of JSON in a packed file, each of which takes tens of bytes when read; the largest known has 3 million
+PACKED = re.compile(rb'"([\w.-]{1,64})": "([A-Za-z0-9+/=]*)"(, |\}$)')  # as json.dumps writes it
 CLASSES = (  # of transformers, that open_clip's and transformers' CLIPs come with
     *("CLIPTokenizer", "BertTokenizer", "RobertaTokenizer", "XLMRobertaTokenizer", "T5Tokenizer"),
     *("GemmaTokenizer", "SiglipTokenizer", "Siglip2Tokenizer", "NllbTokenizer"),
@@ -69,6 +75,19 @@ class FileTokenizer(HFTokenizer):
                 local_files_only=True,
             )
 
+    def __call__(self, texts: str | list[str], context_length: int | None = None) -> Tensor:
+        """Tokens [texts, context]; ModelError where the files' own tables make the tokenizers library give up."""
+        try:
+            return super().__call__(texts, context_length)
+        except (Exception, KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # a panic in Rust
+            raise ModelError(
+                "a tokenizer that can read every text",
+                f"one whose tables are broken ({first_line(error)})",
+                "Use the tokenizer's files that the model was published with.",
+            ) from error
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.files, *self._made_with)  # transformers' own would look for its folder again
 
@@ -82,18 +101,43 @@ def pack(files: Mapping[str, bytes]) -> str:
 def unpack(packed: str, origin: str) -> dict[str, bytes]:
     """What :func:`pack` packed; ModelError for anything else, and for what would unpack to far more."""
     try:
-        unpacking = zlib.decompressobj()
-        content = unpacking.decompress(base64.b64decode(packed, validate=True), 2 * MOST_BYTES)
-        if unpacking.unconsumed_tail or not unpacking.eof:
-            raise ValueError("larger than any tokenizer, or cut short")
-        files = {name: base64.b64decode(text, validate=True) for name, text in json.loads(content).items()}
-    except (ValueError, TypeError, AttributeError, RecursionError, zlib.error) as error:
+        files = _entries(_inflated(base64.b64decode(packed, validate=True)))
+        if any(_parts(content) > MOST_PARTS for content in files.values()):
+            raise ValueError("of more parts than any tokenizer")
+    except (ValueError, TypeError, zlib.error) as error:
         raise ModelError(
             "the tokenizer's files in the checkpoint's header",
             f"{origin!r} ({first_line(error)})",
             "Save the model again with rx.save.",
         ) from error
     return {name: files[name] for name in NAMES if name in files}
+
+
+def _inflated(content: bytes) -> bytes:
+    """What zlib packed, at most what the largest tokenizer takes in base64."""
+    unpacking = zlib.decompressobj()
+    found = unpacking.decompress(content, MOST_BYTES * 4 // 3 + 1000)
+    if unpacking.unconsumed_tail or not unpacking.eof:
+        raise ValueError("larger than any tokenizer, or cut short")
+    return found
+
+
+def _entries(content: bytes) -> dict[str, bytes]:
+    """The files of a JSON object of base64, without the copies and small parts that a JSON reader would make."""
+    files: dict[str, bytes] = {}
+    at = 1
+    while content != b"{}" and at < len(content):
+        entry = PACKED.match(content, at)
+        if entry is None or content[:1] != b"{" or len(files) == len(NAMES):
+            raise ValueError("no tokenizer's files by name")
+        start, stop = entry.span(2)
+        files[entry[1].decode()] = base64.b64decode(memoryview(content)[start:stop], validate=True)
+        at = entry.end()
+    return files
+
+
+def _parts(content: bytes) -> int:
+    return sum(content.count(mark) for mark in (b"[", b"{", b","))
 
 
 def read_files(folder: Path) -> dict[str, bytes]:

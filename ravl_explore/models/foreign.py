@@ -38,7 +38,7 @@ TEXT_TOWER = re.compile(r"(^|\.)(token_embedding|text|text_model|word_embeddings
 
 
 def refuse_foreign(tensors: Mapping[str, Tensor], origin: str) -> None:
-    """Refuse weights by their names, or by their numbers, when these are not the model's own.
+    """Refuse weights by their names.
 
     Raises
     ------
@@ -49,6 +49,10 @@ def refuse_foreign(tensors: Mapping[str, Tensor], origin: str) -> None:
         found = sorted(key for key in tensors if re.search(pattern, key))
         if found:
             raise ModelError(WHOLE, f"{told} in {origin!r} ({found[0]}, {len(found)} in all)", remedy or PROMPTS)
+
+
+def refuse_whole_numbers(tensors: Mapping[str, Tensor], origin: str) -> None:
+    """Refuse a model's own weights where they are whole numbers: ModelError, for they are quantised."""
     whole = sorted(
         key for key, value in tensors.items() if value.ndim >= 2 and not _is_index(key) and _is_integer(value)
     )

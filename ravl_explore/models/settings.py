@@ -71,6 +71,7 @@ def _square(value: Any) -> bool:
 
 FLAG, WIDTH, COUNT = one_of(True, False), whole(1, 32768), whole(1, 512)
 NOTHING = one_of(None)
+MOST_POSITIONS = 2**23  # numbers; the largest published ViT, of 48 x 48 patches of 1664, has half of them
 RATIO, SMALL, SHARE = number(0.01, 64), number(0, 1), number(0, 1)
 TRANSFORMER: dict[str, Any] = {
     "width": WIDTH,
@@ -199,7 +200,21 @@ def checked_config(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
     vision = found["vision_cfg"]
     if isinstance(vision.get("image_size"), list | tuple):
         vision["image_size"] = vision["image_size"][0]
+    if vision.get("pos_embed_type") == "sin_cos_2d":
+        _check_computed_positions(vision, origin)
     return found
+
+
+def _check_computed_positions(vision: Mapping[str, Any], origin: str) -> None:
+    """Refuse positions that open_clip computes, whatever the weights are, and that would take all memory."""
+    side = vision.get("image_size", 224) // (vision.get("patch_size") or 16)
+    width = vision.get("width", 768)
+    if side * side * width > MOST_POSITIONS:
+        raise ModelError(
+            f"at most {MOST_POSITIONS:,} numbers of sin_cos_2d positions",
+            f"vision_cfg.image_size, patch_size and width of {side} x {side} positions of {width} in {origin!r}",
+            "Correct them, or download the model's files again.",
+        )
 
 
 def checked_text_tower(config: Mapping[str, Any], origin: str) -> dict[str, Any]:

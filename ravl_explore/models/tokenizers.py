@@ -14,6 +14,7 @@ from ravl_explore.errors import MissingDependencyError, ModelError
 from ravl_explore.models.demo import demo_config, demo_tokenizer
 from ravl_explore.models.downloads import VOCABULARIES, tokenizer_folder
 from ravl_explore.models.file_tokenizer import MOST_BYTES, FileTokenizer, read_files, unpack
+from ravl_explore.models.tokenizer_rules import check_steps
 from ravl_explore.tensor_files import first_line, is_file, read_json
 
 CLIP_VOCABULARY = 49408
@@ -56,7 +57,8 @@ def tokenizer_of(
             own = demo_tokenizer()
         elif vocabulary == CLIP_VOCABULARY:
             own = _byte_pairs(context, options.get("clean", "lower"))
-        if own is not None and _words_beside(folder, vocabulary) in (None, own.encoder):
+        beside = _words_beside(folder, vocabulary)
+        if own is not None and (beside is None or _spoken(beside) == _spoken(own.encoder)):
             return own
     if packed is not None:
         where, files = origin, unpack(packed, origin)
@@ -83,6 +85,11 @@ def _words_beside(folder: Path | None, vocabulary: int) -> Mapping[str, int] | N
     return words if isinstance(words, Mapping) and len(words) == vocabulary else None
 
 
+def _spoken(words: Mapping[str, Any]) -> dict[str, Any]:
+    """Words without CLIP's marks of start and end, which each library writes in its own way."""
+    return {word: at for word, at in words.items() if not isinstance(at, int) or at < CLIP_VOCABULARY - 2}
+
+
 @cache
 def _byte_pairs(context: int, clean: str) -> SimpleTokenizer:
     """CLIP's own tokenizer; reading its table takes a moment."""
@@ -98,11 +105,15 @@ def _from_files(
         raise MissingDependencyError(
             "transformers, to read this model's tokenizer", "no such package", "pip install 'ravl-explore[hf]'"
         ) from error
+    if "tokenizer.json" in files:
+        check_steps(files["tokenizer.json"], where)
     try:
         tokenizer = FileTokenizer(files, context, mode, options)
         tokenizer(["a text with no-such-word"])  # one without a token for unknown words fails only here
         return tokenizer
-    except Exception as error:  # transformers answers broken files in many ways
+    except (ModelError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # transformers answers broken files in many ways, tokenizers with Rust's panics
         raise ModelError(
             "a tokenizer that transformers can read",
             f"the files in {where!r} ({type(error).__name__}: {first_line(error)})",

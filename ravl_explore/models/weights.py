@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from ravl_explore.errors import ModelError
-from ravl_explore.models.foreign import refuse_foreign
+from ravl_explore.models.foreign import refuse_foreign, refuse_whole_numbers
 from ravl_explore.tensor_files import TensorFile, is_file, read_json, read_tensor_file
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "clip", "model_ema", "ema")
@@ -59,7 +59,8 @@ def read_weights(path: Path) -> Weights:
     metadata = whole.metadata
     named = {str(key): value for key, value in _unwrapped(whole.content, str(path)).items()}
     refuse_foreign(named, str(path))
-    tensors = _without_prefix(_without_wrappers(named, str(path)))
+    tensors = _without_prefix(_without_wrappers(named, str(path)), str(path))
+    refuse_whole_numbers(tensors, str(path))
     kept = {key: value for key, value in tensors.items() if key not in NOT_WEIGHTS}
     return Weights(kept, metadata, len(kept) < len(tensors))
 
@@ -130,11 +131,17 @@ def _without_wrappers(tensors: dict[str, Tensor], origin: str) -> dict[str, Tens
     return found
 
 
-def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _without_prefix(tensors: dict[str, Tensor], origin: str) -> dict[str, Tensor]:
     """Drop what stands before the model's own names: ``model.`` (Lightning), ``clip.`` ...
 
-    The prefix is what stands before the first name that every CLIP has; where there are several (a moving average
-    beside the model), the shortest. Names without the prefix are not the model's (losses, metrics), and are dropped.
+    The prefix is what stands before the first name that every CLIP has; where there are several within each other (a
+    moving average inside the model), the shortest. Names without the prefix are not the model's (losses, metrics), and
+    are dropped.
+
+    Raises
+    ------
+    ModelError
+        For several CLIPs beside each other, of which none is told to be the model.
     """
     for anchor in ANCHORS:
         found = {key[: key.index(anchor)] for key in tensors if re.search(rf"(^|\.){re.escape(anchor)}", key)}
@@ -142,7 +149,13 @@ def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             found = {re.sub(r"(text\.|text_model\.embeddings\.)$", "", prefix) for prefix in found}
         if found:
             prefix = min(found, key=len)
-            others = tuple(each for each in found if len(each) > len(prefix))
+            others = tuple(each for each in found if each != prefix)
+            if not all(each.startswith(prefix) for each in others):
+                raise ModelError(
+                    "one model",
+                    f"several in {origin!r}, whose names start with {some(map(repr, found))}",
+                    "Save the state_dict() of one alone.",
+                )
             return {
                 key[len(prefix) :]: value
                 for key, value in tensors.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pickle
@@ -11,7 +12,9 @@ import struct
 import subprocess
 import sys
 import time
+import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,8 +30,9 @@ import ravl_explore as rx
 from ravl_explore import models, regions
 from ravl_explore.concepts.networks import Networks
 from ravl_explore.errors import ModelError, RavlError
+from ravl_explore.models.building import build
 from ravl_explore.models.checkpoint import Checkpoint
-from ravl_explore.models.file_tokenizer import pack
+from ravl_explore.models.file_tokenizer import pack, unpack
 from ravl_explore.models.medical import BIOMEDCLIP, PUBMEDCLIP
 
 SECONDS = 60  # generous: the machine may be busy
@@ -255,6 +259,71 @@ def test_a_tokenizer_that_unpacks_to_gigabytes(
     save_file(tensors, tmp_path / "x.safetensors", {"config": json.dumps(CONFIG), "tokenizer": packed})
     with pytest.raises(ModelError, match="larger than any tokenizer"):
         Checkpoint(tmp_path / "x.safetensors")
+
+
+def zipped(content: bytes) -> str:
+    return base64.b64encode(zlib.compress(content, 9)).decode()
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        lambda: zipped(b'{"tokenizer.json": "' + b"A" * 2**28 + b'"}'),
+        lambda: zipped(b"[" + b"[]," * 2**25 + b"0]"),
+        lambda: zipped(b'{"tokenizer.json": "' + b"A" * 2**25 + b'", "x": "' + "\u2581".encode() * 2**24 + b'"}'),
+        lambda: pack({"tokenizer.json": b"[" + b"[]," * 2**24 + b"0]"}),
+        lambda: zipped(b'{"vocab.txt": "", ' * 10**6),
+    ],
+    ids=["long", "no files", "wide letters", "small parts", "many files"],
+)
+def test_a_packed_tokenizer_takes_little_memory(packed: Callable[[], str]) -> None:
+    text = packed()
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match="the tokenizer's files in the checkpoint's header"):
+            unpack(text, "x")
+        assert tracemalloc.get_traced_memory()[1] < 2**29, "half a GB"
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_is_packed_unpacks() -> None:
+    files = {"merges.txt": b"a b", "tokenizer.json": bytes(range(256)), "vocab.txt": b""}
+    assert unpack(pack(files), "x") == files
+    assert unpack(pack({}), "x") == {}
+
+
+@pytest.mark.parametrize(
+    "vision",
+    [
+        {"image_size": 4096, "patch_size": 1},
+        {"image_size": 4096, "patch_size": 16, "width": 32768},
+        {"image_size": 2048, "patch_size": 4, "width": 64},
+    ],
+)
+def test_positions_that_open_clip_computes_are_bounded(tmp_path: Path, tensors: Any, vision: dict[str, int]) -> None:
+    config = CONFIG | {"vision_cfg": CONFIG["vision_cfg"] | vision | {"pos_embed_type": "sin_cos_2d"}}
+    save_file(tensors, tmp_path / "x.safetensors", {"config": json.dumps(config)})
+    with pytest.raises(ModelError, match="sin_cos_2d positions"):
+        Checkpoint(tmp_path / "x.safetensors")
+
+
+def test_usual_computed_positions_open(tmp_path: Path) -> None:
+    vision = CONFIG["vision_cfg"] | {"pos_embed_type": "sin_cos_2d"}
+    text = CONFIG["text_cfg"] | {"vocab_size": 49408}
+    config = CONFIG | {"vision_cfg": vision, "text_cfg": text}
+    clip = {key: value.contiguous() for key, value in open_clip.CLIP(**config).state_dict().items()}
+    save_file(clip, tmp_path / "x.safetensors", {"config": json.dumps(config)})
+    assert Checkpoint(tmp_path / "x.safetensors").config == config
+
+
+def test_a_model_too_large_for_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_large(**_: Any) -> Any:
+        raise MemoryError("Unable to allocate 9 TiB")
+
+    monkeypatch.setattr(open_clip, "CLIP", too_large)
+    with pytest.raises(ModelError, match="Unable to allocate 9 TiB"):
+        build(CONFIG)
 
 
 # --- transformers -----------------------------------------------------------------------------------------------------

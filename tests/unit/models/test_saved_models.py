@@ -141,7 +141,11 @@ def test_another_tokenizer_of_as_many_tokens_is_told_by_its_words(tmp_path: Path
 
     transformers_clip().save_pretrained(tmp_path)
     clips = Checkpoint(tmp_path)
-    (tmp_path / "vocab.json").write_text(json.dumps(clips._tokenizer.encoder))
+    marks = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+    theirs_of_clip = {marks.get(word, word): at for word, at in clips._tokenizer.encoder.items()}
+    for vocabulary in (clips._tokenizer.encoder, theirs_of_clip):
+        (tmp_path / "vocab.json").write_text(json.dumps(vocabulary))
+        assert Checkpoint(tmp_path)._tokenizer is clips._tokenizer
     assert torch.equal(Checkpoint(tmp_path).tokens(TEXTS), clips.tokens(TEXTS))
     (tmp_path / "vocab.json").unlink()
     theirs = words(tmp_path, more=49408 - 13)

@@ -279,3 +279,18 @@ def test_a_vector_of_whole_numbers(tmp_path: Path, state: dict) -> None:
     torch.save(state | {"ln_final.weight": torch.ones(64, dtype=torch.int64)}, tmp_path / "x.pt")
     with pytest.raises(ModelError, match=r"finite numbers.*ln_final\.weight"):
         Checkpoint(tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize("prefixes", [("student.", "teacher."), ("online.", "a.clip."), ("a.model.", "b.model.")])
+def test_several_models_beside_each_other_are_listed(tmp_path: Path, state: dict, prefixes: tuple[str, str]) -> None:
+    save_file({prefix + key: value.clone() for prefix in prefixes for key, value in state.items()}, tmp_path / "x")
+    with pytest.raises(ModelError, match=rf"several in .*'{prefixes[1]}'.*state_dict\(\) of one alone") as raised:
+        Checkpoint(tmp_path / "x")
+    assert repr(prefixes[0]) in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["val.confmat", "metrics.seen", "queue"])
+def test_whole_numbers_beside_the_model_are_not_its_weights(tmp_path: Path, demo: Any, state: dict, name: str) -> None:
+    whole = {f"model.{key}": value for key, value in state.items()} | {name: torch.zeros(3, 3, dtype=torch.int64)}
+    torch.save({"state_dict": whole}, tmp_path / "last.ckpt")
+    assert same(Checkpoint(tmp_path / "last.ckpt"), demo)
