@@ -138,7 +138,8 @@ class Coco(ImageFiles):
         _check_once(files, kept)
         feature_ids = [key for key, name in categories.items() if name == feature]
         present = {image for image, row in by_image.items() if any(box[0] in feature_ids for box in row)}
-        idle = [name for label, name in enumerate(names) if label not in set(labels)]
+        shown_labels = set(labels)
+        idle = [name for label, name in enumerate(names) if label not in shown_labels]
         super().__init__(
             files,
             labels,

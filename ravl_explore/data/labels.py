@@ -147,7 +147,8 @@ def one_class_each(
     names, places, usable = places_of([labels[place][0] for place in kept], class_names, lambda row: where(kept[row]))
     if len(usable) < len(kept):
         notes.append(f"{len(kept) - len(usable):,} images with the label -1, which is no index, were left out.")
-    unused = [name for place, name in enumerate(names) if place not in set(places)]
+    used = set(places)
+    unused = [name for place, name in enumerate(names) if place not in used]
     if unused:
         notes.append(f"No image is of the classes {listed(unused)}; predictions may be.")
     return Classes(names, places, [kept[row] for row in usable], notes)
@@ -284,7 +285,7 @@ def places_of(
     if place.keys().isdisjoint(occurring) and (indices := _indices(occurring, len(names))):
         place = indices
     elif unknown := [text for text in occurring if text not in place]:
-        row = next(row for row, text in enumerate(texts) if text in unknown)
+        row = next(row for row, text in enumerate(texts) if text not in place)
         raise DataError(
             f"labels among the class names {listed(names)}",
             f"also {listed(unknown)}, the first {where(row)}, of the labels {listed(occurring)}",
