@@ -164,6 +164,24 @@ def test_a_folder_in_a_folder_is_opened_instead(tmp_path: Path) -> None:
         Folder(tmp_path)
 
 
+@pytest.mark.parametrize("names", [("1.0", "2.0"), ("+1", "-1"), ("1", "1.0"), ("1e3", "007")])
+def test_numbers_as_names_stay_as_they_are_written(tmp_path: Path, names: tuple[str, str]) -> None:
+    put(tmp_path, *(f"{name}/0.png" for name in names))
+    data = Folder(tmp_path)
+    assert set(data.class_names) == set(names)
+    assert [data.class_names[label] for label in data.labels] == [file.parent.name for file in data.files]
+
+
+def test_indices_may_have_leading_zeros(tmp_path: Path) -> None:
+    put(tmp_path, "00002/0.png", "00000/0.png", "00001/0.png")
+    data = Folder(tmp_path, class_names=["20", "30", "50"])
+    assert data.class_names == ("20", "30", "50") and data.labels.tolist() == [0, 1, 2]
+    assert [file.parent.name for file in data.files] == ["00000", "00001", "00002"]
+    put(tmp_path, "2/0.png")
+    with pytest.raises(DataError, match="labels among the class names"):
+        Folder(tmp_path, class_names=["20", "30", "50"])
+
+
 def test_images_without_a_subfolder(tmp_path: Path) -> None:
     put(tmp_path, "0.png", "1.png")
     with pytest.raises(DataError, match=r"2 images right in .*its own subfolder, or .* in a table"):

@@ -436,6 +436,12 @@ def test_yes_and_no_may_be_numbers_or_truths(write: Any) -> None:
     assert data.class_names == ("1", "no 1") and "is a number; give two class_names" in data.notes[0]
 
 
+def test_indices_may_have_leading_zeros(write: Any) -> None:
+    path = write("image,label\na.png,01\nb.png,00\n")
+    assert Table(path, class_names="cat, dog").labels.tolist() == [1, 0]
+    assert Table(path, class_names=["01", "00"]).labels.tolist() == [0, 1]
+
+
 @pytest.mark.parametrize("names", [{"0": "no", "1": "yes"}, {"no", "yes"}, 5])
 def test_class_names_without_an_order_are_refused(write: Any, names: Any) -> None:
     with pytest.raises(InputError, match="a list of class names"):
