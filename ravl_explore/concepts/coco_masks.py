@@ -16,6 +16,7 @@ from ravl_explore.data.given_files import read_json
 from ravl_explore.errors import DataError, MissingDependencyError
 
 Segment = Mapping[str, Any]
+MOST_BITS = 60  # of a number in packed runs
 UNKNOWN = (0, 0)  # the size of an image of which the file does not say one
 
 
@@ -104,6 +105,8 @@ def unpack(text: str | bytes) -> list[int]:
         value |= (bits & 31) << shift
         shift += 5
         if bits & 32:
+            if shift > MOST_BITS:
+                raise ValueError("packed runs with a number beyond all measure")
             continue
         if bits & 16:
             value -= 1 << shift

@@ -41,11 +41,11 @@ class Coco(ImageFiles):
 
     Every annotated box is a region, also of other categories, since those are what a model may wrongly rely on:
     ``region_labels`` is the class that a box shows, or -1. Boxes come as x, y, width, height and are turned into
-    corners and cut at the image's edges; crowds and boxes without area are left out. Where a picture is of another size
-    than the file says, boxes are scaled to it, or turned as EXIF turns the picture; see
-    :func:`~ravl_explore.data.box_fitting.fit_boxes`. An image with two of the classes, a crowd of one included, has no
-    one label and is dropped by default; so are images with none. ``notes`` tells how many images, boxes and crowds were
-    left out.
+    corners and cut at the image's edges; crowds, boxes without area and annotations without a box are left out. Where a
+    picture is of another size than the file says, boxes are scaled to it, or turned as EXIF turns the picture; see
+    :func:`~ravl_explore.data.box_fitting.fit_boxes`. An image with two of the classes, a crowd of one or one without a
+    box included, has no one label and is dropped by default; so are images with none. ``notes`` tells how many of all
+    these were left out.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class Coco(ImageFiles):
             came = f"{listed(names) or 'none'}; without any annotation: {listed(unseen)}"
             raise DataError("at least two annotated categories", came, "Name those to compare with classes=[...].")
         label_of = {key: names.index(name) for key, name in categories.items() if name in names}
-        by_image, crowds, n_crowds, n_flat = boxes_by_image(content["annotations"], facts, categories, label_of)
+        by_image, crowds, n_crowds, n_flat, n_bare = boxes_by_image(content["annotations"], facts, categories, label_of)
 
         kept, labels, n_none, n_several, n_largest = [], [], 0, 0, 0
         for key, _ in sorted_by_id(facts):
@@ -138,7 +138,8 @@ class Coco(ImageFiles):
         _check_once(files, kept)
         feature_ids = [key for key, name in categories.items() if name == feature]
         present = {image for image, row in by_image.items() if any(box[0] in feature_ids for box in row)}
-        idle = [name for label, name in enumerate(names) if label not in set(labels)]
+        shown_labels = set(labels)
+        idle = [name for label, name in enumerate(names) if label not in shown_labels]
         super().__init__(
             files,
             labels,
@@ -170,6 +171,7 @@ class Coco(ImageFiles):
             *([f"{n_largest} images with several of the classes took the largest."] if n_largest else []),
             *([f"{n_flat} boxes without area inside their image were left out."] if n_flat else []),
             *([f"{n_crowds} crowds were left out."] if n_crowds else []),
+            *([f"{n_bare} annotations without a bbox were left out."] if n_bare else []),
             *fitted.notes,
             *looked_up,
             *self.notes,  # of the scan of the headers

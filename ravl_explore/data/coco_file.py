@@ -92,12 +92,12 @@ def boxes_by_image(
     facts: dict[Any, dict[str, Any]],
     categories: Mapping[Any, str],
     label_of: dict[Any, int],
-) -> tuple[dict[Any, list[Box]], dict[Any, set[int]], int, int]:
-    """By image: boxes, each once, cut at the size that the file says, and classes seen as a crowd.
+) -> tuple[dict[Any, list[Box]], dict[Any, set[int]], int, int, int]:
+    """By image: boxes, each once, cut at the size that the file says, and classes seen as a crowd or without a box.
 
-    With them, how many crowds and how many boxes without area were left out.
+    With them, how many crowds, boxes without area and annotations without a box were left out.
     """
-    n_crowds = n_flat = 0
+    n_crowds = n_flat = n_bare = 0
     crowds: dict[Any, set[int]] = {}
     boxes: dict[Any, dict[Box, None]] = {}
     sizes: dict[Any, list[float]] = {}
@@ -109,8 +109,10 @@ def boxes_by_image(
             came = f"category_id {category!r} in image {key!r}, of the categories {listed(list(map(str, categories)))}"
             raise DataError("annotations of the categories listed", came, "Add it to 'categories', or mend the id.")
         label = label_of.get(category)
-        if each.get("iscrowd", 0):
-            n_crowds += 1
+        is_crowd = bool(each.get("iscrowd", 0))
+        if is_crowd or each.get("bbox") in (None, []):
+            n_crowds += is_crowd
+            n_bare += not is_crowd
             if label is not None:
                 crowds.setdefault(key, set()).add(label)
             continue
@@ -125,7 +127,7 @@ def boxes_by_image(
             n_flat += 1
             continue
         boxes.setdefault(key, {})[category, x1, y1, x2, y2] = None
-    return {key: list(row) for key, row in boxes.items()}, crowds, n_crowds, n_flat
+    return {key: list(row) for key, row in boxes.items()}, crowds, n_crowds, n_flat, n_bare
 
 
 def covered_area(boxes: Sequence[Box], label_of: dict[Any, int]) -> dict[int, float]:

@@ -42,14 +42,14 @@ def is_table(path: str | Path) -> bool:
 
 
 def column_names(path: str | Path) -> list[str]:
-    """Names of a table's columns, in order. Raises DataError when it is not there or no table."""
+    """Names of a table's columns that have one, in order. Raises DataError when it is not there or no table."""
     file = _existing(path)
     if file.suffix.lower() in PARQUET:
         names = _parquet(file, None).schema.names
-        _check_names(file, names)
-        return names
-    with _explaining(file), _open(file) as lines:
-        return _header(file, lines)[0]
+    else:
+        with _explaining(file), _open(file) as lines:
+            names = [name for name in _header(file, lines)[0] if name]  # Excel writes empty columns, too
+    return names
 
 
 def read_columns(path: str | Path, wanted: Sequence[str], missing: frozenset[str] = MISSING) -> dict[str, list[Any]]:
@@ -64,12 +64,13 @@ def read_columns(path: str | Path, wanted: Sequence[str], missing: frozenset[str
     Raises
     ------
     DataError
-        For columns that are not there (those there are, are listed), lines with too few or too many cells, letters in
-        the wanted columns that are neither UTF-8 nor cp1252, and files that are no table.
+        For columns that are not there (those there are, are listed) or come twice, lines with too few or too many
+        cells, letters in the wanted columns that are neither UTF-8 nor cp1252, and files that are no table.
     """
     file = _existing(path)
     if file.suffix.lower() in PARQUET:
-        check_columns(file, column_names(file), wanted)
+        names = _parquet(file, None).schema.names
+        check_columns(file, names, wanted)
         table = _parquet(file, list(dict.fromkeys(wanted)))
         return {
             name: [plain(value, missing) for value in table.column(name).to_pylist()] for name in table.column_names
@@ -106,7 +107,7 @@ def encoding_notes(path: str | Path) -> list[str]:
 
 
 def check_columns(path: str | Path, names: Sequence[str], wanted: Sequence[str]) -> None:
-    """Raise DataError, with the columns that there are, when one is missing."""
+    """Raise DataError when one is missing, with the columns that there are, or comes twice."""
     missing = [name for name in wanted if name not in names]
     if missing:
         raise DataError(
@@ -114,6 +115,9 @@ def check_columns(path: str | Path, names: Sequence[str], wanted: Sequence[str])
             f"the columns {', '.join(map(repr, names)) or 'none'}",
             "Name one of those.",
         )
+    twice = sorted({name for name in wanted if names.count(name) > 1})
+    if twice:
+        raise DataError(f"columns with different names in {str(path)!r}", f"{twice} twice", "Rename one of them.")
 
 
 def guess(names: Sequence[str], role: str) -> str | None:
@@ -132,7 +136,7 @@ def choose(role: str, names_of: Callable[[Mapping[str, Any]], Sequence[str]], *,
     """Choices of a form: the columns, the likely one first; where ``optional``, NONE too, so that it can be picked."""
 
     def choices(answers: Mapping[str, Any]) -> list[str]:
-        names = list(names_of(answers))
+        names = list(dict.fromkeys(names_of(answers)))
         likely = guess(names, role) if role in USUAL_NAMES else None
         first = [NONE] if optional and likely is None else [] if likely is None else [likely]
         last = [NONE] if optional and likely is not None else []
@@ -233,14 +237,7 @@ def _header(file: Path, lines: Any) -> tuple[list[str], str]:
     names = [name.strip() for name in next(csv.reader([first], delimiter=separator, skipinitialspace=True), [])]
     if not any(names):
         raise DataError("a table with column names in its first line", f"{str(file)!r}", "Add a line of names.")
-    _check_names(file, names)
     return names, separator
-
-
-def _check_names(file: Path, names: Sequence[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"columns with different names in {str(file)!r}", f"{twice} twice", "Rename one of them.")
 
 
 @contextmanager

@@ -153,7 +153,7 @@ def _counts(path: Path) -> bool:
     if path.stem.casefold() in NO_IMAGE_NAMES:
         return False
     try:
-        return is_image(path)
+        return is_image(path, may_be_text=path.suffix.lower() in NO_IMAGES)
     except OSError:  # reading it tells why
         return path.suffix.lower() not in NO_IMAGES
 
@@ -233,12 +233,14 @@ def _split_notes(found: dict[str, _Content], subfolders: list[str]) -> list[str]
     """What to say of subfolders that may be no classes."""
     splits = [name for name in subfolders if _like_a_split(name)]
     others = [name for name in subfolders if name not in splits and _words(name) - BESIDE_SPLITS]
-    if len(splits) > 1 or (splits and not others) or any(len(found[name].inner) > 1 for name in splits):
+    inner = {name: found[name].inner for name in subfolders}
+    inner = {name: set[str]() if all(map(_like_a_split, each)) else each for name, each in inner.items()}
+    if len(splits) > 1 or (splits and not others) or any(len(inner[name]) > 1 for name in splits):
         named = listed(splits)
         return [f"Subfolders are taken for classes, though they are called like the splits of a dataset: {named}."]
-    inner = [found[name].inner for name in subfolders]
-    if len(inner) > 1 and len(inner[0]) > 1 and all(each == inner[0] for each in inner):
-        return [f"Each class's subfolder holds {listed(sorted(inner[0]))}; if those are the classes, open one of them."]
+    held = list(inner.values())
+    if len(held) > 1 and len(held[0]) > 1 and all(each == held[0] for each in held):
+        return [f"Each class's subfolder holds {listed(sorted(held[0]))}; if those are the classes, open one of them."]
     return []
 
 

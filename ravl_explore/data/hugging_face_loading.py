@@ -86,7 +86,8 @@ def parquet_files(place: Path, split: str | None, config: str | None = None) -> 
     """Split -> Parquet files of it in a folder, or the one file itself; none where there is no Parquet; and notes.
 
     A file is of the split that it is called by (``test.parquet``, ``test-00000-of-00001.parquet``), or else the folder
-    that it lies in. Where no file says of which split it is, all are taken unless a split is asked for.
+    that it lies in; where none is called so, those whose name holds it as a word (``chest-test.parquet``), which is
+    told. Where no file says of which split it is, all are taken unless a split is asked for.
 
     Raises
     ------
@@ -100,13 +101,18 @@ def parquet_files(place: Path, split: str | None, config: str | None = None) -> 
         if config not in there:
             raise DataError(f"the configuration {config!r}", f"the folders {listed(there) or 'none'}", _NAME_ONE)
         named = {file: of for file, of in named.items() if config in of[0]}
-    splits = sorted({name for _, name in named.values() if name})
+    splits = _splits(named)
     if not split and (not splits or place in named):
         note = f"Split unknown: {len(named)} Parquet files that name none were read."
         return ({SPLIT: list(named)} if named else {}), [] if splits or not named else [note]
     if not named:
         return {}, []
     wanted = split_names(split or SPLIT)
+    by_word = {file: (of[0], word) for file, of in named.items() if (word := _word(file, of[1])) in wanted}
+    by_word = {file: of for file, of in by_word.items() if of[1] not in splits}
+    notes = [f"Parquet files were taken for a split by a word in their names: {listed([f.name for f in by_word])}."]
+    named |= by_word
+    splits = _splits(named)
     if not set(wanted) <= set(splits):
         raise _no_split(split or SPLIT, str(place), splits)
     files = {name: [file for file, (_, of) in named.items() if of == name] for name in wanted}
@@ -114,7 +120,7 @@ def parquet_files(place: Path, split: str | None, config: str | None = None) -> 
     if len(folders) > 1:
         came = f"Parquet files of {split or SPLIT!r} in the folders {listed(folders)}"
         raise DataError("one configuration", came, "Name one of the folders as config.")
-    return files, []
+    return files, notes if by_word else []
 
 
 def inside_one(folders: Sequence[Path], name: str) -> Path:
@@ -264,6 +270,21 @@ def _split_of(path: Path) -> tuple[tuple[str, ...], str]:
         return folders, own
     place = next((place for place, name in reversed(list(enumerate(folders))) if _is_split(name)), None)
     return (folders, "") if place is None else (folders[:place], folders[place])
+
+
+def _splits(named: Mapping[Path, tuple[tuple[str, ...], str]]) -> list[str]:
+    return sorted({name for _, name in named.values() if name})
+
+
+def _word(file: Path, own: str) -> str:
+    """The one word for a split in a file's own name, "" without; parts are apart by what no split's name can hold.
+
+    >>> [_word(Path(f"{name}.parquet"), name) for name in ("chest-test", "train_extra", "train-test", "x.testing")]
+    ['test', '', '', 'testing']
+    """
+    words = SPLIT_WORDS.intersection(re.split(r"[-_. ]", own.casefold()))
+    parts = [part for part in re.split(r"[-. ]", own) if part.casefold() in words]
+    return parts[0] if len(words) == len(parts) == 1 and file.stem.startswith(own) else ""
 
 
 def _is_split(name: str) -> bool:

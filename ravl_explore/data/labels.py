@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from ravl_explore.data.cells import EMPTY, MISSING, as_texts, in_order, is_number, plain
+from ravl_explore.data.cells import EMPTY, LONGEST, MISSING, as_texts, in_order, is_number, plain
 from ravl_explore.data.columns import listed, names_from
 from ravl_explore.errors import DataError, InputError
 
@@ -147,7 +147,8 @@ def one_class_each(
     names, places, usable = places_of([labels[place][0] for place in kept], class_names, lambda row: where(kept[row]))
     if len(usable) < len(kept):
         notes.append(f"{len(kept) - len(usable):,} images with the label -1, which is no index, were left out.")
-    unused = [name for place, name in enumerate(names) if place not in set(places)]
+    used = set(places)
+    unused = [name for place, name in enumerate(names) if place not in used]
     if unused:
         notes.append(f"No image is of the classes {listed(unused)}; predictions may be.")
     return Classes(names, places, [kept[row] for row in usable], notes)
@@ -279,12 +280,13 @@ def places_of(
     """
     occurring = in_order(texts)
     names = names_from(class_names) or tuple(occurring)
-    spelled = as_texts(names) if all(map(is_number, occurring)) else names
+    by_value = all(map(is_number, occurring)) and not set(names).issuperset(occurring)
+    spelled = as_texts(names) if by_value else names
     place = {str(name): label for label, name in enumerate(spelled)}
     if place.keys().isdisjoint(occurring) and (indices := _indices(occurring, len(names))):
         place = indices
     elif unknown := [text for text in occurring if text not in place]:
-        row = next(row for row, text in enumerate(texts) if text in unknown)
+        row = next(row for row, text in enumerate(texts) if text not in place)
         raise DataError(
             f"labels among the class names {listed(names)}",
             f"also {listed(unknown)}, the first {where(row)}, of the labels {listed(occurring)}",
@@ -295,9 +297,16 @@ def places_of(
 
 
 def _indices(occurring: list[str], n_names: int) -> dict[str, int]:
-    """Text -> index, where all are indices, or false and true; -1, for what is uncertain, is none if all others are."""
+    """Text -> index, where all are indices, or false and true; -1, for what is uncertain, is none if all others are.
+
+    >>> _indices(["00", "02"], 3), _indices(["1", "01"], 3), _indices(["-1", "0", "1"], 2)
+    ({'00': 0, '02': 2}, {}, {'0': 0, '1': 1})
+    """
     if n_names == 2 and {text.casefold() for text in occurring} <= {"false", "true"}:
         return {text: int(text.casefold() == "true") for text in occurring}
-    place = {str(index): index for index in range(n_names)}
+    counted = {text: int(text) for text in occurring if text.isascii() and text.isdecimal() and len(text) < LONGEST}
+    if len(set(counted.values())) < len(counted):  # 1 and 01
+        return {}
+    place = {text: index for text, index in counted.items() if index < n_names}
     rest = set(occurring) - place.keys()
-    return place if not rest or (rest == {"-1"} and place.keys() <= set(occurring)) else {}
+    return place if not rest or (rest == {"-1"} and len(place) == n_names) else {}

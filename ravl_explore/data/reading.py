@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import struct
 import threading
@@ -76,6 +77,11 @@ FORMATS: tuple[tuple[tuple[bytes, ...], Callable[[IO[bytes]], Image.Image]], ...
     ((b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"), PpmImagePlugin.PpmImageFile),
     ((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), Jpeg2KImagePlugin.Jpeg2KImageFile),
 )
+NETPBM = re.compile(  # its kind, then width, height and (but for black and white) the largest value, among comments
+    rb"(?:P[14](?:\s+(?:#[^\r\n]*[\r\n]\s*)*\d+){2}|P[2356](?:\s+(?:#[^\r\n]*[\r\n]\s*)*\d+){3})\s"
+)
+NETPBM_HEAD = 1024  # with comments
+BMP_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})  # bytes of the second header of each version
 _warning_lock = threading.Lock()
 
 
@@ -164,14 +170,29 @@ def reason_of(error: DataError) -> str:
     return _reason(error.__cause__ or error)
 
 
-def is_image(path: Path) -> bool:
-    """Whether a file starts like an image that can be read. Raises OSError when it is there and cannot be opened."""
+def is_image(path: Path, *, may_be_text: bool = False) -> bool:
+    """Whether a file starts like an image that can be read, which no text does by its first words.
+
+    Raises OSError when it is there and cannot be opened.
+
+    Parameters
+    ----------
+    path : file
+    may_be_text : whether its name is that of a text; it then also needs a byte 0, which texts do not have
+    """
     try:
         with _opened(path) as file:
-            head = file.read(HEAD)
+            head = file.read(NETPBM_HEAD)
     except (_NoFile, FileNotFoundError):
         return False
-    return dicom.is_dicom(head) or _opener(head) is not None
+    if may_be_text and b"\0" not in head:
+        return False
+    opener = _opener(head)
+    if opener is PpmImagePlugin.PpmImageFile:
+        return NETPBM.match(head) is not None
+    if opener is BmpImagePlugin.BmpImageFile:
+        return head[6:10] == bytes(4) and int.from_bytes(head[14:18], "little") in BMP_SIZES
+    return dicom.is_dicom(head) or opener is not None
 
 
 def _header(source: Source) -> Header:

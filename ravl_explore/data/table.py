@@ -116,12 +116,12 @@ class Table(ImageFiles):
         given = {"image": image, "label": label, "caption": caption, "boxes": boxes}
         chosen = {role: guess(there, role) if name is None else name for role, name in given.items()} | {"group": group}
         chosen = {role: "" if name == NONE else name for role, name in chosen.items()}
+        used = {role: name for role, name in chosen.items() if name}
+        check_columns(file, there, list(used.values()))
         for role in ("image", "label"):
             if not chosen[role]:
                 came = f"the columns {', '.join(map(repr, there))}"
                 raise DataError(f"a column with each {role} in {str(file)!r}", came, f"Name it: {role}=...")
-        used = {role: name for role, name in chosen.items() if name}
-        check_columns(file, there, list(used.values()))
         columns = read_columns(file, list(used.values()), EMPTY)
         rows = {role: columns[name] for role, name in used.items()}
         images = _names(rows["image"], used["image"])

@@ -388,6 +388,12 @@ def test_a_pipe_is_no_file_of_masks(tmp_path: Path) -> None:
         MaskFiles(tmp_path / "m.json")
 
 
+def test_packed_runs_beyond_all_measure_are_refused_at_once() -> None:
+    for text in ("o" * 10_000_000, "0" + "P" * 14 + "0"):
+        with pytest.raises(ValueError, match="beyond all measure"):
+            unpack(text)
+
+
 def test_packed_runs_equal_pycocotools() -> None:
     from pycocotools import mask as coco_mask
 

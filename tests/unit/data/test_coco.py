@@ -249,6 +249,15 @@ def test_what_stands_for_two_things_is_refused(write: Any, changes: dict[str, An
         Coco(write(**changes), classes=["dog", "person"])
 
 
+@pytest.mark.parametrize("bare", [{}, {"bbox": None}, {"bbox": []}])
+def test_annotations_without_a_box_are_left_out_and_told(write: Any, bare: dict[str, Any]) -> None:
+    without = [{"image_id": image, "category_id": PERSON, "id": 2} | bare for image in (5, 7)]
+    data = Coco(write(annotations=[*ANNOTATIONS, *without]), classes=["dog", "person"])
+    assert [pixel(data, i) for i in range(len(data))] == [9], "7 shows a person beside its dog"
+    assert "2 annotations without a bbox were left out." in data.notes
+    assert "3 images with several of the classes were left out." in data.notes
+
+
 def test_what_is_said_twice_counts_once(write: Any) -> None:
     again = {"images": [*IMAGES, IMAGES[1]], "categories": [*CATEGORIES, CATEGORIES[0]]}
     data = Coco(write(**again, annotations=[*ANNOTATIONS, *ANNOTATIONS[:2]]), classes=["dog", "person"])

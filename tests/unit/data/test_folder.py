@@ -36,6 +36,32 @@ def test_files_are_taken_by_their_first_bytes_where_the_ending_is_another(tmp_pa
     assert data.unreadable() == {} and data.notes == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("meta.csv", "BMI,age\n21,30\n"),
+        ("notes.txt", "P1 is a patient\n"),
+        ("notes.md", "P2 12 13 14\n"),
+        ("notes.dat", "P1 is a patient\n"),
+        ("notes", "BMI of each patient\n"),
+        ("codes.dat", "P3.1 P3.2\n"),
+        ("kinds.txt", "GIF89a, PNG\n"),
+    ],
+)
+def test_texts_that_start_like_an_image_are_none(tmp_path: Path, name: str, content: str) -> None:
+    put(tmp_path, "cat/0.png", "dog/0.png")
+    (tmp_path / "cat" / name).write_text(content)
+    assert [file.name for file in Folder(tmp_path).files] == ["0.png", "0.png"]
+
+
+@pytest.mark.parametrize("kind", ["BMP", "PPM"])
+def test_simple_formats_count_without_their_ending(tmp_path: Path, kind: str) -> None:
+    put(tmp_path, "cat/0.png", "dog/0.png")
+    Image.new("L", (2, 2), 7).save(tmp_path / "dog" / "1", kind)
+    (tmp_path / "dog" / "2").write_bytes(b"P2\n# made by hand\n2 # wide\n1 255\n0 7\n")
+    assert [file.name for file in Folder(tmp_path).files] == ["0.png", "0.png", "1", "2"]
+
+
 def test_dicom_of_another_ending_is_an_image(tmp_path: Path) -> None:
     put(tmp_path, "cat/0.png", "dog/0.png")
     (tmp_path / "dog" / "1.IMA").write_bytes(bytes(128) + b"DICM")
@@ -124,6 +150,10 @@ def test_doubtful_layouts_are_told(tmp_path: Path) -> None:
     assert "called like the splits of a dataset: 'masks'" in Folder(tmp_path / "m").notes[0]
     put(tmp_path / "b", *(f"{place}/{name}/0.png" for place in ("home", "away") for name in ("cat", "dog")))
     assert "holds 'cat', 'dog'; if those are the classes" in Folder(tmp_path / "b").notes[0]
+    put(tmp_path / "d", *(f"{name}/{part}/0.png" for name in ("cat", "dog") for part in ("train", "val")))
+    assert Folder(tmp_path / "d").notes == () and Folder(tmp_path / "d").class_names == ("cat", "dog")
+    put(tmp_path / "e", *(f"{name}/{part}/0.png" for name in ("bus", "train") for part in ("test", "train")))
+    assert Folder(tmp_path / "e").notes == (), "a train is a thing, too"
     put(tmp_path / "c", "bus/0.png", "car/0.png", "train/0.png", "train/old/1.png")
     assert Folder(tmp_path / "c").notes == () and Folder(tmp_path / "c").class_names == ("bus", "car", "train")
 
@@ -132,6 +162,24 @@ def test_a_folder_in_a_folder_is_opened_instead(tmp_path: Path) -> None:
     put(tmp_path, "archive/cat/0.png", "archive/dog/0.png")
     with pytest.raises(DataError, match=r"'archive' alone, which holds 'cat', 'dog'\. Open '.*archive'"):
         Folder(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("1.0", "2.0"), ("+1", "-1"), ("1", "1.0"), ("1e3", "007")])
+def test_numbers_as_names_stay_as_they_are_written(tmp_path: Path, names: tuple[str, str]) -> None:
+    put(tmp_path, *(f"{name}/0.png" for name in names))
+    data = Folder(tmp_path)
+    assert set(data.class_names) == set(names)
+    assert [data.class_names[label] for label in data.labels] == [file.parent.name for file in data.files]
+
+
+def test_indices_may_have_leading_zeros(tmp_path: Path) -> None:
+    put(tmp_path, "00002/0.png", "00000/0.png", "00001/0.png")
+    data = Folder(tmp_path, class_names=["20", "30", "50"])
+    assert data.class_names == ("20", "30", "50") and data.labels.tolist() == [0, 1, 2]
+    assert [file.parent.name for file in data.files] == ["00000", "00001", "00002"]
+    put(tmp_path, "2/0.png")
+    with pytest.raises(DataError, match="labels among the class names"):
+        Folder(tmp_path, class_names=["20", "30", "50"])
 
 
 def test_images_without_a_subfolder(tmp_path: Path) -> None:

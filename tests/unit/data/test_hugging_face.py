@@ -200,7 +200,9 @@ def shards(folder: Path, *names: str) -> Path:
         (("train.parquet",), None, "'train'"),
         (("train_extra.parquet", "test.parquet"), "train", "'test', 'train_extra'"),
         (("default/train/0000.parquet", "default/partial-test/0000.parquet"), "test", "'partial-test', 'train'"),
-        (("cifar-train.parquet", "cifar-test.parquet"), "test", "'cifar-test', 'cifar-train'"),
+        (("cifar-train.parquet", "cifar-testing.parquet"), "test", "'cifar-testing', 'cifar-train'"),
+        (("train-test.parquet", "a-train.parquet"), "test", "'a-train', 'train-test'"),
+        (("test_a-b.parquet", "train.parquet"), "test", "'test_a-b', 'train'"),
         (("part-0.parquet",), "test", None),
     ],
 )
@@ -228,6 +230,21 @@ def test_another_split_is_never_taken(tmp_path: Path, names: tuple[str, ...], sp
 def test_files_of_a_split(tmp_path: Path, names: tuple[str, ...], split: Any, first: list[int]) -> None:
     data = HuggingFaceDataset(shards(tmp_path / "set", *names), split)
     assert data.labels.tolist() == first and not any("plit" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("names", "split", "first"),
+    [
+        (("train-a.parquet", "train-b.parquet", "chest-test.parquet"), "train", [0, 1, 0, 1, 1, 0]),
+        (("train-a.parquet", "chest-test.parquet", "train-b.parquet"), None, [1, 1, 0]),
+        (("a.val.parquet", "b-test-00000-of-00002.parquet", "b-test-00001-of-00002.parquet"), "val", [0, 1, 0]),
+        (("a.val.parquet", "b-test-00000-of-00002.parquet", "a test 7.parquet"), "test", [0, 1, 0, 1, 1, 0]),
+        (("en/x-test.parquet", "en/x-train.parquet"), "train+test", [1, 1, 0, 0, 1, 0]),
+    ],
+)
+def test_files_with_the_split_as_a_word(tmp_path: Path, names: tuple[str, ...], split: Any, first: list[int]) -> None:
+    data = HuggingFaceDataset(shards(tmp_path / "set", *names), split)
+    assert data.labels.tolist() == first and "by a word in their names" in data.notes[0]
 
 
 def test_files_that_name_no_split_and_configurations(tmp_path: Path) -> None:

@@ -309,6 +309,17 @@ def test_no_table(write: Any, content: Any, told: str) -> None:
     assert "table.csv" in str(raised.value)
 
 
+@pytest.mark.parametrize("header", ["image,label,,", "image,label,note,note", ",image,,label"])
+def test_columns_that_are_not_read_may_be_empty_or_come_twice(write: Any, header: str) -> None:
+    places = header.split(",")
+    cells = ({"image": "a.png", "label": "cat"}, {"image": "b.png", "label": "dog"})
+    lines = [header, *(",".join(row.get(name, "") for name in places) for row in cells)]
+    data = Table(write("\n".join(lines)))
+    assert data.class_names == ("cat", "dog") and "" not in column_names(write("\n".join(lines)))
+    with pytest.raises(DataError, match="different names"):
+        Table(write("image,label,g,g\na.png,cat,1,0\n"), group="g")
+
+
 def test_no_file_and_no_parquet(write: Any, root: Path) -> None:
     import pyarrow
     from pyarrow import parquet
@@ -434,6 +445,12 @@ def test_yes_and_no_may_be_numbers_or_truths(write: Any) -> None:
     assert Table(path, class_names=["healthy", "sick"]).labels.tolist() == [1, 0]
     data = Table(write("image,label\na.png,1.0\nb.png,0.0\n"), positive="1.0")
     assert data.class_names == ("1", "no 1") and "is a number; give two class_names" in data.notes[0]
+
+
+def test_indices_may_have_leading_zeros(write: Any) -> None:
+    path = write("image,label\na.png,01\nb.png,00\n")
+    assert Table(path, class_names="cat, dog").labels.tolist() == [1, 0]
+    assert Table(path, class_names=["01", "00"]).labels.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("names", [{"0": "no", "1": "yes"}, {"no", "yes"}, 5])
