@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ravl_explore.data.columns import PARQUET, is_table, listed
-from ravl_explore.data.given_files import existing_folder, read_json
+from ravl_explore.data.given_files import existing_file, existing_folder, read_json
 from ravl_explore.data.inside import resolve_inside
 from ravl_explore.errors import DataError, InputError, RavlError
 from ravl_explore.files import user_path
@@ -215,8 +215,9 @@ def _check_cards(folder: Path, folders: Sequence[Path]) -> None:
 
     for name, read in ((CARD, metadata_load), (BARE_CARD, _read_yaml)):
         card = folder / name
-        if not os.path.isfile(card):
+        if not os.path.exists(card):
             continue
+        existing_file(card, f"a {name}")  # on a pipe, reading would wait for ever
         try:
             said = read(card)
         except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -209,7 +209,9 @@ def _find(folder: Path, names: list[str], beside: Path) -> tuple[list[Path], lis
     """The files of names; where all are such as 7.0 and none is there, those of 7, which pandas wrote so."""
     found = find_files(folder, names, beside=beside)
     if all(map(FLOAT.fullmatch, names)) and not any(map(os.path.isfile, found[0])):
-        return find_files(folder, [name.removesuffix(".0") for name in names], beside=beside)
+        files, notes = find_files(folder, [name.removesuffix(".0") for name in names], beside=beside)
+        if any(map(os.path.isfile, files)):
+            return files, [f"Names such as {names[0]!r} were read without the .0, since no file is called so.", *notes]
     return found
 
 

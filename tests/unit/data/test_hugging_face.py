@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -419,6 +420,10 @@ def test_files_of_the_dataset_itself_are_refused_outside(tmp_path: Path, private
             HuggingFaceDataset(tmp_path / "bare")
     described.write_text("configs: &a [*a]\n")
     with pytest.raises(DataError):
+        HuggingFaceDataset(tmp_path / "bare")
+    described.unlink()
+    os.mkfifo(described)
+    with pytest.raises(DataError, match="a pipe or device"):
         HuggingFaceDataset(tmp_path / "bare")
     for folder in ("linked", "saved"):
         with pytest.raises(DataError, match="leads elsewhere"):

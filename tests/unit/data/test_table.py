@@ -508,7 +508,11 @@ def test_ids_that_are_numbers_are_names_too(root: Path, write: Any) -> None:
     frame = pd.DataFrame({"image": [7.0, 12, np.nan], "label": ["cat", "dog", "cat"]})
     frame.to_parquet(root / "t.parquet")
     for path in (root / "t.parquet", write(frame.to_csv(index=False))):
-        assert [file.name for file in Table(path).files] == ["7.png", "12.png"]
+        data = Table(path)
+        assert [file.name for file in data.files] == ["7.png", "12.png"]
+        assert ("Names such as '7.0' were read without the .0, since no file is called so." in data.notes) == (
+            path.suffix == ".csv"
+        )
 
 
 @pytest.mark.parametrize(
