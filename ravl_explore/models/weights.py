@@ -134,34 +134,37 @@ def _without_wrappers(tensors: dict[str, Tensor], origin: str) -> dict[str, Tens
 def _without_prefix(tensors: dict[str, Tensor], origin: str) -> dict[str, Tensor]:
     """Drop what stands before the model's own names: ``model.`` (Lightning), ``clip.`` ...
 
-    The prefix is what stands before the first name that every CLIP has; where there are several within each other (a
-    moving average inside the model), the shortest. Names without the prefix are not the model's (losses, metrics), and
-    are dropped.
+    The prefix is what stands before the first name that every CLIP has; where there are several of which one holds the
+    other (``model.`` and a moving average's ``ema.model.``), the shortest. Names without the prefix are not the
+    model's (losses, metrics), and are dropped.
 
     Raises
     ------
     ModelError
         For several CLIPs beside each other, of which none is told to be the model.
     """
-    for anchor in ANCHORS:
-        found = {key[: key.index(anchor)] for key in tensors if re.search(rf"(^|\.){re.escape(anchor)}", key)}
-        if anchor == "token_embedding.weight":
-            found = {re.sub(r"(text\.|text_model\.embeddings\.)$", "", prefix) for prefix in found}
-        if found:
-            prefix = min(found, key=len)
-            others = tuple(each for each in found if each != prefix)
-            if not all(each.startswith(prefix) for each in others):
-                raise ModelError(
-                    "one model",
-                    f"several in {origin!r}, whose names start with {some(map(repr, found))}",
-                    "Save the state_dict() of one alone.",
-                )
-            return {
-                key[len(prefix) :]: value
-                for key, value in tensors.items()
-                if key.startswith(prefix) and not (others and key.startswith(others))
-            }
-    return tensors
+    found = set().union(*(_before(anchor, tensors) for anchor in ANCHORS[:-1]))  # of image towers of any layout
+    found = found or {re.sub(r"(text\.|text_model\.embeddings\.)$", "", each) for each in _before(ANCHORS[-1], tensors)}
+    if not found:
+        return tensors
+    prefix = min(found, key=len)
+    others = tuple(each for each in found if each != prefix)
+    if not all(each.startswith(prefix) or each.endswith(f".{prefix}") for each in others):
+        raise ModelError(
+            "one model",
+            f"several in {origin!r}, whose names start with {some(map(repr, found))}",
+            "Save the state_dict() of one alone.",
+        )
+    return {
+        key[len(prefix) :]: value
+        for key, value in tensors.items()
+        if key.startswith(prefix) and not (others and key.startswith(others))
+    }
+
+
+def _before(anchor: str, keys: Iterable[str]) -> set[str]:
+    """What stands before a name that every CLIP of a layout has."""
+    return {key[: key.index(anchor)] for key in keys if re.search(rf"(^|\.){re.escape(anchor)}", key)}
 
 
 def require(

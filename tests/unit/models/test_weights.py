@@ -289,6 +289,13 @@ def test_several_models_beside_each_other_are_listed(tmp_path: Path, state: dict
     assert repr(prefixes[0]) in str(raised.value)
 
 
+def test_several_models_of_other_layouts_are_listed(tmp_path: Path, state: dict) -> None:
+    whole = {f"teacher.{key}": value for key, value in state.items()}
+    save_file(whole | {"student.visual.trunk.cls_token": torch.ones(1, 1, 8)}, tmp_path / "x")
+    with pytest.raises(ModelError, match=r"several in .*'student.', 'teacher.'"):
+        Checkpoint(tmp_path / "x")
+
+
 @pytest.mark.parametrize("name", ["val.confmat", "metrics.seen", "queue"])
 def test_whole_numbers_beside_the_model_are_not_its_weights(tmp_path: Path, demo: Any, state: dict, name: str) -> None:
     whole = {f"model.{key}": value for key, value in state.items()} | {name: torch.zeros(3, 3, dtype=torch.int64)}
