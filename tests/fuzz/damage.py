@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,7 @@ def change_json(content: Any, rng: Random) -> Any:
 
 
 def odd(rng: Random) -> Any:
-    return ODD_VALUES[int(rng.integers(len(ODD_VALUES)))]
+    return deepcopy(ODD_VALUES[int(rng.integers(len(ODD_VALUES)))])  # what is put in place is changed further
 
 
 def damage_json(content: bytes, rng: Random) -> bytes:

@@ -63,7 +63,8 @@ def _work(numbers: list[int], seed: int, sound: Path, tell: Callable[[str], None
         cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
-    threading.Thread(target=_listen, args=(worker, lines), daemon=True).start()
+    listener = threading.Thread(target=_listen, args=(worker, lines), daemon=True)
+    listener.start()
     faults: list[Fault] = []
     done, peak, current, since, limit = 0, 0, -1, time.monotonic(), START
     try:
@@ -103,6 +104,9 @@ def _work(numbers: list[int], seed: int, sound: Path, tell: Callable[[str], None
     finally:
         worker.kill()
         worker.wait()
+        listener.join()
+        assert worker.stdout is not None
+        worker.stdout.close()
 
 
 def _listen(worker: subprocess.Popen[str], lines: queue.Queue[dict[str, Any] | None]) -> None:
