@@ -117,12 +117,7 @@ def text(name: str, value: Any, *, empty: bool = False) -> str:
 
 def path(name: str, value: Any) -> str:
     """The path of a file or folder, a text or ``pathlib.Path``; an empty one would mean the folder one is in."""
-    if (
-        not isinstance(value, str | os.PathLike)
-        or isinstance(value, bytes)
-        or not str(value).strip()
-        or "\0" in str(value)
-    ):
+    if not isinstance(value, str | os.PathLike) or not str(value).strip() or "\0" in str(value):
         raise InputError(f"{name} a path", came(value), "Give the path of a file or folder.")
     return os.fspath(value)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ravl_explore.data.given_files import CLOSED
 from ravl_explore.errors import DataError
 from ravl_explore.text import storable
 
@@ -17,6 +18,4 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         came = f"{storable(error.filename or path)!r} ({error.strerror or type(error).__name__})"
-        raise DataError(
-            "a folder whose files can be read", came, "Give yourself the right to read it, or copy it elsewhere."
-        ) from error
+        raise DataError("a folder whose files can be read", came, CLOSED) from error

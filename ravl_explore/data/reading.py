@@ -63,7 +63,7 @@ STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation ->
     7: lambda upright: np.rot90(upright.swapaxes(0, 1), 2),
     8: lambda upright: np.rot90(upright, -1),
 }
-SIDEWAYS = (5, 6, 7, 8)
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 DECODERS = {"WEBP": 4, "AVIF": 4, "JPEG2000": 5, "TIFF": 2}  # bytes a sample beside the picture, as measured
 DEEP = "images of 16 bits"
 HEAD = 132  # bytes that tell every format apart
