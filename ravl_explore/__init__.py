@@ -10,7 +10,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from ravl_explore.about import __version__
 
 # Threads of OpenMP that wait for the others spin, unless this is said before PyTorch loads it. On a busy machine two
 # that spin take ten times as long as one (tests/benchmarks/waiting_threads.py); asleep, they leave the core to others.
@@ -32,19 +32,19 @@ _HOME = {
     "evaluate": "evaluation",
     "Mitigation": "mitigation",
     "mitigate": "mitigation",
-    "Precheck": "precheck",
-    "check_features": "precheck",
+    "Precheck": "assignment",
+    "check_features": "assignment",
     "RelevanceMaps": "relevance",
     "relevance_maps": "relevance",
-    "Run": "runs",
-    "Runs": "runs",
-    "run_all": "running",
+    "Run": "experiments",
+    "Runs": "experiments",
+    "run_all": "experiments",
     "Search": "searching",
     "search": "searching",
     "load": "storage",
     "save": "storage",
-    "Scores": "scoring",
-    "zero_shot": "scoring",
+    "Scores": "scores",
+    "zero_shot": "scores",
 }
 
 __all__ = [
@@ -80,18 +80,18 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from ravl_explore.assignment import Assignment, assign
+    from ravl_explore.assignment.assignment import Assignment, assign
+    from ravl_explore.assignment.precheck import Precheck, check_features
     from ravl_explore.comparison import Comparison, compare
     from ravl_explore.discovery import Discovery, SpuriousFeature, discover
-    from ravl_explore.embedding import Embeddings, embed
+    from ravl_explore.embedding.embeddings import Embeddings, embed
     from ravl_explore.errors import Cancelled, RavlError
     from ravl_explore.evaluation import Evaluation, evaluate
+    from ravl_explore.experiments.grid import run_all
+    from ravl_explore.experiments.runs import Run, Runs
     from ravl_explore.mitigation import Mitigation, mitigate
-    from ravl_explore.precheck import Precheck, check_features
     from ravl_explore.relevance import RelevanceMaps, relevance_maps
-    from ravl_explore.running import run_all
-    from ravl_explore.runs import Run, Runs
-    from ravl_explore.scoring import Scores, zero_shot
+    from ravl_explore.scores import Scores, zero_shot
     from ravl_explore.searching import Search, search
     from ravl_explore.storage import load, save
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.evaluation import Evaluation
 from ravl_explore.metrics import Samples, paired
+from ravl_explore.support import checks
 
 Interval = tuple[float, float]
 LEVELS = ("image", "region")

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from ravl_explore import checks
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.errors import InputError
 from ravl_explore.metrics import (
@@ -23,7 +22,8 @@ from ravl_explore.metrics import (
     permutation_p_values,
     top_region,
 )
-from ravl_explore.scoring import Scores
+from ravl_explore.scores import Scores
+from ravl_explore.support import checks
 
 MIN_INFLUENCE = 0.25  # paper, Section 3.1: tau_l in all experiments
 LIKELY_REAL = 0.05  # of q: at most one in twenty findings like these is chance

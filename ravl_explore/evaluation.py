@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 
-from ravl_explore import checks
-from ravl_explore.assignment import Assignment
+from ravl_explore.assignment.assignment import Assignment
 from ravl_explore.data.base import ImageTextDataset, check_dataset, checked_image
-from ravl_explore.data.identity import UNKNOWN, Identity
-from ravl_explore.embedding import check_model, embed
+from ravl_explore.data.known_images import UNKNOWN, Identity
+from ravl_explore.embedding.embeddings import check_model, embed
 from ravl_explore.errors import InputError
 from ravl_explore.metrics import (
     GroupAccuracy,
@@ -24,9 +23,10 @@ from ravl_explore.metrics import (
     shortcut_strength,
 )
 from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resize
-from ravl_explore.progress import Progress
 from ravl_explore.regions.base import Proposer, Regions
-from ravl_explore.scoring import Scores, zero_shot
+from ravl_explore.scores import Scores, zero_shot
+from ravl_explore.support import checks
+from ravl_explore.support.progress import Progress
 
 MIN_GROUP_SIZE = 10
 

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from ravl_explore import checks
 from ravl_explore.concepts.base import ConceptMasks
 from ravl_explore.data.base import ImageTextDataset, check_attributes, checked_image, checked_sizes
-from ravl_explore.embedding import check_model
+from ravl_explore.embedding.embeddings import check_model
 from ravl_explore.errors import InputError, ModelError
 from ravl_explore.metrics import Alignment, alignment
 from ravl_explore.metrics.alignment import minmax
 from ravl_explore.models.base import TEMPERATURE, VisionLanguageModel, class_embeddings, resize
 from ravl_explore.objectives.concept_guided import Score, explained
-from ravl_explore.progress import Progress, report
+from ravl_explore.support import checks
+from ravl_explore.support.progress import Progress, report
 
 BATCH = 32  # images traced at once: every block's attention is kept for its gradient
 

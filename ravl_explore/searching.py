@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ravl_explore import checks
 from ravl_explore.clustering import Clusterer, automatic
 from ravl_explore.clustering.kmedoids import check_n_clusters
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import MIN_INFLUENCE, Discovery, Rule, check_choices, discover
-from ravl_explore.embedding import embed
+from ravl_explore.embedding.embeddings import embed
 from ravl_explore.models.base import VisionLanguageModel
-from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer
-from ravl_explore.scoring import zero_shot
+from ravl_explore.scores import zero_shot
+from ravl_explore.support import checks
+from ravl_explore.support.progress import Progress, report
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,20 +18,20 @@ import numpy as np
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from ravl_explore import checks
 from ravl_explore.clustering.base import Clustering
-from ravl_explore.data.identity import Identity
+from ravl_explore.data.known_images import Identity
 from ravl_explore.discovery import Discovery, discover
-from ravl_explore.embedding import Embeddings, Unreadable
+from ravl_explore.embedding.embeddings import Embeddings, Unreadable
 from ravl_explore.errors import ModelError, RavlError, StorageError
-from ravl_explore.files import FORMAT, result_bytes, user_path, write_whole
-from ravl_explore.fingerprints import digest
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.training_free import Steered
 from ravl_explore.regions.base import Regions
-from ravl_explore.scoring import Scores
-from ravl_explore.sealing import check_seal
+from ravl_explore.scores import Scores
+from ravl_explore.support import checks
+from ravl_explore.support.files import FORMAT, result_bytes, user_path, write_whole
+from ravl_explore.support.fingerprints import digest
+from ravl_explore.support.sealing import check_seal
 
 Arrays = dict[str, np.ndarray]
 # what unpacking a file raises that is not what it says it is

@@ -14,37 +14,26 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ravl_explore"
 
 # From the bottom up. A module may import from the rows before its own; those of one row do not import each other.
 LAYERS = (
+    "about",
     "errors",
-    "progress | forms | fingerprints | text | checks | sealing",
-    "files",
-    "embedding_cache | tensor_files",
+    "support",
     "regions | captions",
     "data | models | clustering | metrics | objectives",
     "concepts",
-    "embedding | training",
-    "scoring | layout | relevance",
-    "discovery | detectors | cores",
+    "embedding",
+    "training | scores | relevance",
+    "discovery",
     "assignment | searching",
-    "evaluation | precheck",
+    "evaluation",
     "mitigation | comparison",
-    "runs",
-    "storage | running",
-    "controlled | distributed",
+    "experiments",
+    "storage",
     "plots",
-    "export | report",
+    "synthetic | report",
     "widgets",
-    "lab",
     "cli",
 )
 LAYER = {name: level for level, row in enumerate(LAYERS) for name in row.split(" | ")}
-
-# Imports between siblings that are meant: (importer, imported): why.
-EXCEPTIONS = {
-    ("training", "embedding"): "a training batch cuts its region boxes the way that embedding does",
-}
-
-# The package itself only points to its modules, lazily; what a module may take from it.
-FROM_THE_PACKAGE = {"__version__"}
 
 ONLY_IN = {
     "plotly": {"plots", "widgets"},
@@ -86,7 +75,7 @@ def upward(module: str, names: list[str]) -> list[str]:
     for name in names:
         root, _, rest = name.partition(".")
         target = rest.split(".")[0]
-        if root != "ravl_explore" or target in FROM_THE_PACKAGE or target == module or (module, target) in EXCEPTIONS:
+        if root != "ravl_explore" or target == module:
             continue
         if target not in LAYER:
             wrong.append(f"{name}: import from the module that defines it, or give {target or 'it'} a place in LAYERS")
@@ -99,11 +88,7 @@ def upward(module: str, names: list[str]) -> list[str]:
 
 def test_every_module_has_a_place() -> None:
     assert FILES
-    assert {module_of(path) for path in FILES} - LAYER.keys() == set(), "add these to LAYERS, at their height"
-
-
-def test_exceptions_are_between_siblings() -> None:
-    assert all(LAYER[importer] == LAYER[imported] for importer, imported in EXCEPTIONS)
+    assert {module_of(path) for path in FILES} == LAYER.keys(), "give each its height in LAYERS, and no others"
 
 
 @each_file
@@ -156,7 +141,7 @@ def test_the_checks_see_what_is_wrong() -> None:
             "from ravl_explore.errors import RavlError",
             "from ravl_explore.plots.curves import plot",
             "from ..models import base",
-            "def f():\n    from ravl_explore import embed, __version__",
+            "def f():\n    from ravl_explore import embed",
         ]
     )
     names = list(imported_names(source, "ravl_explore.data"))

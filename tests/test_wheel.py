@@ -111,7 +111,7 @@ def test_command_says_its_version(installed: Path, tmp_path: Path) -> None:
 
 
 def test_notebooks_are_copied_from_the_wheel(installed: Path, repository: Path, tmp_path: Path) -> None:
-    script = "from ravl_explore.lab import copy_notebooks; print(*copy_notebooks('n').copied, sep='\\n')"
+    script = "from ravl_explore.cli.notebooks import copy_notebooks; print(*copy_notebooks('n').copied, sep='\\n')"
     copied = run(installed, "-c", script, cwd=tmp_path).splitlines()
     assert copied == sorted(path.name for path in (repository / "notebooks").glob("*.ipynb"))
     for name in copied:

@@ -12,13 +12,13 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from jaxtyping import Float
 
-from ravl_explore import checks
 from ravl_explore.captions.labels import STATUSES, CaptionLabels
 from ravl_explore.captions.lexicon import LongestMatch, canonical, lexicon
 from ravl_explore.captions.negation import Negation
 from ravl_explore.captions.normal import normalise
 from ravl_explore.captions.words import DECOYS
 from ravl_explore.errors import InputError
+from ravl_explore.support import checks
 
 Ambiguity = Literal["skip", "first", "similar", "multi"]
 AMBIGUITIES: tuple[Ambiguity, ...] = get_args(Ambiguity)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ravl_explore import checks
 from ravl_explore.captions.normal import at_edges, normalise
 from ravl_explore.errors import InputError
+from ravl_explore.support import checks
 
 CUES = (
     "no", "not", "without", "w/o", "never", "neither", "nor", "none of", "absence of", "lack of", "lacks", "lacking",

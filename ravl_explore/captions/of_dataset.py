@@ -8,10 +8,10 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float
 
-from ravl_explore import checks
 from ravl_explore.captions.labeller import CaptionLabeller
 from ravl_explore.captions.labels import CaptionLabels
 from ravl_explore.errors import DataError, InputError
+from ravl_explore.support import checks
 
 
 class HasCaptions(Protocol):

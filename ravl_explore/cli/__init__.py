@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ravl_explore import __version__
+from ravl_explore.about import __version__
 from ravl_explore.cli import cache, discover, lab, report
 from ravl_explore.cli.printing import safe_printing
 

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from ravl_explore.cli.ending import clean_ending
+from ravl_explore.cli.exit_codes import clean_ending
 from ravl_explore.cli.printing import say
 from ravl_explore.errors import InputError
-from ravl_explore.text import one_line
+from ravl_explore.support.text import one_line
 
 app = typer.Typer(name="cache", no_args_is_help=True, help="List or clear the embeddings stored on this machine.")
 UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -19,7 +19,7 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 def show() -> None:
     """List the stored embeddings, newest first."""
     with clean_ending():
-        from ravl_explore.embedding_cache import embeddings_folder, list_cached
+        from ravl_explore.embedding.cache import embeddings_folder, list_cached
 
         entries = list_cached()
         for each in entries:
@@ -41,7 +41,7 @@ def clear(
 ) -> None:
     """Delete stored embeddings; they are made again when needed."""
     with clean_ending():
-        from ravl_explore.embedding_cache import clear_cached, list_cached
+        from ravl_explore.embedding.cache import clear_cached, list_cached
 
         if (name is None) == (not everything):
             came = "neither" if name is None else "both"

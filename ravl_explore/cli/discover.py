@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ravl_explore.cli.ending import BAD_INPUT, LIMITS_REACHED, STOPPED, clean_ending
+from ravl_explore.cli.exit_codes import BAD_INPUT, LIMITS_REACHED, STOPPED, clean_ending
 from ravl_explore.cli.limits import Limits
 from ravl_explore.cli.printing import complain, say
 from ravl_explore.cli.progress_bar import ProgressBar
 from ravl_explore.errors import InputError, StorageError
-from ravl_explore.files import user_path
-from ravl_explore.text import one_line, storable
+from ravl_explore.support.files import user_path
+from ravl_explore.support.text import one_line, storable
 
 if TYPE_CHECKING:
     from ravl_explore.searching import Search
@@ -174,8 +174,8 @@ def _search(asked: dict[str, Any], progress: ProgressBar, **options: Any) -> tup
 
 def _write(found: Search, out: Path, settings: dict[str, Any], save: bool) -> list[str]:
     """Everything is made before the first file is written; returns the names."""
-    from ravl_explore.export import REPORT, SAVED, SEARCH, tables, write_files
     from ravl_explore.report import report_html
+    from ravl_explore.report.tables import REPORT, SAVED, SEARCH, tables, write_files
     from ravl_explore.storage import search_mark, to_bytes
 
     contents = tables(found.discovery, found.data, settings)

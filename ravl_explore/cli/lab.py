@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ravl_explore.cli.ending import clean_ending
+from ravl_explore.cli.exit_codes import clean_ending
+from ravl_explore.cli.notebooks import copy_notebooks, lab_command, lab_environment, run_lab
 from ravl_explore.cli.printing import say
-from ravl_explore.lab import copy_notebooks, lab_command, lab_environment, run_lab
-from ravl_explore.text import one_line
+from ravl_explore.support.text import one_line
 
 
 def run(

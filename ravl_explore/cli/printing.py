@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from ravl_explore.errors import StorageError
-from ravl_explore.text import one_line
+from ravl_explore.support.text import one_line
 
 NOBODY_READS = {errno.EPIPE, errno.EINVAL}  # a closed pipe; the latter is Windows' word for it
 

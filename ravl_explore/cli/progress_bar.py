@@ -9,13 +9,13 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from ravl_explore.text import one_line
+from ravl_explore.support.text import one_line
 
 LOG_SECONDS = 30.0  # between two lines of one stage
 
 
 class ProgressBar:
-    """A progress callback (see :mod:`ravl_explore.progress`); use it in a ``with`` so that the last bar is finished.
+    """A progress callback (see :mod:`ravl_explore.support.progress`), for a ``with`` that finishes the last bar.
 
     Examples
     --------

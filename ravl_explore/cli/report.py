@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ravl_explore.cli.ending import clean_ending
+from ravl_explore.cli.exit_codes import clean_ending
 from ravl_explore.cli.printing import complain, say
-from ravl_explore.text import one_line, storable
+from ravl_explore.support.text import one_line, storable
 
 
 def run(
@@ -24,10 +24,10 @@ def run(
         from ravl_explore.data import open_dataset
         from ravl_explore.discovery import Discovery
         from ravl_explore.errors import InputError
-        from ravl_explore.export import SEARCH, of_other_searches
-        from ravl_explore.files import user_path, write_whole
         from ravl_explore.report import report_html
+        from ravl_explore.report.tables import SEARCH, of_other_searches
         from ravl_explore.storage import load, search_mark
+        from ravl_explore.support.files import user_path, write_whole
 
         found = load(discovery)
         if not isinstance(found, Discovery):

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ravl_explore import checks
 from ravl_explore.clustering.base import Clusterer
 from ravl_explore.clustering.clara import Clara
 from ravl_explore.clustering.kmedoids import KMedoids, default_sweep
+from ravl_explore.support import checks
 
 MOST_EXACT = 10_000
 """Regions up to which all distances are kept: 400 MB, and half a minute for 30 numbers of clusters on two cores."""

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64
 
-from ravl_explore import checks
 from ravl_explore.errors import InputError
-from ravl_explore.progress import Progress
+from ravl_explore.support import checks
+from ravl_explore.support.progress import Progress
 
 LOSS_ROUNDING = 1e-6  # a region, of distances that are summed in float32
 

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Int64
 
-from ravl_explore import checks
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.clustering.chunks import Step, as_single
 from ravl_explore.clustering.distances import check_unit_rows, cosine_distance, grown_distance
 from ravl_explore.clustering.kmedoids import STAGE, check_enough_regions, check_n_clusters, choose
-from ravl_explore.progress import Progress, report
+from ravl_explore.support import checks
+from ravl_explore.support.progress import Progress, report
 
 N_SAMPLES = 5  # Kaufman & Rousseeuw 1990, section 3.3.1
 SAMPLE_SIZE = 4000  # measured, see Clara

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ravl_explore import checks
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.clustering.distances import check_embeddings, cosine_distance
 from ravl_explore.errors import InputError
-from ravl_explore.progress import Progress, report
+from ravl_explore.support import checks
+from ravl_explore.support.progress import Progress, report
 
 STAGE = "Clustering regions"
 MOST_CLUSTERS = 100_000  # of so many regions, distances and the swaps' sums take 200 GB

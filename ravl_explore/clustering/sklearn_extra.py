@@ -8,12 +8,12 @@ from importlib import import_module
 import numpy as np
 import pandas as pd
 
-from ravl_explore import checks
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.clustering.distances import check_embeddings, cosine_distance, summed_distance
 from ravl_explore.clustering.kmedoids import STAGE, check_enough_regions, check_n_clusters
 from ravl_explore.errors import MissingDependencyError
-from ravl_explore.progress import Progress, report
+from ravl_explore.support import checks
+from ravl_explore.support.progress import Progress, report
 
 HIGHEST_SEED = 2**32 - 1  # scikit-learn's
 

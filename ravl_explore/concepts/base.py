@@ -3,7 +3,7 @@
 To add a source, write one file with a frozen dataclass that has a ``name``, ``uses_regions`` and
 ``open(data, shown) -> ConceptMasks``, and add its class to ``__all__`` of :mod:`ravl_explore.concepts`; the explorer's
 menu reads that list. A class method ``menu()`` (label -> arguments) or a class attribute ``form`` (see
-:mod:`ravl_explore.forms`) puts it there.
+:mod:`ravl_explore.support.fields`) puts it there.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from ravl_explore.data.base import ImageTextDataset
-from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Regions
+from ravl_explore.support.progress import Progress, report
 
 Mask = Bool[np.ndarray, "h w"]
 
@@ -53,7 +53,7 @@ class ConceptMasks(Protocol):
 
 
 class Shown(Protocol):
-    """What the regions of a dataset show; :class:`ravl_explore.assignment.Assignment` does."""
+    """What the regions of a dataset show; :class:`ravl_explore.assignment.assignment.Assignment` does."""
 
     @property
     def regions(self) -> Regions: ...

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from ravl_explore.concepts.base import Mask, Shown, count_of, nothing
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.errors import InputError
-from ravl_explore.fingerprints import digest
+from ravl_explore.support.fingerprints import digest
 
 Promote = Literal["clean", "core"]
 PROMOTES: tuple[Promote, ...] = get_args(Promote)

@@ -26,9 +26,9 @@ from ravl_explore.concepts.networks import (
 from ravl_explore.data.base import ImageTextDataset, checked_image
 from ravl_explore.data.files import content_fingerprint
 from ravl_explore.errors import InputError, StorageError
-from ravl_explore.files import cache_root, write_whole
-from ravl_explore.fingerprints import digest
-from ravl_explore.forms import Field
+from ravl_explore.support.fields import Field
+from ravl_explore.support.files import cache_root, write_whole
+from ravl_explore.support.fingerprints import digest
 
 logger = logging.getLogger(__name__)
 

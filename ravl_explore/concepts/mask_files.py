@@ -19,9 +19,9 @@ from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.data.given_files import status_of
 from ravl_explore.data.reading import read_orientation
 from ravl_explore.errors import DataError, InputError
-from ravl_explore.files import user_path
-from ravl_explore.fingerprints import digest, file_digest
-from ravl_explore.forms import Field
+from ravl_explore.support.fields import Field
+from ravl_explore.support.files import user_path
+from ravl_explore.support.fingerprints import digest, file_digest
 
 SUPPRESS = ".suppress"  # ends the name of a second PNG file
 Reader = Callable[[int], tuple[Mask, Mask | None]]

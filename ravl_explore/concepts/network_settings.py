@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ravl_explore.errors import ModelError
-from ravl_explore.models.file_tokenizer import cleaned, read_files
-from ravl_explore.tensor_files import is_file, read_json
+from ravl_explore.models.text.file_tokenizer import cleaned, read_files
+from ravl_explore.support.tensor_files import is_file, read_json
 
 PARTS = (  # model types of the networks and of what they are made of
     *("grounding-dino", "mm-grounding-dino", "swin", "bert", "sam2", "sam2_video", "sam2_vision_model"),

@@ -13,11 +13,11 @@ from jaxtyping import Bool, Float, UInt8
 
 from ravl_explore.concepts.network_settings import check_size, network_config, processor_files
 from ravl_explore.errors import MissingDependencyError, ModelError
-from ravl_explore.files import user_path
-from ravl_explore.fingerprints import digest
+from ravl_explore.models.checkpoints.snapshots import try_to_find
 from ravl_explore.models.downloads import find, locate
-from ravl_explore.models.snapshots import try_to_find
-from ravl_explore.tensor_files import is_file, read_json
+from ravl_explore.support.files import user_path
+from ravl_explore.support.fingerprints import digest
+from ravl_explore.support.tensor_files import is_file, read_json
 
 DETECTORS = ("grounding-dino", "mm-grounding-dino")  # model types whose processor is GroundingDINO's
 SEGMENTERS = ("sam2", "sam2_video")  # the published weights are of the latter and hold the former

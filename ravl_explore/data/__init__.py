@@ -9,7 +9,7 @@ from ravl_explore.data.folder import Folder
 from ravl_explore.data.hugging_face import HuggingFaceDataset
 from ravl_explore.data.mnist import FashionMnist, Mnist
 from ravl_explore.data.object_cxr import ObjectCxr
-from ravl_explore.data.opening import open_dataset
+from ravl_explore.data.open_dataset import open_dataset
 from ravl_explore.data.subset import Subset
 from ravl_explore.data.sun397 import Sun397
 from ravl_explore.data.table import Table

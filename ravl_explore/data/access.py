@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ravl_explore.data.given_files import CLOSED
 from ravl_explore.errors import DataError
-from ravl_explore.text import storable
+from ravl_explore.support.text import storable
 
 
 @contextmanager

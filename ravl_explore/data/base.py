@@ -15,10 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from ravl_explore.checks import came, offers, pixels
 from ravl_explore.errors import DataError, InputError
-from ravl_explore.fingerprints import digest
 from ravl_explore.regions.base import Regions
+from ravl_explore.support.checks import came, offers, pixels
+from ravl_explore.support.fingerprints import digest
 
 CLIP_TEMPLATES = ("a photo of a {}",)
 REQUIRED = (  # fingerprint() only where embeddings are kept

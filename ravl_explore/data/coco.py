@@ -28,9 +28,9 @@ from ravl_explore.data.columns import NONE, listed, names_from
 from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.lookup import find_files
 from ravl_explore.errors import DataError, InputError
-from ravl_explore.files import user_path
-from ravl_explore.forms import Field
 from ravl_explore.regions.base import Regions
+from ravl_explore.support.fields import Field
+from ravl_explore.support.files import user_path
 
 TRIED = 100  # images that are looked for where a folder is guessed
 TEMPLATES = ("there is a {}", "a photo of the {}", "a photo of a {}", "{}")  # RaVL, Appendix B

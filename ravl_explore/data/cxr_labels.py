@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ravl_explore.data.inside import resolve_inside
+from ravl_explore.data.listed_paths import resolve_inside
 from ravl_explore.data.object_cxr import CLASS_NAMES, read_annotations
 from ravl_explore.data.ranges import ranges_of, shared_ranges
 from ravl_explore.data.reading import header_or_reason, read_image, reason_of
 from ravl_explore.errors import DataError, InputError, MissingDependencyError, ModelError
-from ravl_explore.files import user_path, write_whole
-from ravl_explore.progress import Progress, report
+from ravl_explore.support.files import user_path, write_whole
+from ravl_explore.support.progress import Progress, report
 
 WEIGHTS = "densenet121-res224-all"
 WEIGHTS_FILE = "nih-pc-chex-mimic_ch-google-openi-kaggle-densenet121-d121-tw-lr001-rot45-tr15-sc15-seed0-best.pt"

@@ -14,9 +14,9 @@ from jaxtyping import Int, UInt8
 
 from ravl_explore.data.base import ArrayDataset
 from ravl_explore.errors import DataError
-from ravl_explore.fingerprints import digest
 from ravl_explore.regions.base import Regions
 from ravl_explore.regions.grid import Grid
+from ravl_explore.support.fingerprints import digest
 
 CLASS_NAMES = (
     "t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from ravl_explore import checks
 from ravl_explore.data.base import CLIP_TEMPLATES, ImageTextDataset, check_dataset, flags, integers, names
 from ravl_explore.data.ranges import SharedRange, ranges_of, shared_ranges
 from ravl_explore.data.reading import Header, Range, Source, header_or_reason, read_image
 from ravl_explore.errors import DataError
-from ravl_explore.files import user_path
-from ravl_explore.fingerprints import digest, file_digest
-from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Regions
-from ravl_explore.text import storable
+from ravl_explore.support import checks
+from ravl_explore.support.files import user_path
+from ravl_explore.support.fingerprints import digest, file_digest
+from ravl_explore.support.progress import Progress, report
+from ravl_explore.support.text import storable
 
 SCAN_THREADS = 8  # headers are short and discs are slow: threads wait together
 SCAN_STEP = 1000  # files between two reports of progress

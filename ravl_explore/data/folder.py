@@ -16,8 +16,8 @@ from ravl_explore.data.files import ImageFiles, plain_name
 from ravl_explore.data.labels import places_of
 from ravl_explore.data.reading import SUFFIXES, is_image
 from ravl_explore.errors import DataError
-from ravl_explore.files import user_path
-from ravl_explore.forms import Field
+from ravl_explore.support.fields import Field
+from ravl_explore.support.files import user_path
 
 SPLITS = frozenset({  # and other parts that datasets come in
     "train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "holdout", "fold", "part",

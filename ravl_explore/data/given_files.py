@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ravl_explore.errors import DataError
-from ravl_explore.files import user_path
+from ravl_explore.support.files import user_path
 
 CLOSED = "Give yourself the right to read it, or copy it elsewhere."
 

@@ -17,9 +17,9 @@ from ravl_explore.data.hugging_face_loading import SPLIT, inside_one, is_saved, 
 from ravl_explore.data.labels import MULTIPLE, Multiple, one_class_each, read_cells, require_two
 from ravl_explore.data.reading import Source
 from ravl_explore.errors import DataError, MissingDependencyError
-from ravl_explore.files import user_path
-from ravl_explore.fingerprints import digest
-from ravl_explore.forms import Field
+from ravl_explore.support.fields import Field
+from ravl_explore.support.files import user_path
+from ravl_explore.support.fingerprints import digest
 
 
 class HuggingFaceDataset(LazyImages):

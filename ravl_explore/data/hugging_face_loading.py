@@ -13,9 +13,9 @@ from typing import Any
 
 from ravl_explore.data.columns import PARQUET, is_table, listed
 from ravl_explore.data.given_files import existing_file, existing_folder, read_json
-from ravl_explore.data.inside import resolve_inside
+from ravl_explore.data.listed_paths import resolve_inside
 from ravl_explore.errors import DataError, InputError, RavlError
-from ravl_explore.files import user_path
+from ravl_explore.support.files import user_path
 
 SPLIT = "test"  # where none is asked for
 SPLIT_WORDS = frozenset({

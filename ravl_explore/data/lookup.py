@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ravl_explore.data.columns import listed
-from ravl_explore.data.inside import resolve_inside
+from ravl_explore.data.listed_paths import resolve_inside
 from ravl_explore.data.reading import SUFFIXES
 from ravl_explore.errors import DataError
 
@@ -22,12 +22,12 @@ def find_files(
 
     Parameters
     ----------
-    root, names, beside, argument : as of :func:`~ravl_explore.data.inside.resolve_inside`
+    root, names, beside, argument : as of :func:`~ravl_explore.data.listed_paths.resolve_inside`
 
     Raises
     ------
     DataError
-        As :func:`~ravl_explore.data.inside.resolve_inside`; and when several files fit one name.
+        As :func:`~ravl_explore.data.listed_paths.resolve_inside`; and when several files fit one name.
     """
     files = resolve_inside(root, names, beside=beside, argument=argument)
     bare = [row for row, file in enumerate(files) if file.suffix.lower() not in SUFFIXES and not os.path.isfile(file)]  # noqa: PTH113

@@ -17,9 +17,9 @@ from ravl_explore.data.base import ArrayDataset
 from ravl_explore.data.demo import CLASS_NAMES as GARMENTS
 from ravl_explore.data.demo import TEMPLATES as GARMENT_TEMPLATES
 from ravl_explore.errors import DataError
-from ravl_explore.files import user_path
-from ravl_explore.fingerprints import digest
-from ravl_explore.forms import Field
+from ravl_explore.support.fields import Field
+from ravl_explore.support.files import user_path
+from ravl_explore.support.fingerprints import digest
 
 SPLITS = {"train": "train", "test": "t10k"}
 MOST_VALUES = 2**28  # bytes; the training images are 47 million, and a packed file may promise anything

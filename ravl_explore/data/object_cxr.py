@@ -15,11 +15,11 @@ import numpy as np
 from ravl_explore.data.access import readable
 from ravl_explore.data.columns import listed, read_columns
 from ravl_explore.data.files import ImageFiles
-from ravl_explore.data.inside import resolve_inside
+from ravl_explore.data.listed_paths import resolve_inside
 from ravl_explore.errors import DataError, InputError
-from ravl_explore.files import user_path
-from ravl_explore.forms import Field
 from ravl_explore.regions.base import Regions
+from ravl_explore.support.fields import Field
+from ravl_explore.support.files import user_path
 
 CLASS_NAMES = ("cardiomegaly", "normal")
 TEMPLATES = ("{}",)  # the class names alone, RaVL, Appendix D

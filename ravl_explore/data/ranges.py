@@ -17,7 +17,7 @@ from ravl_explore.data.deep import depth_of
 from ravl_explore.data.dicom import COLORS
 from ravl_explore.data.reading import DEEP, Range, Source, read_range
 from ravl_explore.errors import DataError
-from ravl_explore.progress import Progress, report
+from ravl_explore.support.progress import Progress, report
 
 MOST_READ = 1000  # images of one kind; seconds to a minute
 THREADS = 8

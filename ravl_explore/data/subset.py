@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from ravl_explore.checks import came
 from ravl_explore.data.base import ImageTextDataset, check_dataset, checked_sizes, where
 from ravl_explore.data.files import content_fingerprint
 from ravl_explore.errors import InputError
-from ravl_explore.fingerprints import digest
-from ravl_explore.progress import Progress
 from ravl_explore.regions.base import Regions
+from ravl_explore.support.checks import came
+from ravl_explore.support.fingerprints import digest
+from ravl_explore.support.progress import Progress
 
 
 class Subset:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ravl_explore.data.access import readable
 from ravl_explore.data.files import ImageFiles
-from ravl_explore.data.inside import resolve_inside
+from ravl_explore.data.listed_paths import resolve_inside
 from ravl_explore.errors import DataError, InputError
-from ravl_explore.files import user_path
-from ravl_explore.forms import Field
+from ravl_explore.support.fields import Field
+from ravl_explore.support.files import user_path
 
 TEMPLATES = ("a photo of a {}.", "a photo of the {}.")  # openai/CLIP, data/prompts.md
 PARTS = {"train": "Training", "test": "Testing"}

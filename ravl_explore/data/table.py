@@ -30,9 +30,9 @@ from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.labels import MULTIPLE, Multiple, one_class_each, read_cells, require_two
 from ravl_explore.data.lookup import find_files
 from ravl_explore.errors import DataError
-from ravl_explore.files import user_path
-from ravl_explore.forms import Field
 from ravl_explore.regions.base import Regions
+from ravl_explore.support.fields import Field
+from ravl_explore.support.files import user_path
 
 YES, NO = (
     frozenset({"1", "true", "yes", "y", "present", "with"}),

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from ravl_explore import checks
 from ravl_explore.metrics.chance import chance_level
+from ravl_explore.support import checks
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from ravl_explore.text import one_line
+from ravl_explore.support.text import one_line
 
 SURE = 0.05  # one-sided: a model that guesses is taken for a better one in one of twenty sets at most
 

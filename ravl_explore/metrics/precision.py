@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Int
 
-from ravl_explore import checks
+from ravl_explore.support import checks
 
 
 def precision_at_k(

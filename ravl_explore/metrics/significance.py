@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.metrics.gap import Gaps
+from ravl_explore.support import checks
 
 N_PERMUTATIONS = 1000
 LEVEL = 0.95

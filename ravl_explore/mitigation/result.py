@@ -10,10 +10,10 @@ import numpy as np
 from ravl_explore.concepts.base import ConceptMasks
 from ravl_explore.discovery import SpuriousFeature
 from ravl_explore.errors import ModelError, TrainingError
-from ravl_explore.files import result_bytes
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.base import Objective
 from ravl_explore.objectives.training_free import Steered
+from ravl_explore.support.files import result_bytes
 from ravl_explore.training import History, RunFolder, StepRecord, Steps, TrainingSettings
 
 MODEL_FILE = "model.safetensors"

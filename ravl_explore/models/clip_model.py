@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ravl_explore.errors import ModelError
-from ravl_explore.fingerprints import digest
-from ravl_explore.models.file_tokenizer import pack
 from ravl_explore.models.region_encoders import region_encoder
+from ravl_explore.models.text.file_tokenizer import pack
 from ravl_explore.models.tracing import Relevance, trace
+from ravl_explore.support.fingerprints import digest
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from ravl_explore.errors import ModelError
-from ravl_explore.files import cache_root
-from ravl_explore.models.settings import is_repository
-from ravl_explore.tensor_files import first_line, is_file
+from ravl_explore.models.checkpoints.settings import is_repository
+from ravl_explore.support.files import cache_root
+from ravl_explore.support.tensor_files import first_line, is_file
 
 CONNECT_SECONDS = 4.0  # the hub's own client tries again for half a minute where there is no network
 VOCABULARIES = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "vocab.txt", "vocab.json")

@@ -6,14 +6,14 @@ import re
 from collections.abc import Collection
 from typing import ClassVar
 
-from ravl_explore import checks
 from ravl_explore.errors import ModelError
-from ravl_explore.forms import Field
-from ravl_explore.models.checkpoint import Checkpoint
+from ravl_explore.models.checkpoints.checkpoint import Checkpoint
+from ravl_explore.models.checkpoints.settings import is_repository
+from ravl_explore.models.checkpoints.snapshots import fetch_snapshot
 from ravl_explore.models.region_encoders import REGION_FIELD
-from ravl_explore.models.settings import is_repository
-from ravl_explore.models.snapshots import fetch_snapshot
-from ravl_explore.models.text_towers import known_repositories
+from ravl_explore.models.text.text_towers import known_repositories
+from ravl_explore.support import checks
+from ravl_explore.support.fields import Field
 
 PREFIX = "hf-hub:"
 PAGE = re.compile(r"(https?://)?(www\.)?(huggingface\.co|hf\.co)/(models/)?(?P<name>[^/?#]+/[^/?#]+)", re.IGNORECASE)

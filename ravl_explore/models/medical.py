@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ravl_explore import checks
 from ravl_explore.errors import ModelError
-from ravl_explore.models.checkpoint import Checkpoint
+from ravl_explore.models.checkpoints.checkpoint import Checkpoint
 from ravl_explore.models.downloads import find
 from ravl_explore.models.hub import HuggingFace
+from ravl_explore.support import checks
 
 PUBMEDCLIP = "sarahESL/PubMedCLIP"
 ARCHITECTURES = {"ViT32": "ViT-B-32-quickgelu", "RN50": "RN50-quickgelu", "RN50x4": "RN50x4-quickgelu"}

@@ -10,18 +10,18 @@ from typing import Any, ClassVar
 import open_clip
 from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
-from ravl_explore import checks
 from ravl_explore.errors import ModelError
-from ravl_explore.forms import Field
-from ravl_explore.models.architectures import build_filled
 from ravl_explore.models.base import pick_device
-from ravl_explore.models.building import named_config
+from ravl_explore.models.checkpoints.architectures import build_filled
+from ravl_explore.models.checkpoints.building import named_config
+from ravl_explore.models.checkpoints.weights import read_weights
 from ravl_explore.models.clip_model import ClipModel
 from ravl_explore.models.downloads import find
 from ravl_explore.models.region_encoders import REGION_FIELD
-from ravl_explore.models.text_towers import known_repositories, with_text_config
-from ravl_explore.models.tokenizers import tokenizer_of
-from ravl_explore.models.weights import read_weights
+from ravl_explore.models.text.text_towers import known_repositories, with_text_config
+from ravl_explore.models.text.tokenizers import tokenizer_of
+from ravl_explore.support import checks
+from ravl_explore.support.fields import Field
 
 COMMON = (  # those of the paper's SUN397 experiment, and what most people use
     "ViT-B-32-quickgelu / openai",

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ravl_explore import checks
+from ravl_explore.support import checks
 
 ClassText = Literal["prompts", "names"]
 EqualCaptions = Literal["negatives", "positives"]
@@ -40,7 +40,7 @@ class Batch:
     ----------
     pixels : (b, 3, s, s) float32 RGB in [0, 1]
     boxes : (n, 5) float32: place in the batch, then x1, y1, x2, y2 in pixels of the model's input
-    spurious, core : (n,) bool, see :class:`ravl_explore.assignment.Assignment`
+    spurious, core : (n,) bool, see :class:`ravl_explore.assignment.assignment.Assignment`
     labels : (b,) int64 class of each image; -1 when its caption names none
     captions : (b, dim) unit-norm caption embeddings, frozen
     classes : (n_classes, dim) unit-norm class embeddings, frozen

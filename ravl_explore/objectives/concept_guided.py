@@ -10,7 +10,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
-from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.objectives.base import (
     Batch,
@@ -22,6 +21,7 @@ from ravl_explore.objectives.base import (
     logits,
     single,
 )
+from ravl_explore.support import checks
 
 Average = Literal["mask", "pixels"]
 Shown = Literal["label", "prediction"]

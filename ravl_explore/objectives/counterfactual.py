@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.objectives.base import (
     Batch,
@@ -29,6 +28,7 @@ from ravl_explore.objectives.groups import balanced
 from ravl_explore.objectives.region_aware import RegionAware
 from ravl_explore.objectives.standard import Standard
 from ravl_explore.objectives.training_free import TrainingFree
+from ravl_explore.support import checks
 
 
 @dataclass(frozen=True)

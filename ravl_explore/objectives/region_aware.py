@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ravl_explore import checks
 from ravl_explore.objectives.base import (
     Batch,
     ClassText,
@@ -21,6 +20,7 @@ from ravl_explore.objectives.base import (
     logits,
     single,
 )
+from ravl_explore.support import checks
 
 NEGATIVE_INFINITY = float("-inf")
 Duplicates = Literal["unique", "samples"]

@@ -11,7 +11,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.objectives.base import (
     Batch,
@@ -24,6 +23,7 @@ from ravl_explore.objectives.base import (
     single,
 )
 from ravl_explore.objectives.prototypes import prototypes, seen
+from ravl_explore.support import checks
 
 StandIn = Literal["images", "regions", "text", "batch"]
 

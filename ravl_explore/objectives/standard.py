@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ravl_explore import checks
 from ravl_explore.objectives.base import EqualCaptions, ImageObjective
+from ravl_explore.support import checks
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ravl_explore import checks
 from ravl_explore.errors import InputError, ModelError
-from ravl_explore.fingerprints import digest
 from ravl_explore.objectives.base import ImageObjective, Objective, Relevance, Start
 from ravl_explore.objectives.prototypes import prototypes, seen
+from ravl_explore.support import checks
+from ravl_explore.support.fingerprints import digest
 
 Axis = Literal["images", "regions"]
 

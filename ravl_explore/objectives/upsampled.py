@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ravl_explore import checks
 from ravl_explore.objectives.base import EqualCaptions, ImageObjective
 from ravl_explore.objectives.groups import balanced
+from ravl_explore.support import checks
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from ravl_explore import checks
 from ravl_explore.objectives.base import (
     Batch,
     ClassText,
@@ -19,6 +18,7 @@ from ravl_explore.objectives.base import (
     class_losses,
 )
 from ravl_explore.objectives.groups import balanced
+from ravl_explore.support import checks
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from ravl_explore import checks
 from ravl_explore.objectives.base import (
     Batch,
     ClassText,
@@ -25,6 +24,7 @@ from ravl_explore.objectives.base import (
     class_losses,
 )
 from ravl_explore.objectives.groups import balanced, group_name
+from ravl_explore.support import checks
 
 MOST_RECORDED = 40  # groups whose weight is kept at every step; SUN397 has 794
 

@@ -8,9 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ravl_explore import checks
 from ravl_explore.comparison import Comparison
 from ravl_explore.plots import palette
+from ravl_explore.support import checks
 
 if TYPE_CHECKING:
     from ravl_explore.metrics import GroupAccuracy

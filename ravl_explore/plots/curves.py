@@ -10,9 +10,9 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.plots import palette
+from ravl_explore.support import checks
 from ravl_explore.training.history import History, StepRecord
 
 MOST_POINTS = 1000  # a line of 700 pixels shows no more

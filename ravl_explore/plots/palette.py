@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import plotly.graph_objects as go
 
-from ravl_explore import checks
+from ravl_explore.support import checks
 
 if TYPE_CHECKING:
     from ravl_explore.discovery import Discovery, SpuriousFeature

@@ -8,12 +8,12 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
-from ravl_explore import checks
 from ravl_explore.discovery import Discovery
 from ravl_explore.errors import InputError
-from ravl_explore.layout import stratified_sample
 from ravl_explore.plots import palette
 from ravl_explore.plots.categories import Categories, categories
+from ravl_explore.plots.layout import stratified_sample
+from ravl_explore.support import checks
 
 MOST_DRAWN = 20_000  # plotly's lasso takes over a second above this, even on a quick machine
 UNSELECTED_OPACITY = 0.10
@@ -38,7 +38,7 @@ def region_map(
 
     Parameters
     ----------
-    xy : one place per region, from :mod:`ravl_explore.layout`
+    xy : one place per region, from :mod:`ravl_explore.plots.layout`
     color_by : one of ``COLOR_BY``
     selection : region indices to highlight; None or empty for none
     layout_name : what the axes are called ("PCA", "UMAP")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ravl_explore.evaluation import Evaluation
-    from ravl_explore.runs import Runs
+    from ravl_explore.experiments.runs import Runs
 
 COLUMNS = 4  # panels side by side
 ROW_HEIGHT = 30

@@ -2,7 +2,7 @@
 
 To add a proposer, write one file with a frozen dataclass that has a ``name`` and a ``__call__(data) -> Regions``,
 and add its class to ``__all__`` of :mod:`ravl_explore.regions`; the explorer's menu reads that list. A class attribute
-``form`` (see :mod:`ravl_explore.forms`) lets the menu ask for its arguments.
+``form`` (see :mod:`ravl_explore.support.fields`) lets the menu ask for its arguments.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from ravl_explore import checks
-from ravl_explore.checks import KINDS, came
 from ravl_explore.errors import InputError
-from ravl_explore.progress import Progress
+from ravl_explore.support import checks
+from ravl_explore.support.checks import KINDS, came
+from ravl_explore.support.progress import Progress
 
 BYTES_A_BOX = 80  # while boxes are made: corners in double precision, then single, beside their checks
 

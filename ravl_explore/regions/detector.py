@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ravl_explore import checks
 from ravl_explore.errors import DataError
-from ravl_explore.fingerprints import digest
-from ravl_explore.forms import Field
-from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import HasImages, Regions
 from ravl_explore.regions.detector_weights import BUILDERS, DEFAULT_WEIGHTS, build_detector
+from ravl_explore.support import checks
+from ravl_explore.support.fields import Field
+from ravl_explore.support.fingerprints import digest
+from ravl_explore.support.progress import Progress, report
 
 BATCH_SIZE = 4  # images of up to 800 x 1333 pixels: the resized batch is what needs memory
 SMALLEST = 1.0  # pixels of the stored image; thinner boxes show nothing

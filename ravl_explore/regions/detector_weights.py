@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ravl_explore.errors import ModelError, RavlError
-from ravl_explore.files import cache_root, user_path, write_whole
-from ravl_explore.fingerprints import digest
-from ravl_explore.tensor_files import is_file, read_tensor_file
+from ravl_explore.support.files import cache_root, user_path, write_whole
+from ravl_explore.support.fingerprints import digest
+from ravl_explore.support.tensor_files import is_file, read_tensor_file
 
 DEFAULT_WEIGHTS = "fasterrcnn_resnet50_fpn"
 BEFORE_NMS = 1000  # per pyramid level; RegionCLIP's setting, which RaVL's "prior work" used

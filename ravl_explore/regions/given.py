@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.regions.base import HasImageSizes, Regions
+from ravl_explore.support import checks
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ravl_explore import checks
-from ravl_explore.forms import Field
 from ravl_explore.regions.base import HasImageSizes, Regions, check_room, sizes_of_images
+from ravl_explore.support import checks
+from ravl_explore.support.fields import Field
 
 EXAMPLE = "Try Grid(2, 2)."
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ravl_explore import checks
 from ravl_explore.errors import InputError
-from ravl_explore.forms import Field
 from ravl_explore.regions.base import HasImageSizes, Regions, check_room, sizes_of_images
+from ravl_explore.support import checks
+from ravl_explore.support.fields import Field
 
 
 @dataclass(frozen=True)

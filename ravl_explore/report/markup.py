@@ -6,7 +6,7 @@ import html
 import math
 from collections.abc import Iterable
 
-from ravl_explore.text import one_line
+from ravl_explore.support.text import one_line
 
 NONE = "&ndash;"
 LONGEST = 120

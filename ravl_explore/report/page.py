@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from ravl_explore import __version__, checks
+from ravl_explore.about import __version__
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import Discovery
-from ravl_explore.layout import cached_layout, pca_layout
+from ravl_explore.plots.layout import cached_layout, pca_layout
 from ravl_explore.plots.region_map import drawn_regions
 from ravl_explore.report.drawings import region_map_svg
 from ravl_explore.report.markup import escape, plural
 from ravl_explore.report.pictures import misleading_regions
 from ravl_explore.report.sections import finding, headline, ranking, settings_list, skipped
+from ravl_explore.support import checks
 
 MOST_DRAWN = 4000  # dots of the map: 50 kB
 NO_FETCHING = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

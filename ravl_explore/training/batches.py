@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ravl_explore.concepts.base import ConceptMasks
 from ravl_explore.data.base import ImageTextDataset, checked_image
-from ravl_explore.embedding import batch_boxes, region_rows
+from ravl_explore.embedding.embeddings import batch_boxes, region_rows
 from ravl_explore.models.base import resize
 from ravl_explore.objectives.base import Batch
 from ravl_explore.regions.base import Regions

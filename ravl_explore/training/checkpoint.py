@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ravl_explore.errors import RavlError, StorageError
-from ravl_explore.sealing import check_seal, sealed
+from ravl_explore.support.sealing import check_seal, sealed
 from ravl_explore.training.history import StepRecord
 
 FORMAT = "ravl_explore checkpoint 1"

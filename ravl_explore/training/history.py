@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ravl_explore import checks
+from ravl_explore.support import checks
 
 
 @dataclass(frozen=True)

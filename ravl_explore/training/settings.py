@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from ravl_explore import checks
 from ravl_explore.errors import InputError
 from ravl_explore.objectives.base import LEARNING_RATE
+from ravl_explore.support import checks
 
 WARMUP_STEPS = 20  # measured on the demo: without warm-up the first steps at 5e-4 overshoot
 WEIGHT_DECAY = 0.01

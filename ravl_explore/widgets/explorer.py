@@ -18,30 +18,30 @@ from ravl_explore.data import ArrayDataset, Subset
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import Discovery
 from ravl_explore.errors import InputError
+from ravl_explore.experiments.runs import Runs
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.models.base import VisionLanguageModel
-from ravl_explore.progress import Progress, report
 from ravl_explore.regions.base import Proposer
-from ravl_explore.runs import Runs
 from ravl_explore.searching import Search, search
-from ravl_explore.text import one_line
-from ravl_explore.widgets.closing import Closing, close_earlier
-from ravl_explore.widgets.cluster_table import ClusterTable
-from ravl_explore.widgets.crops import CropGallery
-from ravl_explore.widgets.details import SearchDetails
-from ravl_explore.widgets.discovery import DiscoveryWidget
-from ravl_explore.widgets.frozen import Frozen
-from ravl_explore.widgets.job import Job, ProgressLine, wait_for_jobs
-from ravl_explore.widgets.keys import KeyGuard
-from ravl_explore.widgets.menus import Choice, PartMenu, choices
-from ravl_explore.widgets.message import Message
-from ravl_explore.widgets.mitigation import MitigationPanel
-from ravl_explore.widgets.mitigation_work import Finished
-from ravl_explore.widgets.notes import Notes
-from ravl_explore.widgets.outcome import Outcome
-from ravl_explore.widgets.region_map import RegionMap
-from ravl_explore.widgets.skipped import Skipped
-from ravl_explore.widgets.theme import dark_menus
+from ravl_explore.support.progress import Progress, report
+from ravl_explore.support.text import one_line
+from ravl_explore.widgets.basics.closing import Closing, close_earlier
+from ravl_explore.widgets.basics.frozen import Frozen
+from ravl_explore.widgets.basics.job import Job, ProgressLine, wait_for_jobs
+from ravl_explore.widgets.basics.keys import KeyGuard
+from ravl_explore.widgets.basics.menus import Choice, PartMenu, choices
+from ravl_explore.widgets.basics.message import Message
+from ravl_explore.widgets.basics.theme import dark_menus
+from ravl_explore.widgets.findings.cluster_table import ClusterTable
+from ravl_explore.widgets.findings.crops import CropGallery
+from ravl_explore.widgets.findings.discovery import DiscoveryWidget
+from ravl_explore.widgets.findings.region_map import RegionMap
+from ravl_explore.widgets.mitigation.panel import MitigationPanel
+from ravl_explore.widgets.mitigation.work import Finished
+from ravl_explore.widgets.outcome.outcome import Outcome
+from ravl_explore.widgets.search.assumptions import Notes
+from ravl_explore.widgets.search.search_details import SearchDetails
+from ravl_explore.widgets.search.skipped import Skipped
 
 START = "Pick a model and images, then press “Find shortcuts”. The demo needs no download."
 SHARE = "1 1 200px"  # of the row of menus

@@ -21,8 +21,8 @@ import torch
 import ravl_explore as rx
 from ravl_explore import clustering, data, metrics, models, regions
 from ravl_explore.comparison import numbers
+from ravl_explore.experiments.grid import every_objective
 from ravl_explore.objectives import RegionAware
-from ravl_explore.running import every_objective
 
 MODELS = {"demo": ("spurious", "clean"), "vit": ("vit-spurious", "vit-clean")}
 MEASURES = {

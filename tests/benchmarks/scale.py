@@ -98,7 +98,7 @@ def run(folder: Path, clusterer: str, k: int | None) -> dict:
     sys.path.insert(0, str(ROOT))
     from ravl_explore import discover, zero_shot
     from ravl_explore.clustering import Clara, KMedoids, default_sweep
-    from ravl_explore.embedding import Embeddings
+    from ravl_explore.embedding.embeddings import Embeddings
     from ravl_explore.regions.base import Regions
 
     numbers = default_sweep(N_CLASSES) if k is None else k

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from ravl_explore import data, models, objectives
-from ravl_explore.assignment import Assignment
+from ravl_explore.assignment.assignment import Assignment
 from ravl_explore.mitigation import prepare
 from ravl_explore.training import Steps, TrainingSettings, train
 

@@ -7,7 +7,7 @@ import pytest
 
 import ravl_explore as rx
 from ravl_explore import clustering, data, metrics, models, regions
-from ravl_explore.layout import cached_layout
+from ravl_explore.plots.layout import cached_layout
 
 
 @pytest.fixture(scope="module")

@@ -189,7 +189,7 @@ def use_hub(folder: Path) -> None:
 
 
 def make_known(folder: Path) -> None:
-    from ravl_explore.controlled.stand_ins import make_object_cxr, make_sun397
+    from ravl_explore.synthetic.stand_ins import make_object_cxr, make_sun397
 
     rng = np.random.default_rng(0)
     (folder / "mnist").mkdir()
@@ -384,7 +384,7 @@ def make_cache(folder: Path) -> None:
 def embed_again(folder: Path) -> None:
     import ravl_explore as rx
     from ravl_explore import data, models
-    from ravl_explore.embedding_cache import list_cached
+    from ravl_explore.embedding.cache import list_cached
 
     val = data.Subset(data.Demo("val"), np.arange(12))
     list_cached(folder / "cache")

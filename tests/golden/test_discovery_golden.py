@@ -7,9 +7,9 @@ import pytest
 
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.discovery import discover, score_clusters
-from ravl_explore.embedding import Embeddings
+from ravl_explore.embedding.embeddings import Embeddings
 from ravl_explore.regions.base import Regions
-from ravl_explore.scoring import Scores
+from ravl_explore.scores import Scores
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.npz"))
 

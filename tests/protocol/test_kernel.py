@@ -27,10 +27,11 @@ import torch
 torch.set_num_threads(1)
 from conftest import CLASSES, build_clip, pictures
 from ravl_explore.data.base import ArrayDataset
-from ravl_explore.layout import pca_layout
-from ravl_explore.models.clip_resnet import ClipResNet
+from ravl_explore.plots.layout import pca_layout
+from ravl_explore.models.clip_model import ClipModel
 from ravl_explore.models.demo import demo_tokenizer
-from ravl_explore.widgets import Explorer, discovery as findings, explorer as explorer_module
+from ravl_explore.widgets import Explorer, explorer as explorer_module
+from ravl_explore.widgets.findings import discovery as findings
 
 findings.umap_layout = lambda region, **_: 2 * pca_layout(region)  # UMAP takes seconds to import
 
@@ -42,7 +43,7 @@ def data(n, seed):
     return ArrayDataset(images, labels, CLASSES, **more)
 
 
-model = ClipResNet(build_clip(), demo_tokenizer(), "random")
+model = ClipModel(build_clip(), demo_tokenizer(), "random", "roi")
 
 
 def make(seed=0):

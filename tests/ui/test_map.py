@@ -16,10 +16,10 @@ import time
 import numpy as np, pandas as pd
 from ravl_explore import discover, zero_shot
 from ravl_explore.clustering.base import Clustering
-from ravl_explore.embedding import Embeddings
+from ravl_explore.embedding.embeddings import Embeddings
 from ravl_explore.regions.base import Regions
-from ravl_explore.widgets.points import inside_polygon
-from ravl_explore.widgets.region_map import RegionMap
+from ravl_explore.widgets.basics.gestures import inside_polygon
+from ravl_explore.widgets.findings.region_map import RegionMap
 rng = np.random.default_rng(0)
 unit = lambda rows: (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 image_index = np.repeat(np.arange({N_REGIONS} // 4), 4)
@@ -46,7 +46,7 @@ def hear(change):
 view.observe(hear, "selection")
 view"""
 LINKED = """\
-from ravl_explore.widgets import discovery as module
+from ravl_explore.widgets.findings import discovery as module
 module.cached_layout = lambda embeddings: xy
 view = module.DiscoveryWidget(discovery)
 view"""

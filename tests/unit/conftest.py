@@ -55,23 +55,23 @@ def make_clip() -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def make_model() -> Callable[..., Any]:
-    """seed, image_size -> a fresh ClipResNet."""
+    """seed, image_size -> a fresh small CLIP."""
     import torch
 
     torch.set_num_threads(1)  # for pictures this small, threads only wait for each other
 
     def make(seed: int = 0, image_size: int = 64) -> Any:
-        from ravl_explore.models.clip_resnet import ClipResNet
+        from ravl_explore.models.clip_model import ClipModel
         from ravl_explore.models.demo import demo_tokenizer
 
-        return ClipResNet(build_clip(seed, image_size), demo_tokenizer(), f"random {seed}")
+        return ClipModel(build_clip(seed, image_size), demo_tokenizer(), f"random {seed}", "roi")
 
     return make
 
 
 @pytest.fixture(scope="session")
 def model(make_model: Callable[..., Any]) -> Any:
-    """A ClipResNet that no test changes."""
+    """A small CLIP that no test changes."""
     return make_model()
 
 
@@ -112,7 +112,7 @@ def random_embeddings(
     seed: int = 0, counts: tuple[int, ...] = (4,) * 20, n_classes: int = 3, dim: int = 6, **changes: Any
 ) -> Any:
     """Embeddings of random directions, ``counts`` regions per image."""
-    from ravl_explore.embedding import Embeddings
+    from ravl_explore.embedding.embeddings import Embeddings
     from ravl_explore.regions.base import Regions
 
     rng = np.random.default_rng(seed)
@@ -160,7 +160,7 @@ def make_discovery() -> Callable[..., Any]:
 
     def make(seed: int = 0, n_clusters: int = 5, **settings: Any) -> Any:
         from ravl_explore.discovery import discover
-        from ravl_explore.scoring import zero_shot
+        from ravl_explore.scores import zero_shot
 
         embeddings = random_embeddings(seed, counts=(4,) * 60)
         return discover(zero_shot(embeddings), nearest_medoid(embeddings.region, np.arange(n_clusters) * 7), **settings)
@@ -174,8 +174,8 @@ def find_features(model: Any, cluster: Callable[..., Any]) -> Callable[..., Any]
 
     def find(data: Any, searched: Any = None) -> Any:
         from ravl_explore.discovery import discover
-        from ravl_explore.embedding import embed
-        from ravl_explore.scoring import zero_shot
+        from ravl_explore.embedding.embeddings import embed
+        from ravl_explore.scores import zero_shot
 
         embeddings = embed(searched or model, data)
         return discover(zero_shot(embeddings), cluster(embeddings.region, [0, 1, 2, 3])).clusters

@@ -10,7 +10,7 @@ import pytest
 
 import ravl_explore as rx
 from ravl_explore.comparison import compare
-from ravl_explore.data.identity import Identity
+from ravl_explore.data.known_images import Identity
 from ravl_explore.errors import InputError
 from ravl_explore.evaluation import Evaluation
 from ravl_explore.metrics import group_accuracy

@@ -13,7 +13,7 @@ import ravl_explore as rx
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.discovery import MIN_INFLUENCE, Discovery, discover, score_clusters
 from ravl_explore.errors import InputError
-from ravl_explore.scoring import Scores
+from ravl_explore.scores import Scores
 
 SWEEP = pd.DataFrame({"n_clusters": [3], "loss": [0.0], "silhouette": [0.5]})
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import ravl_explore as rx
-from ravl_explore.assignment import Assignment
-from ravl_explore.embedding import embed
+from ravl_explore.assignment.assignment import Assignment
+from ravl_explore.embedding.embeddings import embed
 from ravl_explore.errors import InputError
 from ravl_explore.evaluation import evaluate, feature_gap, validator
 from ravl_explore.regions import Grid
-from ravl_explore.scoring import zero_shot
+from ravl_explore.scores import zero_shot
 
 
 @pytest.fixture

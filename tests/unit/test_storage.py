@@ -18,8 +18,8 @@ from safetensors.numpy import load_file, save_file
 
 import ravl_explore as rx
 from ravl_explore.errors import InputError, StorageError
-from ravl_explore.files import write_whole
 from ravl_explore.storage import FORMAT
+from ravl_explore.support.files import write_whole
 
 ODD_NAMES = ("ankle boot", 'the "best" {}', "näh\n\t☃ 鞋\\'")
 

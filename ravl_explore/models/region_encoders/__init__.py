@@ -33,13 +33,13 @@ from __future__ import annotations
 from typing import Any
 
 from ravl_explore.errors import ModelError
-from ravl_explore.forms import Field
 from ravl_explore.models.region_encoders.base import RegionEncoder
 from ravl_explore.models.region_encoders.crop import Crop
 from ravl_explore.models.region_encoders.dense_value import DenseValue
 from ravl_explore.models.region_encoders.masked_cls import MaskedCls
 from ravl_explore.models.region_encoders.roi import Roi
 from ravl_explore.models.region_encoders.tokens import Tokens
+from ravl_explore.support.fields import Field
 
 ENCODERS: dict[str, type] = {each.name: each for each in (Roi, DenseValue, Tokens, MaskedCls, Crop)}
 METHODS = tuple(ENCODERS)

@@ -15,7 +15,7 @@ import pytest
 from ravl_explore.data import Coco, HuggingFaceDataset, Table
 from ravl_explore.data.given_files import existing_file, existing_folder, read_json
 from ravl_explore.errors import DataError
-from ravl_explore.files import user_path
+from ravl_explore.support.files import user_path
 
 READERS: list[Callable[[Path], Any]] = [
     lambda folder: Table(folder / "t.csv"),

@@ -14,7 +14,7 @@ from PIL import Image
 import ravl_explore as rx
 from ravl_explore import data, objectives
 from ravl_explore.data.base import check_dataset
-from ravl_explore.data.identity import Identity, outline
+from ravl_explore.data.known_images import Identity, outline
 from ravl_explore.errors import DataError, InputError, RavlError
 
 Make = Callable[[np.ndarray], Any]

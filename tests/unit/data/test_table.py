@@ -13,7 +13,7 @@ from PIL import Image
 
 from ravl_explore.data import Table
 from ravl_explore.data.columns import NONE, column_names, guess, is_table, read_columns
-from ravl_explore.data.inside import resolve_inside
+from ravl_explore.data.listed_paths import resolve_inside
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.regions.given import Given
 

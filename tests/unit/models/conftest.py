@@ -45,7 +45,7 @@ def shake(module: nn.Module, seed: int = 0, size: float = 0.1) -> Any:
 
 def build_tower(tower: str, seed: int = 0, custom: bool = False, **changes: Any) -> Any:
     """An open_clip model with one of ``TOWERS``."""
-    from ravl_explore.models.building import build
+    from ravl_explore.models.checkpoints.building import build
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 
 from ravl_explore import models
 from ravl_explore.errors import ModelError
-from ravl_explore.models import building, downloads
+from ravl_explore.models import downloads
+from ravl_explore.models.checkpoints import building
 from ravl_explore.models.medical import BIOMEDCLIP, PUBMEDCLIP
 from ravl_explore.models.pretrained import COMMON, OpenClip, pretrained_names, resolve
 
@@ -320,7 +321,7 @@ def test_unknown_options_of_models_are_told(own_cache: Path, text: str, known: s
 
 
 def test_names_of_open_clip_take_options(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ravl_explore.models import opening
+    from ravl_explore.models import open_model as opening
 
     seen: list[Any] = []
 

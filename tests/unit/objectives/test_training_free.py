@@ -12,11 +12,11 @@ import torch
 from torch.nn.functional import normalize
 
 import ravl_explore as rx
-from ravl_explore.assignment import Assignment, assign
-from ravl_explore.embedding import embed
+from ravl_explore.assignment.assignment import Assignment, assign
+from ravl_explore.embedding.embeddings import embed
 from ravl_explore.errors import InputError, ModelError, StorageError
 from ravl_explore.mitigation import MitigationRun, mitigate, prepare
-from ravl_explore.models.checkpoint import Checkpoint
+from ravl_explore.models.checkpoints.checkpoint import Checkpoint
 from ravl_explore.objectives import Projection, Shift, Standard
 from ravl_explore.objectives.training_free import Steered, Steering
 from ravl_explore.plots.curves import curves

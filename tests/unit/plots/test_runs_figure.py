@@ -13,10 +13,10 @@ import pytest
 from ravl_explore.comparison import compare
 from ravl_explore.errors import InputError
 from ravl_explore.evaluation import Evaluation
+from ravl_explore.experiments.runs import Run, Runs
 from ravl_explore.metrics import group_accuracy
 from ravl_explore.plots.palette import Theme
 from ravl_explore.plots.runs import DOT_SHIFT, runs_figure
-from ravl_explore.runs import Run, Runs
 from ravl_explore.training import History
 
 LABELS = np.repeat([0, 1], 20)

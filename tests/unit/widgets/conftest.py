@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from ipywidgets.widgets.widget import _instances
 
-from ravl_explore.widgets import job as job_module
+from ravl_explore.widgets.basics import job as job_module
 
 
 @pytest.fixture(autouse=True)

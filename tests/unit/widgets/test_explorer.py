@@ -24,13 +24,13 @@ import ravl_explore as rx
 from ravl_explore import clustering
 from ravl_explore import data as data_sources
 from ravl_explore.errors import DataError, InputError
-from ravl_explore.layout import pca_layout
+from ravl_explore.plots.layout import pca_layout
 from ravl_explore.regions import Grid
 from ravl_explore.searching import search
 from ravl_explore.widgets import Explorer
-from ravl_explore.widgets import discovery as findings_module
 from ravl_explore.widgets import explorer as explorer_module
-from ravl_explore.widgets.figure import LiveFigure
+from ravl_explore.widgets.basics.figure import LiveFigure
+from ravl_explore.widgets.findings import discovery as findings_module
 
 Make = Callable[..., Any]
 SECONDS = 60.0  # far more than anything here takes
@@ -635,7 +635,7 @@ class TestOwnImages:
 
     def test_what_was_searched_is_not_embedded_again(self, own: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
         run(own)
-        monkeypatch.setattr("ravl_explore.widgets.mitigation_work.embed", None)
+        monkeypatch.setattr("ravl_explore.widgets.mitigation.work.embed", None)
         panel = own.panel
         assert panel._context is not None and own.discovery is not None
         model, data, proposer, _ = panel._context

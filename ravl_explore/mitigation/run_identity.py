@@ -1,0 +1,114 @@
+"""What a run depends on, what that is called, and what it is made with: the parts of a run folder's settings.json."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+
+from ravl_explore.about import __version__
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.files import content_fingerprint
+from ravl_explore.discovery import SpuriousFeature
+from ravl_explore.models.base import VisionLanguageModel
+from ravl_explore.objectives.base import Objective
+from ravl_explore.support.fingerprints import digest
+from ravl_explore.support.progress import Progress
+from ravl_explore.training import TrainingSet, TrainingSettings
+
+Groups = Bool[np.ndarray, " n_images"]
+
+# What a person is told where two fingerprints differ.
+IN_WORDS = {
+    "model fingerprint": "the model has other weights",
+    "data fingerprint": "the images are others",
+    "labels": "the labels or class names are others",
+    "texts": "the captions, prompts or temperature are others",
+    "medoids": "the clusters are of another discovery",
+    "assignment": "other regions or images are marked",
+    "concepts fingerprint": "the concept masks are others",
+    "validation fingerprint": "the validation images, or their labels or groups, are others",
+}
+
+
+def depends(
+    model: VisionLanguageModel,
+    training_set: TrainingSet,
+    features: Sequence[SpuriousFeature],
+    objective: Objective,
+    settings: TrainingSettings,
+    validation: ImageTextDataset | None,
+    groups: Groups | None,
+) -> dict[str, Any]:
+    """All that decides what a run's steps are, by a name that an error can show; ``groups`` are of ``validation``."""
+    data, concepts = training_set.data, training_set.concepts
+    regions = training_set.regions
+    values: dict[str, Any] = {
+        # the address of what has no text of its own would differ in every process
+        "objective": re.sub(r" at 0x[0-9a-f]+", "", repr(objective)),
+        **{f"settings {name}": value for name, value in vars(settings).items()},
+        "architecture": f"{type(model.visual).__name__}, {sum(p.numel() for p in model.visual.parameters())} weights",
+        "model fingerprint": model.fingerprint(),
+        "data fingerprint": data.fingerprint(),
+        "labels": digest([training_set.labels, list(data.class_names)]),
+        "texts": digest(  # not their embeddings, whose last bits differ between machines
+            [list(data.captions or ()), list(data.templates), objective.class_text, training_set.temperature]
+        ),
+        "clusters": [each.cluster for each in features],
+        "medoids": digest([features[0].medoids]),
+        "assignment": digest(
+            [regions.boxes, regions.image_index, training_set.spurious, training_set.core, training_set.present]
+        ),
+        "concepts fingerprint": None if concepts is None else concepts.fingerprint(),
+        "validation fingerprint": None
+        if validation is None
+        else _labelled(validation.fingerprint(), validation, groups),
+    }
+    return values
+
+
+def names(
+    model: VisionLanguageModel, training_set: TrainingSet, validation: ImageTextDataset | None
+) -> dict[str, str | None]:
+    """What people call the parts of a run, which may change: files are renamed and copied."""
+    concepts = training_set.concepts
+    return {
+        "model": model.name,
+        "data": training_set.data.name,
+        "concepts": None if concepts is None else concepts.name,
+        "validation": None if validation is None else validation.name,
+    }
+
+
+def contents(
+    data: ImageTextDataset, validation: ImageTextDataset | None, groups: Groups | None, progress: Progress | None
+) -> dict[str, Callable[[], str]]:
+    """For what :func:`depends` tells by names and times: how to tell it by contents, which takes a while."""
+    found: dict[str, Callable[[], str]] = {"data fingerprint": lambda: content_fingerprint(data, progress=progress)}
+    if validation is not None:
+        found["validation fingerprint"] = lambda: _labelled(
+            content_fingerprint(validation, progress=progress), validation, groups
+        )
+    return found
+
+
+def made_with(model: VisionLanguageModel) -> dict[str, Any]:
+    """Versions and machine."""
+    return {
+        "ravl_explore": __version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "device": str(model.device),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _labelled(images: str, data: ImageTextDataset, groups: Groups | None) -> str:
+    return digest([images, data.labels, groups, list(data.class_names), list(data.templates)])

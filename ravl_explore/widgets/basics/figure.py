@@ -1,0 +1,308 @@
+"""LiveFigure: a plotly FigureWidget that any thread may redraw, and that survives reloads, resizes and theme changes.
+
+What plotly's own widget does not do, measured on 7.1 (each point has a test):
+
+- It keeps its synced state from the moment it was made, so a reload or a saved notebook shows old data: ``get_state``
+  here answers with what is drawn now.
+- It sends updates by setting a trait and clearing it at once; while another thread is inside ``set_state`` both merge
+  and the update is lost. Here updates are sent as custom messages, under a lock, one message each.
+- The browser answers every update with the traces' defaults, and Python then deletes "overlapping" data of its own:
+  here nothing is answered.
+- What the user does is a trait that is set, and ipywidgets merges what is set while the kernel is busy: of a hover and
+  the selection that ends over a point, or of two legend entries, one is lost. Here each is a message of its own, told
+  once and not to every trace, and hovering stays in the page.
+- It keeps its bundle of 5 MB in the state of each figure; here it is sent once, and is in no state.
+- In the browser it neither fits its container nor survives a slow start: see ``static/figure.js``.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly
+import plotly.graph_objects as go
+import traitlets
+from ipywidgets.widgets.widget import _remove_buffers
+from plotly.basedatatypes import BaseFigure, Undefined
+from plotly.serializers import custom_serializers
+
+from ravl_explore.widgets.basics.figure_diff import copied, edits, flatten, nested
+from ravl_explore.widgets.basics.gestures import PointsEvent, points_event
+from ravl_explore.widgets.basics.throttle import RATE, Throttle
+
+STATIC = Path(__file__).parent.parent / "static"
+QUIET = 5.0  # seconds after an edit until the whole state follows, and between two of these at least
+
+_DRAWN = ("_widget_data", "_widget_layout")  # plotly's names for the state of what is drawn
+_CHANGES = ("_js2py_restyle", "_js2py_relayout", "_js2py_update")  # plotly's names for what the user changed
+
+SELECTING = ("zoom2d", "pan2d", "select2d", "lasso2d")
+LOOKING = ("zoom2d", "pan2d")
+
+
+class LiveFigure(go.FigureWidget):
+    """One plotly figure, created once and redrawn in place, from any thread.
+
+    Parameters
+    ----------
+    figure : the first content; a trace drawn later in place of another must be of its type
+    height : pixels; the width is that of the container
+    tools : plotly's names of the mouse tools in the tool bar, ``SELECTING`` or ``LOOKING``; beside them there are only
+        "reset" and "save as PNG", as plotly's own "share" button would upload the figure
+    rate : redraws a second at most
+
+    Notes
+    -----
+    The first one sends plotly's bundle of 5 MB, and a page that has it not asks for it. A notebook that is saved with
+    its widgets' state does not hold it, so a figure shows itself only where a kernel runs.
+    """
+
+    _esm = (STATIC / "figure.js").read_text(encoding="utf-8")  # as text: a file would keep every figure (see Closing)
+    _css = (STATIC / "figure.css").read_text()
+    _plotly = traitlets.Unicode(plotly.__version__).tag(sync=True)
+    _height = traitlets.Int().tag(sync=True)
+    _bundle_sent = False
+
+    def __init__(
+        self,
+        figure: go.Figure | None = None,
+        *,
+        height: int = 480,
+        tools: Sequence[str] = SELECTING,
+        rate: float = RATE,
+    ) -> None:
+        self._guard = threading.RLock()
+        self._listeners: list[Callable[[PointsEvent], None]] = []
+        self._pending: tuple[go.Figure | Callable[[], go.Figure], set[str]] | None = None
+        self._edits = 0
+        first = go.Figure(figure)
+        first.update_layout(height=height)
+        self._height = height
+        super().__init__(first)
+        buttons = [list(tools), ["resetScale2d"], ["toImage"]]
+        self._config = {
+            "responsive": True,
+            "displaylogo": False,
+            "displayModeBar": True,
+            "modeBarButtons": buttons,
+            "editSelection": False,  # an outline that is dragged tells nobody: draw another
+            "showTips": False,  # they would cover the buttons of the page
+        }
+        self.add_class("ravl-figure")
+        self._drawn, self._drawn_layout = self._flat_traces(self), flatten(self.layout.to_plotly_json())
+        self._throttle = Throttle(self._draw_pending, rate)
+        self._sync_soon = Throttle(self._sync, 1 / QUIET, delay=QUIET)
+        self.on_msg(self._on_message)
+        if not LiveFigure._bundle_sent:  # before it is asked for: a cell that computes would not answer
+            LiveFigure._bundle_sent = True
+            self._send_bundle()
+        self._sync()
+
+    # Drawing
+
+    def draw(self, figure: go.Figure | Callable[[], go.Figure], reset: Sequence[str] = ()) -> None:
+        """Show ``figure`` soon, from any thread; the latest wins when they come faster than ``rate``.
+
+        Parameters
+        ----------
+        figure : the whole new content, or a function that makes it when its turn has come; only differences are sent
+        reset : which of the user's own changes to undo: "zoom", "legend" (hidden entries), "outline" (lasso drawn)
+        """
+        with self._guard:
+            undo = set(reset) | (self._pending[1] if self._pending else set())
+            self._pending = (figure, undo)
+        self._throttle()
+
+    def flush(self) -> None:
+        """Draw now what is pending; on return it has been sent."""
+        self._throttle.cancel()
+        self._draw_pending()
+
+    def resync(self) -> None:
+        """Flush, then send the whole state: other views, reloads and saved notebooks show what is drawn now."""
+        self.flush()
+        self._sync_soon.cancel()
+        self._sync()
+
+    def hidden_traces(self) -> tuple[int, ...]:
+        """Traces the user switched off in the legend."""
+        with self._guard:
+            return tuple(i for i, trace in enumerate(self._data) if trace.get("visible", True) == "legendonly")
+
+    def on_points(self, callback: Callable[[PointsEvent], None]) -> None:
+        """Call ``callback`` once per gesture, in order, on the thread that received it, with no lock held."""
+        self._listeners.append(callback)
+
+    def close(self) -> None:
+        """Free the figure, here and in the browser."""
+        if hasattr(self, "_sync_soon"):  # ipywidgets also closes what failed while it was made
+            self._throttle.cancel()
+            self._sync_soon.cancel()
+        super().close()
+
+    def _sync(self) -> None:
+        with self._guard:
+            if self.comm is not None:
+                state = self.get_state(_DRAWN)
+                self._send({"method": "update", "state": state, "buffer_paths": []})
+
+    def _draw_pending(self) -> None:
+        with self._guard:
+            pending, self._pending = self._pending, None
+            if pending is not None and self.comm is not None:
+                made = pending[0]() if callable(pending[0]) else pending[0]
+                self._apply(made, pending[1])
+
+    def _apply(self, figure: go.Figure, reset: set[str]) -> None:
+        """Send what differs from the figure drawn last, in one message; what the user changed meanwhile stays."""
+        new, layout = self._flat_traces(figure), flatten(figure.layout.to_plotly_json())
+        layout["height"] = self._drawn_layout["height"]
+        old = [
+            trace | {"visible": self._data[i].get("visible", True)} if "legend" in reset else trace
+            for i, trace in enumerate(self._drawn)
+        ]
+        differ = [edits(one, other) for one, other in zip(old, new, strict=False)]
+        slots = [i for i, each in enumerate(differ) if each]
+        restyle = {
+            key: [differ[i].get(key, Undefined) for i in slots]
+            for key in sorted({key for each in differ for key in each})
+        }
+        relayout = edits(self._drawn_layout, layout)
+        if "zoom" in reset:
+            for axis in ("xaxis", "yaxis"):
+                self._layout.setdefault(axis, {}).pop("autorange", None)
+                relayout[f"{axis}.autorange"] = True
+        if "outline" in reset:  # the browser never tells of its outlines; while one is there, points cannot be set
+            self._layout.pop("selections", None)
+            relayout["selections"] = []
+        n_before, self._drawn, self._drawn_layout = len(old), new, layout
+        if restyle or relayout:
+            self.plotly_update(restyle_data=restyle, relayout_data=relayout, trace_indexes=slots)
+        if len(new) > n_before:
+            self.add_traces([nested(trace) for trace in new[n_before:]])
+        elif len(new) < n_before:
+            self.data = self.data[: len(new)]
+
+    @staticmethod
+    def _flat_traces(figure: BaseFigure) -> list[dict[str, Any]]:
+        traces: Any = figure.data
+        flat = [flatten(trace.to_plotly_json()) for trace in traces]
+        for trace in flat:
+            trace.pop("uid", None)
+            trace.setdefault("visible", True)
+        return flat
+
+    # Messages to the browser: plotly.py's five senders, without traits
+
+    def _send_update_msg(
+        self, restyle_data: dict, relayout_data: dict, trace_indexes: Any = None, source_view_id: str | None = None
+    ) -> None:
+        message = {
+            "style_data": restyle_data or {},
+            "layout_data": relayout_data or {},
+            "style_traces": self._normalize_trace_indexes(trace_indexes),
+        }
+        self._post_edit("_py2js_update", message, source_view_id)
+
+    def _send_restyle_msg(
+        self, restyle_data: dict, trace_indexes: Any = None, source_view_id: str | None = None
+    ) -> None:
+        message = {"restyle_data": restyle_data, "restyle_traces": self._normalize_trace_indexes(trace_indexes)}
+        self._post_edit("_py2js_restyle", message, source_view_id)
+
+    def _send_relayout_msg(self, layout_data: dict, source_view_id: str | None = None) -> None:
+        self._post_edit("_py2js_relayout", {"relayout_data": layout_data}, source_view_id)
+
+    def _send_addTraces_msg(self, new_traces_data: list) -> None:
+        self._post_edit("_py2js_addTraces", {"trace_data": new_traces_data}, None)
+
+    def _send_deleteTraces_msg(self, delete_inds: list[int]) -> None:
+        self._post_edit("_py2js_deleteTraces", {"delete_inds": delete_inds}, None)
+
+    def _post_edit(self, name: str, message: dict, source_view_id: str | None) -> None:
+        """Send an edit as a custom message; the browser applies it to its copy of the state, too.
+
+        Not as state, which would be whole each time. The state itself follows when there is quiet.
+        """
+        with self._guard:
+            self._edits += 1
+            ids = {"trace_edit_id": self._edits, "layout_edit_id": self._edits, "source_view_id": source_view_id}
+            if self.comm is not None:
+                plain = {"message": custom_serializers["to_json"](message | ids, self)}
+                stripped, paths, buffers = _remove_buffers(plain)
+                self.send({"kind": "edit", "name": name, "paths": paths} | dict(stripped), buffers)
+            if hasattr(self, "_sync_soon"):  # else plotly is still making the figure
+                self._sync_soon()
+
+    # State and messages from the browser
+
+    def _content(self) -> dict[str, Any]:
+        return {"_widget_data": copied(self._data), "_widget_layout": copied(self._layout)}
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        """The state that a reloaded page or a saved notebook gets: what is drawn now, arrays as text.
+
+        For nbclient keeps the place of every buffer that a state ever had: in a saved notebook, an earlier colour's
+        would be put in place of the present one, and where the place is gone no widget appears.
+        """
+        with self._guard:
+            wanted = self.keys if key is None else {key} if isinstance(key, str) else set(key)
+            if hasattr(self, "_throttle"):  # else plotly is still making the figure
+                self._trait_values.update({name: value for name, value in self._content().items() if name in wanted})
+            state = super().get_state(key, drop_defaults)
+            return {name: _with_text(value) if name in _DRAWN else value for name, value in state.items()}
+
+    def _on_message(self, _: Any, content: dict[str, Any], buffers: list[Any]) -> None:
+        """Take what the page tells: that it lacks the bundle, that the user changed the picture, or a gesture."""
+        kind, name = content.get("kind"), content.get("name")
+        if kind == "bundle":
+            self._send_bundle()
+        elif kind == "change" and name in _CHANGES:
+            self._take_change(name, content["message"])
+        elif kind == "points":
+            event = points_event(content, np.frombuffer(buffers[0], np.int32))
+            for listener in self._listeners:
+                listener(event)
+
+    def _take_change(self, name: str, message: dict[str, Any]) -> None:
+        traces, source = message.get("style_traces"), message["source_view_id"]
+        with self._guard:
+            if name == "_js2py_restyle":
+                self.plotly_restyle(message["style_data"], traces, source_view_id=source)
+            elif name == "_js2py_relayout":
+                self.plotly_relayout(message["relayout_data"], source_view_id=source)
+            else:
+                self.plotly_update(message["style_data"], message["layout_data"], traces, source_view_id=source)
+
+    def _send_bundle(self) -> None:
+        self.send({"kind": "bundle"}, [_bundle()])
+
+    def _perform_plotly_relayout(self, relayout_data: dict) -> dict:
+        changes = super()._perform_plotly_relayout(relayout_data)
+        for key in relayout_data:  # the browser reports a zoom's range, not that autorange ended
+            axis, _, what = key.partition(".")
+            if what.startswith("range"):
+                self._layout.get(axis, {}).pop("autorange", None)
+        return changes
+
+
+def _with_text(value: Any) -> Any:
+    """The same with base64 text for the buffers of plotly's arrays."""
+    if isinstance(value, dict):
+        if isinstance(value.get("buffer"), memoryview):
+            text = base64.b64encode(value["buffer"]).decode()
+            return {"dtype": value["dtype"], "shape": value["shape"], "bdata": text}
+        return {key: _with_text(each) for key, each in value.items()}
+    return [_with_text(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+@functools.cache
+def _bundle() -> bytes:
+    """Plotly's own module for the browser."""
+    return str(go.FigureWidget._esm).encode()

@@ -1,0 +1,19 @@
+"""KeyGuard: keeps the notebook's one-letter shortcuts away from what is typed in the explorer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anywidget
+import ipywidgets as widgets
+
+from ravl_explore.widgets.basics.closing import Closing
+
+
+class KeyGuard(Closing, anywidget.AnyWidget):
+    """Shows nothing; put it among the explorer's children."""
+
+    _esm = Path(__file__).parent.parent / "static" / "keys.js"
+
+    def __init__(self) -> None:
+        super().__init__(layout=widgets.Layout(height="0", margin="0", overflow="hidden"))

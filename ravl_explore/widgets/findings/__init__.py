@@ -1,0 +1,1 @@
+"""What a search found: map, table and crops, linked."""

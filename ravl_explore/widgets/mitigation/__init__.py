@@ -1,0 +1,1 @@
+"""The panel that fine-tunes: what to suppress and how, masks, captions, and live curves."""

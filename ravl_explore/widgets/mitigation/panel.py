@@ -1,0 +1,401 @@
+"""MitigationPanel: choose what to suppress and how, start, pause, stop, and watch the curves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as widgets
+
+from ravl_explore.assignment.assignment import Assignment, assign_embeddings
+from ravl_explore.assignment.precheck import check_features
+from ravl_explore.comparison import Comparison
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.relabelled import Relabelled
+from ravl_explore.discovery import Discovery
+from ravl_explore.errors import InputError
+from ravl_explore.mitigation import Mitigation, MitigationRun, mitigate
+from ravl_explore.models.base import VisionLanguageModel
+from ravl_explore.objectives.base import Objective
+from ravl_explore.objectives.training_free import TrainingFree
+from ravl_explore.regions.base import Proposer
+from ravl_explore.support.progress import Progress, report
+from ravl_explore.training import StepRecord, TrainingSettings
+from ravl_explore.widgets.basics.closing import Closing
+from ravl_explore.widgets.basics.frozen import Frozen
+from ravl_explore.widgets.basics.job import Job, ProgressLine
+from ravl_explore.widgets.basics.message import Message
+from ravl_explore.widgets.mitigation.curves import Curves
+from ravl_explore.widgets.mitigation.mitigation_form import MitigationForm
+from ravl_explore.widgets.mitigation.training_details import MitigationDetails
+from ravl_explore.widgets.mitigation.work import (
+    LOOK_SECONDS,
+    EmbeddedOnce,
+    Finished,
+    caption_labels,
+    check_usable,
+    measured,
+    too_optimistic,
+)
+
+NO_FEATURE = "Run discovery first, then choose which clusters to suppress."
+MARKING = "Marking the feature in the training images"
+UNCOMPARED = (
+    "What was trained so far is kept as explorer.mitigation.model. It was not compared: "
+    "press Compare to measure it and list it in the table."
+)
+ADVICE = "Look at the crops first: suppressing what truly defines a class makes the model worse."
+
+
+class MitigationPanel(Closing, widgets.VBox):
+    """A form, buttons and live curves around :func:`ravl_explore.mitigate`.
+
+    Parameters
+    ----------
+    on_result : called from the worker when training has ended or was stopped
+    train_data, test_data : first choices of the two menus, beside what ``ravl_explore.data`` offers
+
+    Attributes
+    ----------
+    form, details : inputs, the common ones and those that are folded away
+    finished : the last result, or None
+    folder : run folder of the training that runs or ended last, or None
+    mitigation : the last new model with its history, or None; it outlives :meth:`close`
+    """
+
+    _lets_go = ("_context", "_checking", "finished", "_on_result")
+
+    def __init__(
+        self,
+        on_result: Callable[[Finished], None] | None = None,
+        train_data: ImageTextDataset | None = None,
+        test_data: ImageTextDataset | None = None,
+    ) -> None:
+        self._on_result = on_result
+        self._context: tuple[VisionLanguageModel, ImageTextDataset, Proposer, Discovery] | None = None
+        self._embedded = EmbeddedOnce()
+        self.finished: Finished | None = None
+        self.mitigation: Mitigation | None = None
+        self.folder: str | None = None
+        self._checking: Job | None = None
+        self._resume, self._stop = threading.Event(), threading.Event()
+        self._running, self._stepping, self._refreshing = False, False, threading.RLock()
+
+        self.form, self.details = MitigationForm(train_data, test_data), MitigationDetails()
+        self.message, self.curves, self.frozen = Message(), Curves(), Frozen()
+        told = self.message.told
+        self.start_button = _button("Start", "play", "primary", told(lambda _: self.start()))
+        self.pause_button = _button("Pause", "pause", "", told(lambda _: self._on_pause()))
+        self.stop_button = _button("Stop", "stop", "", told(lambda _: self.stop()))
+        self.stop_button.tooltip = "End after this step; what was trained is kept and compared"
+        self.compare_button = _button("Compare", "balance-scale", "", told(lambda _: self.compare()))
+        self.compare_button.tooltip = "Measure the model before and after, and list it in the table"
+        self.progress = ProgressLine(cancel="End at once, without comparing; what was trained is kept")
+        buttons = widgets.HBox([self.start_button, self.pause_button, self.stop_button, self.compare_button])
+        right = widgets.VBox(
+            [buttons, self.message, self.progress, self.curves], layout=widgets.Layout(flex="1 1 480px", min_width="0")
+        )
+        both = widgets.HBox([self.form, right], layout=widgets.Layout(flex_flow="row wrap", width="100%"))
+        super().__init__([self.frozen, both, self.details], _dom_classes=("ravl-freezes",))
+        form = self.form
+        for look in (self._doubt, self._offer_masks):
+            form.features.observe(told(lambda _, look=look: look()), "value")
+        for each in (form.confirmed, form.despite, form.features):
+            each.observe(told(lambda _: self._refresh()), "value")
+        form.train_data.observe(told(lambda _: self._on_train_data()), "changes")
+        form.objective.observe(told(lambda _: self._on_objective()), "changes")
+        self.details.captions.observe(told(lambda _: self._offer_masks()), "changes")
+        self.message.say(NO_FEATURE)
+        self._refresh()
+
+    def offer(
+        self, model: VisionLanguageModel, data: ImageTextDataset, proposer: Proposer, discovery: Discovery
+    ) -> None:
+        """Take a new discovery: its kept clusters are what can be suppressed; nothing is confirmed yet."""
+        self._context = None
+        self.form.clear()
+        self._embedded.keep_only(discovery.scores.embeddings, model, data, proposer)
+        self.form.offer_data(data)
+        self._context = (model, data, proposer, discovery)
+        self.form.offer_features(discovery)
+        self.details.captions.offer(self.form.train_data.make)
+        self._offer_masks()
+        self.message.say(ADVICE if discovery.features else f"Nothing to suppress: {discovery.why_none()}.")
+        self._refresh()
+
+    def close(self) -> None:
+        """Free it; a training stops at its next step, and what it trained stays in ``mitigation``."""
+        super().close()
+        if hasattr(self, "_embedded"):  # ipywidgets also closes what failed while it was made
+            self._embedded.clear()
+
+    def _keep(self, finished: Finished) -> Finished:
+        """Take the newest result; what a closed panel still trained is kept, but not what it was made from."""
+        self.mitigation, self.finished = finished.mitigation, finished
+        if self.closed:
+            self.finished = None
+        return finished
+
+    def choose(self, cluster: int) -> None:
+        """Preselect one cluster, as when its row is picked; a pruned one cannot be suppressed.
+
+        Where several are chosen, they stay: whoever looks at one more does not choose it.
+        """
+        features = self.form.features
+        if not self.running and len(features.value) <= 1 and cluster in [value for _, value in features.options]:
+            features.value = (cluster,)
+
+    def _on_objective(self) -> None:
+        """Unfold the masks where they are used, and show them: nobody should train on masks unseen."""
+        if self.form.objective.make().uses_relevance:
+            self.details.open_masks()
+            if self._context is not None and self.form.features.value and not self.running:
+                self.details.concepts.show()
+        self._refresh()
+
+    def _offer_masks(self) -> None:
+        """Show masks of the images to fine-tune on, once they are asked for."""
+        if self._context is None:
+            return
+        model, _, proposer, discovery = self._context
+        features = tuple(discovery.feature(cluster) for cluster in self.form.features.value)
+
+        def data(progress: Progress) -> ImageTextDataset:
+            opened, labeller = self.form.train_data.make(), self.details.labeller
+            if labeller is None:
+                return opened
+            embedded = self._embedded(model, opened, proposer, progress, MARKING)
+            relabelled: Any = Relabelled(opened, caption_labels(opened, labeller, embedded))
+            return relabelled
+
+        def shown(opened: ImageTextDataset, progress: Progress) -> Assignment:
+            relabelled = isinstance(opened, Relabelled)
+            whole = opened.data if relabelled else opened
+            embedded = self._embedded(model, whole, proposer, progress, MARKING)
+            return assign_embeddings(embedded, features, opened.labels if relabelled else None)
+
+        self.details.concepts.offer(data, shown if features else None)
+
+    def _on_train_data(self) -> None:
+        self.details.captions.offer(self.form.train_data.make)
+        self._offer_masks()
+
+    def _doubt(self) -> None:
+        """Say what speaks against the chosen clusters, by the images that were searched; found in a thread."""
+        self.form.doubts.show(())
+        self._checking = None
+        if self._context is None or not self.form.features.value:
+            return
+        discovery = self._context[3]
+        chosen = tuple(discovery.feature(cluster) for cluster in self.form.features.value)
+
+        def end(job: Job) -> None:
+            if job is not self._checking or self.running:
+                return  # others were chosen meanwhile
+            if job.error is not None:
+                self.message.fail(job.error)
+            else:
+                self.form.doubts.show([f"Among the images that were searched: {each}" for each in job.result])
+
+        self._checking = Job(lambda _: check_features(discovery.scores.embeddings, chosen).warnings, on_end=end)
+        self._checking.start()
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """Before and after on the test data, or None."""
+        return None if self.finished is None else self.finished.comparison
+
+    @property
+    def running(self) -> bool:
+        """Whether training (or the comparison after it) is under way."""
+        return self._running
+
+    def start(self) -> Job:
+        """Train with what the form says, in a thread; the result comes to ``finished``."""
+        if self._context is None:
+            raise InputError("a discovery", "none", NO_FEATURE)
+        self._check_idle()
+        model, data, proposer, discovery = self._context
+        features = tuple(discovery.feature(cluster) for cluster in self.form.features.value)
+        if not features:
+            raise InputError("at least one cluster to suppress", "none", "Pick one in the list.")
+        objective: Objective = self.form.objective.make()
+        settings = TrainingSettings(**self.form.settings, **self.details.settings)
+        labeller, folder = self.details.labeller, self.details.run_folder
+        self.folder = folder
+        concepts = self.details.concepts.source if objective.uses_relevance else None
+        self._stop.clear()
+        self._resume.set()
+
+        def work(progress: Progress) -> Finished:
+            train_data, test_data = self.form.train_data.make(), self.form.test_data.make()
+            check_usable(test_data, features)
+            caution = too_optimistic(test_data, (data, train_data))
+            self.form.note.say(caution)
+            embedded = self._embedded(model, train_data, proposer, progress, MARKING)
+            labels = None if labeller is None else caption_labels(train_data, labeller, embedded)
+            self.form.doubts.show(check_features(embedded, features, labels).warnings)
+            searched = self._embedded(model, data, proposer, progress, "Marking the feature in the searched images")
+            run = mitigate(
+                model,
+                train_data,
+                features,
+                proposer,
+                objective=objective,
+                settings=settings,
+                validation=data,
+                assignment=assign_embeddings(embedded, features, labels),
+                validation_assignment=assign_embeddings(searched, features),
+                concepts=concepts,
+                labels=labels,
+                folder=folder,
+                stream=True,
+                progress=progress,
+            )
+
+            def finished() -> Finished:
+                return Finished(
+                    run.result(), None, model, test_data, proposer, concepts=concepts, caution=caution, folder=folder
+                )
+
+            self._train(run, finished, progress)
+            return self._keep(measured(finished(), self._embedded, progress))
+
+        self.frozen.training(folder)
+        return self._run(work, "Preparing")
+
+    def compare(self) -> Job:
+        """Measure the last model, which was not: its training failed, or was cancelled."""
+        self._check_idle()
+        finished = self.finished
+        if finished is None or finished.comparison is not None:
+            raise InputError("a model that was not compared", "none", "Start a training.")
+
+        def work(progress: Progress) -> Finished:
+            return self._keep(measured(finished, self._embedded, progress))
+
+        return self._run(work, "Testing")
+
+    def _check_idle(self) -> None:
+        if self.running:
+            raise InputError("one training at a time", "a second", "Stop the running one first.")
+
+    def _run(self, work: Callable[[Progress], Finished], title: str) -> Job:
+        self.message.say("")
+        earlier, self._running = self.finished, True
+        self._refresh()
+        return self.progress.run(work, lambda job: self._on_end(job, earlier), title)
+
+    def pause(self) -> None:
+        """Hold training before its next step."""
+        self._resume.clear()
+        self._refresh()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._resume.set()
+        self._refresh()
+
+    def stop(self) -> None:
+        """End training after the step it is in; what was trained is kept and compared."""
+        self._stop.set()
+        self._resume.set()
+        self._refresh()
+
+    def _train(self, run: MitigationRun, finished: Callable[[], Finished], progress: Progress) -> None:
+        """Iterate to the end or to Stop; whatever ends it, what at least one step has trained is the new result."""
+        started = False
+
+        def begin(record: StepRecord) -> None:
+            begun = run.result()
+            title = f"{begun.objective.name}, seed {begun.settings.seed}"
+            self.curves.start(record.n_steps, title, "accuracy, searched images")
+
+        self._show_stepping(True)
+        try:
+            for record in run:
+                if not started:
+                    started = True
+                    begin(record)
+                    for each in run.result().history.records[:-1]:  # of a run folder that is gone on with
+                        self.curves.append(each)
+                self.curves.append(record)
+                report(progress, record.step, record.n_steps, "Fine-tuning")
+                while not self._resume.wait(LOOK_SECONDS):
+                    report(progress, record.step, record.n_steps, "Paused")
+                if self._stop.is_set():
+                    break
+        finally:
+            self._show_stepping(False)
+            run.close()
+            records = run.result().history.records
+            if not started and records:  # a folder whose run had ended
+                begin(records[-1])
+                for each in records:
+                    self.curves.append(each)
+            if records:
+                self._keep(finished())
+                self.curves.finish()
+
+    def _show_stepping(self, stepping: bool) -> None:
+        """Pause and Stop are for training steps; before and after them there is Cancel."""
+        self._stepping = stepping
+        self._refresh()
+
+    def _on_end(self, job: Job, earlier: Finished | None) -> None:
+        self.message.told(self._tell)(job, earlier)
+        self._running = False
+        self.frozen.trained(self.finished)
+        self._refresh()
+
+    def _tell(self, job: Job, earlier: Finished | None) -> None:
+        trained = self.finished is not None and self.finished is not earlier
+        if trained and self.finished is not None and self._on_result is not None:
+            self._on_result(self.finished)
+        if job.error is not None:
+            self.message.fail(job.error)
+        elif job.cancelled:
+            self.message.say("Cancelled. " + (UNCOMPARED if trained else "Nothing was trained."))
+        else:
+            self.message.say(_ending(job.result.mitigation))
+
+    def _on_pause(self) -> None:
+        if self._resume.is_set():
+            self.pause()
+        else:
+            self.resume()
+
+    def _refresh(self) -> None:
+        with self._refreshing:  # else two threads may each show half of what they see
+            self._show_state()
+
+    def _show_state(self) -> None:
+        running, paused = self.running, not self._resume.is_set()
+        ready = self._context is not None and self.form.ready
+        self.start_button.disabled = running or not ready
+        asked = " and that you train a model that may as well guess" if self.form.guesses else ""
+        self.start_button.tooltip = "" if ready else f"Choose a cluster and confirm that you looked at its crops{asked}"
+        steerable = running and self._stepping and not self._stop.is_set()
+        self.pause_button.disabled = self.stop_button.disabled = not steerable
+        self.pause_button.description = "Resume" if running and paused else "Pause"
+        self.pause_button.icon = "play" if running and paused else "pause"
+        uncompared = self.finished is not None and self.finished.comparison is None
+        self.compare_button.layout.display = "" if uncompared and not running else "none"
+        self.form.disabled = self.details.disabled = running
+
+
+def _ending(mitigation: Mitigation) -> str:
+    steps, best = len(mitigation.history.records), mitigation.history.best_step
+    line = f"{'Done' if mitigation.complete else 'Stopped'} after {steps} step{'s' * (steps != 1)}"
+    if isinstance(mitigation.objective, TrainingFree):
+        line = "Done without a training step"
+    if best is not None and best != steps:
+        line += f", the weights are those of step {best}"
+    return " ".join([f"{line}. The new model is explorer.mitigation.model.", *mitigation.notes])
+
+
+def _button(text: str, icon: str, style: str, on_click: Callable[[Any], None]) -> widgets.Button:
+    button = widgets.Button(description=text, icon=icon, button_style=style, layout=widgets.Layout(width="100px"))
+    button.on_click(on_click)
+    return button

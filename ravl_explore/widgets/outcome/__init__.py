@@ -1,0 +1,1 @@
+"""What fine-tuning changed: runs, measures, images, and where models look."""

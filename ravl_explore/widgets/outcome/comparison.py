@@ -1,0 +1,136 @@
+"""Before and after, as tables whose last column draws both values on one scale."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from ravl_explore.comparison import HIGHER_IS_BETTER, Comparison
+from ravl_explore.evaluation import Evaluation
+from ravl_explore.widgets.basics.closing import Closing
+
+STATIC = Path(__file__).parent.parent / "static"
+INTERVALS = (
+    "A change whose 95 % interval (over images like these) holds 0 may be chance; "
+    "of twenty groups in which nothing changed, one is expected beyond its interval."
+)
+Row = dict[str, Any]
+Group = tuple[str, bool]
+
+
+class ComparisonWidget(Closing, anywidget.AnyWidget):
+    """Measures and groups of a comparison: overall, worst group, shortcut, and every group, before and after.
+
+    Parameters
+    ----------
+    comparison : what to show; can be changed with :meth:`show`
+    """
+
+    _esm = STATIC / "comparison.js"
+    _css = STATIC / "comparison.css"
+    blocks = traitlets.List(traitlets.Dict()).tag(sync=True)
+    note = traitlets.Unicode("").tag(sync=True)
+    caution = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(self, comparison: Comparison | None = None) -> None:
+        super().__init__()
+        if comparison is not None:
+            self.show(comparison)
+
+    def show(self, comparison: Comparison, how: str = "", caution: str = "") -> None:
+        """Replace what is shown; ``how`` says before it how the new model was made, ``caution`` what to beware of."""
+        before = comparison.before
+        self.note = (
+            f"{how}{before.data_name}, {len(before.labels):,} images; guessing gives {_guessing(before)}. "
+            f"Groups are class and {_feature(before.feature_name)}. {INTERVALS}"
+        )
+        self.caution = caution
+        self.blocks = [_measures(comparison), *_groups(comparison)]
+
+
+def _guessing(evaluation: Evaluation) -> str:
+    whole = f"{100 * evaluation.chance:.1f}%"
+    return whole if evaluation.region is None else f"{whole}, of regions {100 * evaluation.region.chance:.1f}%"
+
+
+def _feature(name: str | None) -> str:
+    return f"whether the image holds the {name}" if name else "nothing else, since no feature is annotated"
+
+
+def _measures(comparison: Comparison) -> dict[str, Any]:
+    rows = []
+    for each in comparison.frame().to_dict("records"):
+        percent = each["unit"] in ("%", "points")
+        level = "Shortcut, " if each["level"] == "shortcut" else f"{each['level'].capitalize()} "
+        unit = f", {each['unit']}" if each["unit"] else ""
+        unit += "" if each["measure"] in HIGHER_IS_BETTER else " (0 is best)"
+        top = 100.0 if percent else max(1.0, each["before"], each["after"])
+        rows.append(
+            {
+                "name": f"{level}{each['measure']}{unit}",
+                "n": None,
+                "mark": "",
+                "detail": _worst_groups(comparison, each["level"]) if each["measure"] == "worst group" else "",
+                **_values(each),
+                "digits": 1 if percent else 2,
+                "range": [-25.0 if each["unit"] == "points" else 0.0, top],
+                "higher_is_better": each["measure"] in HIGHER_IS_BETTER,
+            }
+        )
+    return {"title": "In short", "heading": "Measure", "scale": "each on its own scale", "has_n": False, "rows": rows}
+
+
+def _worst_groups(comparison: Comparison, level: str) -> str:
+    """Which group is the worst one of each model: their difference may be that of two groups."""
+    feature = comparison.before.feature_name
+    old, new = (getattr(each, level).worst_group for each in (comparison.before, comparison.after))
+    if old is None or new is None:
+        return ""
+    names = list(dict.fromkeys(_group_name(each, feature) for each in (old, new)))
+    return " → ".join(names)
+
+
+def _groups(comparison: Comparison) -> list[dict[str, Any]]:
+    feature = comparison.before.feature_name
+    blocks = []
+    for level, table in comparison.groups().groupby("level", sort=True):
+        old, new = (getattr(each, str(level)).worst_group for each in (comparison.before, comparison.after))
+        rows = [
+            {
+                "name": _group_name((r["class_name"], bool(r["present"])), feature),
+                "detail": "",
+                "n": int(r["n"]),
+                "mark": _mark((r["class_name"], bool(r["present"])), old, new),
+                **_values(r),
+                "digits": 1,
+                "range": [0.0, 100.0],
+                "higher_is_better": True,
+            }
+            for r in table.to_dict("records")
+        ]
+        title = {"image": "Whole images, by group", "region": "Regions, by group"}[str(level)]
+        blocks.append({"title": title, "heading": "Group", "scale": "0 to 100 %", "has_n": True, "rows": rows})
+    return blocks
+
+
+def _mark(group: Group, old: Group | None, new: Group | None) -> str:
+    if group == new:
+        return "worst" if group == old else "worst after"
+    return "worst before" if group == old else ""
+
+
+def _values(row: Row) -> Row:
+    return {key: _finite(row[key]) for key in ("before", "after", "low", "high")}
+
+
+def _group_name(group: Group, feature: str | None) -> str:
+    name, present = group
+    return f"{name}, {'with' if present else 'without'} {feature}" if feature else name
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

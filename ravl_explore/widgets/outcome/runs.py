@@ -1,0 +1,252 @@
+"""RunsWidget: every mitigation so far in one table; mean and spread where an objective was run with several seeds."""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import traitlets
+
+from ravl_explore.comparison import HIGHER_IS_BETTER, Comparison, numbers
+from ravl_explore.errors import InputError
+from ravl_explore.experiments.runs import SPREAD, Run, Runs
+from ravl_explore.mitigation import Mitigation
+from ravl_explore.support.files import user_path, write_whole
+from ravl_explore.support.text import storable
+from ravl_explore.training import TrainingSettings
+from ravl_explore.widgets.basics.acts import RowPicker
+from ravl_explore.widgets.basics.closing import Closing
+
+STATIC = Path(__file__).parent.parent / "static"
+FEATURES = ("clusters", "model")
+COMMON = ("epochs", "learning_rate", "batch_size")
+HELP = {
+    "image accuracy": "Whole images classified rightly",
+    "image worst group": "The same in the group of class and feature where it is lowest",
+    "region accuracy": "Regions that show a class, classified alone",
+    "region worst group": "The same in the group where it is lowest",
+    "shortcut ε1": "0 is best: how much more accurate the class that the feature pulls to is with the feature",
+    "shortcut ε2": "0 is best: how much less accurate the other class that is hit hardest is with the feature",
+    "shortcut performance gap G": "0 is best: how much class accuracies differ with and without the discovered cluster",
+}
+UNDERLINED = "Underlined: best of its column; a run that was stopped, or is no better than before, does not count."
+EMPTY = "Runs are listed here as they end."
+
+
+class RunsWidget(Closing, RowPicker):
+    """Runs as a table that can be sorted by any column; one row can be picked, to look at its comparison.
+
+    Every method may be called from any thread.
+
+    Parameters
+    ----------
+    runs : what to show; can be changed with :meth:`show`, and grows with :meth:`add`
+
+    Attributes
+    ----------
+    selected : int or None, number of the picked run in the order in which they were made; set it, or observe it:
+        observers hear of every click
+    """
+
+    _esm = STATIC / "runs.js"
+    _css = STATIC / "runs.css"
+    columns = traitlets.List(traitlets.Dict()).tag(sync=True)
+    before = traitlets.List(traitlets.Dict()).tag(sync=True)
+    means = traitlets.List(traitlets.Dict()).tag(sync=True)
+    notes = traitlets.List(traitlets.Unicode(), default_value=[EMPTY]).tag(sync=True)
+    sort = traitlets.Unicode("").tag(sync=True)
+    descending = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(self, runs: Runs | None = None) -> None:
+        super().__init__()
+        self._guard = threading.RLock()
+        self._runs: tuple[Run, ...] = ()
+        if runs is not None:
+            self.show(runs)
+
+    @property
+    def runs(self) -> Runs | None:
+        """What is listed; None as long as nothing is."""
+        with self._guard:
+            return Runs(self._runs[0].comparison.before, self._runs) if self._runs else None
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """Before and after of the picked run, or None."""
+        with self._guard:
+            picked = self.selected
+            return self._runs[picked].comparison if picked is not None and picked < len(self._runs) else None
+
+    def add(self, mitigation: Mitigation, comparison: Comparison, caution: str = "") -> None:
+        """List one more run, and pick it; ``caution`` says below the table why its numbers cannot be trusted."""
+        run = Run.of(mitigation, comparison)
+        if caution:
+            run = replace(run, notes=(*run.notes, f"{comparison.after.data_name}: {caution}"))
+        with self._guard:
+            self._fill((*self._runs, run))
+            newest = len(self._runs) - 1
+        self.selected = newest  # without the lock: whoever observes it may ask for more
+
+    def show(self, runs: Runs) -> None:
+        """List these instead; none is picked."""
+        with self._guard:
+            self.selected = None
+            self._fill(tuple(runs))
+
+    def clear(self) -> None:
+        """Forget every run."""
+        with self._guard:
+            self.selected = None
+            self._fill(())
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the table of runs, one row each, as :meth:`Runs.frame` gives it.
+
+        Raises
+        ------
+        InputError
+            When no run is listed.
+        StorageError
+            When the folder is not there, or cannot be written to.
+        """
+        runs = self.runs
+        if runs is None:
+            raise InputError("at least one run to write", "none", "Mitigate first.")
+        write_whole(user_path(path), storable(runs.frame().to_csv(index=False)).encode())
+
+    def _fill(self, listed: tuple[Run, ...]) -> None:
+        self._runs = listed
+        runs = self.runs
+        if runs is None:
+            self.columns, self.before, self.rows, self.means, self.notes = [], [], [], [], [EMPTY]
+            return
+        frame, summary, names = runs.frame(), runs.summary(), runs.measures
+        before = [numbers(run.comparison.before) for run in listed]
+        best = {name: _best(frame, name, before) for name in names}
+        with self.hold_sync():
+            self.columns = _columns(names)
+            self.before = _befores(listed, names)
+            self.rows = [
+                _row(at, run, row, names, best)
+                for at, (run, row) in enumerate(zip(listed, frame.to_dict("records"), strict=True))
+            ]
+            self.means = [_mean(row, names) for row in summary.to_dict("records") if row["n"] > 1]
+            self.notes = [*([UNDERLINED] if any(best.values()) else []), *runs.notes]
+
+    @traitlets.validate("selected")
+    def _keep_in_list(self, proposal: Any) -> int | None:
+        value = proposal.value
+        if value is not None and not 0 <= value < len(self._runs):
+            raise traitlets.TraitError(f"selected must be a run from 0 to {len(self._runs) - 1}, or None, not {value}")
+        return value
+
+
+def _columns(names: tuple[str, ...]) -> list[dict[str, Any]]:
+    columns: list[dict[str, Any]] = [
+        {"key": "objective", "title": "Objective", "number": False, "help": "What was minimised"},
+        {"key": "seed", "title": "Seed", "number": True, "help": "None where nothing is drawn at random"},
+    ]
+    for name in names:
+        level, _, measure = name.partition(" ")
+        title = f"{level.capitalize()}s, {'worst group' if measure == 'worst group' else 'all'}, %"
+        if level == "shortcut":
+            title = measure.replace("performance gap ", "Gap ") if measure.endswith("G") else f"{measure}, points"
+        columns.append({"key": name, "title": title, "number": True, "help": HELP.get(name, name)})
+    return [*columns, {"key": "seconds", "title": "Seconds", "number": True, "help": "How long it took"}]
+
+
+def _befores(listed: tuple[Run, ...], names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """A row for each different evaluation before; the panel makes an equal one for every run."""
+    found: dict[Any, dict[str, Any]] = {}
+    for run in listed:
+        evaluation = run.comparison.before
+        values = numbers(evaluation)
+        name = f"before, {evaluation.data_name}"
+        key = tuple(
+            (each, None if math.isnan(value) else value) for each, value in values.items()
+        )  # NaN equals nothing
+        found[name, key] = {
+            "objective": name,
+            "cells": {key: _cell(values.get(key), key) for key in names},
+        }
+    return list(found.values())
+
+
+def _settings(run: Run) -> str:
+    """How it was trained: what everybody asks for, and what is not as usual."""
+    usual = vars(TrainingSettings())
+
+    def tells(key: str, value: Any) -> bool:
+        trained = run.seed is not None  # what takes no step is not trained in any way
+        return key in FEATURES or (trained and (key in COMMON or value != usual.get(key, value)))
+
+    return ", ".join(f"{key}={value!r}" for key, value in run.settings.items() if tells(key, value))
+
+
+def _steps(run: Run) -> str:
+    n = len(run.history.records)
+    return "No training step" if run.seed is None else f"{n:,} step{'s' * (n != 1)}"
+
+
+def _row(at: int, run: Run, row: dict[str, Any], names: tuple[str, ...], best: dict[str, set[int]]) -> dict[str, Any]:
+    seed = None if pd.isna(row["seed"]) else int(row["seed"])
+    stopped = "" if row["complete"] else ", stopped"
+    return {
+        "index": at,
+        "objective": f"{row['objective']}{stopped}",
+        "help": f"{row['options']}\n{_settings(run)}\n{_steps(run)}, compared on {row['data']}",
+        "cells": {
+            "seed": {"text": None if seed is None else str(seed), "value": seed},
+            **{name: _cell(row[name], name) | ({"best": True} if at in best[name] else {}) for name in names},
+            "seconds": {"text": f"{row['seconds']:.0f}", "value": float(row["seconds"])},
+        },
+    }
+
+
+def _mean(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "objective": str(row["objective"]),
+        "help": f"Mean and standard deviation of {row['n']} runs, compared on {row['data']}",
+        "cells": {
+            "seed": {"text": f"n = {row['n']}", "value": int(row["n"])},
+            **{name: _cell(row[name], name, row[name + SPREAD]) for name in names},
+            "seconds": {"text": f"{row['seconds']:.0f}", "value": float(row["seconds"])},
+        },
+    }
+
+
+def _cell(value: float | None, name: str, spread: float | None = None) -> dict[str, Any]:
+    if value is None or not math.isfinite(value):
+        return {"text": None, "value": None}
+    digits = 2 if name.endswith("gap G") else 1
+    text = f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.0
+    if spread is not None and math.isfinite(spread):
+        text += f" ± {spread:.{digits}f}"
+    return {"text": text, "value": float(value)}
+
+
+def _best(frame: pd.DataFrame, name: str, before: list[dict[str, float]]) -> set[int]:
+    """Runs with the best value, as shown, of those that began alike: the highest accuracy, or what is nearest to 0.
+
+    Those that were stopped do not count, nor those that are not better than before.
+    """
+    found: set[int] = set()
+
+    def score_of(value: float) -> float:
+        return round(value, 2) if name.endswith(HIGHER_IS_BETTER) else -abs(round(value, 2))
+
+    score = [score_of(float(value)) for value in frame[name]]
+    start = [score_of(each.get(name, math.nan)) for each in before]
+    alike = list(zip(frame["data"], start, strict=True))
+    usable = [at for at, complete in enumerate(frame["complete"]) if complete and math.isfinite(score[at])]
+    for each in dict.fromkeys(alike):
+        here = [at for at in usable if alike[at] == each]
+        if len(here) > 1:
+            top = max(score[at] for at in here)
+            if not top <= each[1]:  # what they began with
+                found |= {at for at in here if score[at] == top}
+    return found

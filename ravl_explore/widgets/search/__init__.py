@@ -1,0 +1,1 @@
+"""The panels before a search: regions, prompts, what was skipped, and the cache."""

@@ -1,0 +1,98 @@
+"""SearchDetails: what can be looked at and set before a search, folded away: regions, prompts, and the cache."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import ipywidgets as widgets
+
+from ravl_explore.widgets.basics.closing import Closing
+from ravl_explore.widgets.basics.job import Job
+from ravl_explore.widgets.basics.menus import PartMenu
+from ravl_explore.widgets.search.cache_panel import CachePanel
+from ravl_explore.widgets.search.prompts import PromptEditor
+from ravl_explore.widgets.search.region_preview import RegionPreview
+
+MAX_UNREADABLE = 100
+TITLES = ("Preview regions", "Prompts", "Files and cache")
+REGIONS, PROMPTS, CACHE = range(3)
+
+
+class SearchDetails(Closing, widgets.Accordion):
+    """Three folded-away panes that follow the explorer's menus; nothing is read before a pane is opened.
+
+    Attributes
+    ----------
+    preview, prompts, cache : the panes' widgets
+    max_unreadable : input; how many unreadable images a search may skip
+    keep : input; whether embeddings are kept on disk
+    """
+
+    _lets_go = ("_job",)
+
+    def __init__(self, model: PartMenu, data: PartMenu, proposer: PartMenu) -> None:
+        self._model, self._data, self._proposer = model, data, proposer
+        self._job: Job | None = None
+        self._swap = threading.RLock()
+        self.preview, self.prompts, self.cache = RegionPreview(), PromptEditor(), CachePanel()
+        self.max_unreadable = widgets.BoundedIntText(
+            MAX_UNREADABLE, 0, 2**31 - 1, description="Skip at most", layout=widgets.Layout(width="190px"),
+            style={"description_width": "initial"}, tooltip="More unreadable images than this end the search",
+        )  # fmt: skip
+        self.keep = widgets.Checkbox(True, description="Keep the embeddings of files on disk", indent=False)
+        skip = widgets.HBox([self.max_unreadable, widgets.Label("images that cannot be read")])
+        settings = widgets.VBox([skip, self.keep, self.cache])
+        self.tabs = widgets.Tab([self.preview, self.prompts, settings], titles=TITLES)
+        titles, layout = ("More: preview regions, edit prompts, cache",), widgets.Layout(margin="8px 0 0 0")
+        super().__init__([self.tabs], titles=titles, selected_index=None, layout=layout)
+        self.observe(lambda _: self.refresh(), "selected_index")
+        self.tabs.observe(lambda _: self.refresh(), "selected_index")
+        for menu in (model, data, proposer):
+            menu.observe(lambda _: self.refresh(), "changes")
+
+    @property
+    def templates(self) -> tuple[str, ...] | None:
+        """The prompts to search with; None for the dataset's own.
+
+        Raises
+        ------
+        InputError
+            When what was typed is no valid prompt.
+        """
+        return self.prompts.chosen()
+
+    def refresh(self) -> None:
+        """Bring the open pane up to date with the menus."""
+        pane = self.tabs.selected_index if self.selected_index == 0 else None
+        with self._swap:
+            if self._job is not None:
+                self._job.cancel()
+                self._job = None
+            if pane == REGIONS:
+                self._load(lambda: (self._data.make(), self._proposer.make()), self.preview)
+            elif pane == PROMPTS:
+                self._load(lambda: (self._model.make(), self._data.make()), self.prompts)
+        if pane == CACHE:
+            self.cache.refresh()
+
+    def refresh_cache(self) -> None:
+        """List what a search has added, if anybody looks."""
+        if self.selected_index == 0 and self.tabs.selected_index == CACHE:
+            self.cache.refresh()
+
+    def _load(self, make: Any, pane: RegionPreview | PromptEditor) -> None:
+        """Build parts in a thread, since a model or a dataset may take its time, and hand them to the pane."""
+
+        def end(job: Job) -> None:
+            with self._swap:
+                if job is not self._job or job.cancelled:
+                    return  # something else was picked meanwhile
+                if job.error is not None:
+                    pane.fail(job.error)
+                else:
+                    pane.show(*job.result)
+
+        pane.message.say("Loading …")
+        self._job = Job(lambda _: make(), on_end=pane.message.told(end))
+        self._job.start()
