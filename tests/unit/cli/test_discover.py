@@ -313,7 +313,7 @@ def clusters_by_file(folder: Path) -> set[int]:
 def test_a_kill_leaves_the_files_of_one_search(
     found: Found, make_discovery: Callable[..., Any], tmp_path: Path, step: str, n: int
 ) -> None:
-    from tests.unit.test_files import killed_at
+    from tests.unit.support.test_files import killed_at
 
     from ravl_explore.cli.discover import _write
 

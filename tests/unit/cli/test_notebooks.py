@@ -59,7 +59,7 @@ def test_a_copy_that_breaks_off_leaves_nothing(made: Path, tmp_path: Path, monke
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and kill")
 def test_half_a_copy_of_a_killed_process_is_not_kept(made: Path, tmp_path: Path) -> None:
-    from tests.unit.test_files import killed_at
+    from tests.unit.support.test_files import killed_at
 
     assert killed_at("fsync", False, 1, lambda: lab.copy_notebooks(tmp_path / "new", made))
     report = lab.copy_notebooks(tmp_path / "new", made)
