@@ -39,8 +39,8 @@ _HOME = {
     "Run": "experiments",
     "Runs": "experiments",
     "run_all": "experiments",
-    "Search": "searching",
-    "search": "searching",
+    "Search": "discovery.search",
+    "search": "discovery.search",
     "load": "storage",
     "save": "storage",
     "Scores": "scores",
@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from ravl_explore.assignment.precheck import Precheck, check_features
     from ravl_explore.comparison import Comparison, compare
     from ravl_explore.discovery import Discovery, SpuriousFeature, discover
+    from ravl_explore.discovery.search import Search, search
     from ravl_explore.embedding.embeddings import Embeddings, embed
     from ravl_explore.errors import Cancelled, RavlError
     from ravl_explore.evaluation import Evaluation, evaluate
@@ -92,7 +93,6 @@ if TYPE_CHECKING:
     from ravl_explore.mitigation import Mitigation, mitigate
     from ravl_explore.relevance import RelevanceMaps, relevance_maps
     from ravl_explore.scores import Scores, zero_shot
-    from ravl_explore.searching import Search, search
     from ravl_explore.storage import load, save
 
 

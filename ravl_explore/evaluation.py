@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Int
 
 from ravl_explore.assignment.assignment import Assignment
-from ravl_explore.data.base import ImageTextDataset, check_dataset, checked_image
 from ravl_explore.data.known_images import UNKNOWN, Identity
-from ravl_explore.embedding.embeddings import check_model, embed
 from ravl_explore.errors import InputError
 from ravl_explore.metrics import (
     GroupAccuracy,
@@ -22,11 +18,8 @@ from ravl_explore.metrics import (
     performance_gap,
     shortcut_strength,
 )
-from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resize
-from ravl_explore.regions.base import Proposer, Regions
-from ravl_explore.scores import Scores, zero_shot
+from ravl_explore.scores import Scores
 from ravl_explore.support import checks
-from ravl_explore.support.progress import Progress
 
 MIN_GROUP_SIZE = 10
 
@@ -128,72 +121,55 @@ class Evaluation:
 
 
 def evaluate(
-    model: VisionLanguageModel,
-    data: ImageTextDataset,
-    proposer: Proposer | None = None,
-    *,
-    assignment: Assignment | None = None,
-    min_group_size: int = MIN_GROUP_SIZE,
-    progress: Progress | None = None,
+    scores: Scores, assignment: Assignment | None = None, *, min_group_size: int = MIN_GROUP_SIZE
 ) -> Evaluation:
-    """Classify images and regions zero-shot and group the results.
+    """Group what a model got right.
 
     Parameters
     ----------
-    assignment : which regions of ``data`` show the discovered features, from :func:`ravl_explore.assign` with the model
-        that was searched (not the new one); adds the gap, and the groups where the dataset annotates no feature
-    min_group_size : smaller groups do not count as the worst
+    scores : Scores, of the model that is measured
+    assignment : Assignment or None, which regions of the same images show the discovered feature, by the model that was
+        searched (not by a new one); adds the gap, and the groups where the dataset annotates no feature
+    min_group_size : int, smaller groups do not count as the worst
+
+    Returns
+    -------
+    Evaluation
 
     Raises
     ------
     InputError
-        When the assignment is of another dataset.
+        When the assignment is of other images.
+
+    Examples
+    --------
+    >>> evaluation = evaluate(rx.zero_shot(rx.embed(model, test)), found)  # doctest: +SKIP
     """
-    check_model(model)
-    check_dataset(data)
-    _check_choices(assignment, data, min_group_size)
-    scores = zero_shot(embed(model, data, proposer, progress=progress))
-    return evaluate_scores(scores, data, assignment=assignment, min_group_size=min_group_size)
-
-
-def evaluate_scores(
-    scores: Scores,
-    data: ImageTextDataset,
-    *,
-    assignment: Assignment | None = None,
-    min_group_size: int = MIN_GROUP_SIZE,
-) -> Evaluation:
-    """The same as :func:`evaluate` for a dataset that is scored already."""
-    checks.instance("scores", scores, Scores, "Make them with zero_shot(embeddings).")
-    data = scores.embeddings.of(data)
-    _check_choices(assignment, data, min_group_size)
-    regions = scores.embeddings.regions
-    present = data.feature_present
-    if present is None:
-        present = assignment.present if assignment is not None else np.zeros(len(data), bool)
-    return Evaluation(
-        image=group_accuracy(scores.correct, data.labels, present, data.class_names, min_group_size),
-        region=_region_accuracy(scores.region, regions, data, present, min_group_size),
-        predictions=scores.predictions,
-        labels=data.labels,
-        class_names=data.class_names,
-        model_name=scores.embeddings.model_name,
-        data_name=data.name,
-        feature_name=data.feature_name or ("discovered feature" if assignment is not None else None),
-        attribute=assignment.attribute if assignment is not None else None,
-        gap=None
-        if assignment is None
-        else feature_gap(assignment.present, data.labels, scores.correct, data.class_names),
-        found=None if assignment is None else assignment.present,
-        identity=scores.embeddings.identity,
-    )
-
-
-def _check_choices(assignment: Assignment | None, data: ImageTextDataset, min_group_size: int) -> None:
+    checks.instance("scores", scores, Scores, "Make them with rx.zero_shot(rx.embed(model, data)).")
     checks.whole("min_group_size", min_group_size, 0)
+    embeddings = scores.embeddings
+    labels, class_names, known = embeddings.labels, embeddings.class_names, embeddings.annotations
     if assignment is not None:
-        checks.instance("assignment", assignment, Assignment, "Make one with rx.assign(model, data, features).")
-        assignment.check_of(data)
+        checks.instance("assignment", assignment, Assignment, "Make one with rx.assign(embeddings, feature).")
+        assignment.check_with(embeddings)
+    found = None if assignment is None else assignment.present
+    present = known.feature_present
+    if present is None:
+        present = found if found is not None else np.zeros(len(labels), bool)
+    return Evaluation(
+        image=group_accuracy(scores.correct, labels, present, class_names, min_group_size),
+        region=_region_accuracy(scores, present, min_group_size),
+        predictions=scores.predictions,
+        labels=labels,
+        class_names=class_names,
+        model_name=embeddings.model_name,
+        data_name=embeddings.data_name,
+        feature_name=known.feature_name or ("discovered feature" if assignment is not None else None),
+        attribute=assignment.attribute if assignment is not None else None,
+        gap=None if found is None else feature_gap(found, labels, scores.correct, class_names),
+        found=found,
+        identity=embeddings.identity,
+    )
 
 
 def feature_gap(present: np.ndarray, labels: np.ndarray, correct: np.ndarray, class_names: tuple[str, ...]) -> float:
@@ -203,40 +179,12 @@ def feature_gap(present: np.ndarray, labels: np.ndarray, correct: np.ndarray, cl
     return float(performance_gap(presence, labels, correct, len(class_names)).total[0])
 
 
-def validator(
-    model: VisionLanguageModel, data: ImageTextDataset, present: np.ndarray | None, batch_size: int = 256
-) -> Callable[[], dict[str, float]]:
-    """A function that measures overall and worst-group accuracy of whole images, for use between training steps."""
-    classes = class_embeddings(model, data.class_names, data.templates)
-    groups = np.zeros(len(data), bool) if present is None else present
-
-    @torch.inference_mode()
-    def measure() -> dict[str, float]:
-        hits = []
-        for start in range(0, len(data), batch_size):
-            stop = min(start + batch_size, len(data))
-            pixels = resize([checked_image(data, i) for i in range(start, stop)], model.image_size)
-            image, _ = model.encode(pixels, None)
-            hits.append((image @ classes.T).argmax(1).cpu().numpy() == data.labels[start:stop])
-        result = group_accuracy(np.concatenate(hits), data.labels, groups, data.class_names)
-        return {"accuracy": result.overall, "worst_group": result.worst}
-
-    return measure
-
-
-def _region_accuracy(
-    region_scores: np.ndarray, regions: Regions, data: ImageTextDataset, present: np.ndarray, min_group_size: int
-) -> GroupAccuracy | None:
-    own = data.regions
-    if (
-        data.region_labels is None
-        or own is None
-        or len(own) != len(regions)
-        or not np.allclose(own.boxes, regions.boxes)
-    ):
+def _region_accuracy(scores: Scores, present: np.ndarray, min_group_size: int) -> GroupAccuracy | None:
+    """Of the regions that show a class, as far as the dataset says what its regions show."""
+    shown = scores.embeddings.annotations.region_labels
+    if shown is None:
         return None
-    shows = data.region_labels >= 0
-    label = data.region_labels[shows]
-    right = region_scores[shows].argmax(1) == label
-    image = regions.image_index[shows]
-    return group_accuracy(right, label, present[image], data.class_names, min_group_size, image)
+    rows = np.flatnonzero(shown >= 0)
+    image = scores.embeddings.regions.image_index[rows]
+    right = scores.region[rows].argmax(1) == shown[rows]
+    return group_accuracy(right, shown[rows], present[image], scores.embeddings.class_names, min_group_size, image)

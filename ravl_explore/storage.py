@@ -19,10 +19,13 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from ravl_explore.clustering.base import Clustering
+from ravl_explore.data.annotations import Annotations
 from ravl_explore.data.known_images import Identity
 from ravl_explore.discovery import Discovery, discover
 from ravl_explore.embedding.embeddings import Embeddings, Unreadable
 from ravl_explore.errors import ModelError, RavlError, StorageError
+from ravl_explore.experiments.run_files import is_runs, load_runs, save_runs
+from ravl_explore.experiments.runs import Runs
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.training_free import Steered
@@ -34,6 +37,7 @@ from ravl_explore.support.fingerprints import digest
 from ravl_explore.support.sealing import check_seal
 
 Arrays = dict[str, np.ndarray]
+ANNOTATED = ("feature_present", "region_labels")
 # what unpacking a file raises that is not what it says it is
 _DAMAGE = (
     SafetensorError, RavlError, OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError,
@@ -41,15 +45,18 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-def save(noun: Discovery | Embeddings | Mitigation, path: str | Path) -> Path:
+def save(noun: Discovery | Embeddings | Mitigation | Runs, path: str | Path) -> Path:
     """Write a result to ``path``; an older file there is replaced only when the new one is complete.
+
+    Runs are written as JSON, all else as safetensors.
 
     Raises
     ------
     StorageError
         When the noun cannot be saved, the folder is not there, or the disk is full; the old file is untouched.
     """
-    return write_whole(user_path(checks.path("path", path)), to_bytes(noun))
+    target = user_path(checks.path("path", path))
+    return save_runs(noun, target) if isinstance(noun, Runs) else write_whole(target, to_bytes(noun))
 
 
 def to_bytes(noun: Discovery | Embeddings | Mitigation) -> bytes:
@@ -61,12 +68,12 @@ def to_bytes(noun: Discovery | Embeddings | Mitigation) -> bytes:
             arrays, meta = pack(noun)
             return result_bytes(kind, {name: np.asarray(array, order="C") for name, array in arrays.items()}, meta)
     raise StorageError(
-        "a Discovery, Embeddings or Mitigation", type(noun).__name__, "Save tables with frame().to_csv() instead."
+        "a Discovery, Embeddings, Mitigation or Runs", type(noun).__name__, "Save tables with frame().to_csv() instead."
     )
 
 
 def load(path: str | Path, *, model: VisionLanguageModel | None = None) -> Any:
-    """Read what :func:`save` wrote: a Discovery, Embeddings, or the steered model of a mitigation without training.
+    """Read what :func:`save` wrote: a Discovery, Embeddings, Runs, or the steered model of a mitigation without steps.
 
     Parameters
     ----------
@@ -83,6 +90,8 @@ def load(path: str | Path, *, model: VisionLanguageModel | None = None) -> Any:
     try:
         if not path.is_file():
             raise StorageError("a saved result", f"{str(path)!r}, no such file", "Check the path.")
+        if is_runs(path):
+            return load_runs(path)
         with safe_open(str(path), framework="numpy") as file:
             header = file.metadata() or {}
             kind = header.get("kind")
@@ -135,6 +144,8 @@ def _pack_embeddings(e: Embeddings) -> tuple[Arrays, dict[str, Any]]:
         "image_index": e.regions.image_index,
         "labels": e.labels,
     }
+    known = e.annotations
+    arrays |= {name: array for name in ANNOTATED if (array := getattr(known, name)) is not None}
     meta = {
         "class_names": list(e.class_names),
         "temperature": e.temperature,
@@ -144,6 +155,7 @@ def _pack_embeddings(e: Embeddings) -> tuple[Arrays, dict[str, Any]]:
         "region_method": e.region_method,
         "templates": list(e.templates),
         "identity": list(e.identity),
+        "feature_name": known.feature_name,
         "unreadable": [[each.index, each.where, each.reason] for each in e.unreadable],
     }
     return arrays, meta
@@ -160,11 +172,12 @@ def _unpack_embeddings(a: Arrays, meta: dict[str, Any]) -> Embeddings:
         meta["temperature"],
         meta["model_name"],
         meta["data_name"],
-        meta.get("proposer_name", ""),  # files of 0.1.0's first weeks lack these five
+        meta.get("proposer_name", ""),  # files of 0.1.0's first weeks lack these six
         meta.get("region_method", ""),
         tuple(meta.get("templates", ())),
         tuple(Unreadable(*each) for each in meta.get("unreadable", ())),
         Identity(*meta.get("identity", ())),
+        Annotations(meta.get("feature_name"), *(a.get(name) for name in ANNOTATED)),
     )
 
 

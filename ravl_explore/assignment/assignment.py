@@ -1,41 +1,47 @@
-"""assign(): give the regions of another dataset to discovered clusters, by the nearest medoid (RaVL, Section 4.1)."""
+"""assign(): which regions and images of a dataset show a chosen feature, and which regions show the class itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ravl_explore.assignment.core_regions import core_regions
+from ravl_explore.assignment.features import Feature
 from ravl_explore.data.base import ImageTextDataset, check_dataset
 from ravl_explore.data.known_images import UNKNOWN, Identity, check_belongs
-from ravl_explore.discovery import SpuriousFeature, check_features
-from ravl_explore.embedding.embeddings import Embeddings, check_model, embed
-from ravl_explore.errors import InputError, ModelError
-from ravl_explore.models.base import VisionLanguageModel
-from ravl_explore.regions.base import Proposer, Regions
+from ravl_explore.embedding.embeddings import Embeddings
+from ravl_explore.errors import InputError
+from ravl_explore.regions.base import Regions
 from ravl_explore.support import checks
-from ravl_explore.support.progress import Progress
+
+Labels = Int[np.ndarray, " n_images"]
+SAME = "Assign and score the same images: rx.assign(scores.embeddings, feature)."
+CHOOSE = "Choose clusters with discovery.choose(...)."
 
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
-    """Which regions of a dataset show the chosen features, decided once, by the model that was searched.
+    """Which regions of a dataset show the chosen feature, decided once, by the model that was searched.
 
     Attributes
     ----------
-    regions : the dataset's regions
-    spurious : (n_regions,) bool, the region's nearest medoid is that of a chosen feature
-    core : (n_regions,) bool, per image the non-spurious region that shows its class (see
-        :func:`~ravl_explore.assignment.core_regions.core_regions`); an image whose regions are all spurious, or
-        of which no class is known, has none
-    present : (n_images,) bool, the image holds a spurious region
-    attribute : the class that the first feature pulls towards, or None
-    feature : (n_regions,) int64, which of the features a spurious region shows, -1 for other regions; None: not told
-    similarity : (n_regions,) float32, cosine to the nearest medoid; None: not told
-    identity : what tells the images from others; empty where it was made by hand
+    regions : Regions, of the dataset
+    spurious : Bool[np.ndarray, " n_regions"], the region shows the feature
+    core : Bool[np.ndarray, " n_regions"], per image the non-spurious region that shows its class (see
+        :func:`~ravl_explore.assignment.core_regions.core_regions`); an image whose regions are all spurious, or of
+        which no class is known, has none
+    present : Bool[np.ndarray, " n_images"], the image holds a spurious region
+    attribute : str or None, the class that the feature pulls towards
+    part : Int[np.ndarray, " n_regions"] or None, which part of the feature (of the chosen clusters) a spurious region
+        shows, -1 for other regions; None: not told
+    similarity : Float[np.ndarray, " n_regions"] or None, cosine to what the region is most like, such as the nearest
+        medoid; None: not told
+    identity : Identity, what tells the images from others; empty where it was made by hand
+    feature : Feature or None, the rule; None where it was made by hand
+    labels : Int[np.ndarray, " n_images"] or None, the classes that core regions were chosen by, -1 where none is
+        known; None: those of the dataset
 
     Raises
     ------
@@ -48,9 +54,11 @@ class Assignment:
     core: Bool[np.ndarray, " n_regions"]
     present: Bool[np.ndarray, " n_images"]
     attribute: str | None
-    feature: Int[np.ndarray, " n_regions"] | None = None
+    part: Int[np.ndarray, " n_regions"] | None = None
     similarity: Float[np.ndarray, " n_regions"] | None = None
     identity: Identity = UNKNOWN
+    feature: Feature | None = None
+    labels: Labels | None = None
 
     def __post_init__(self) -> None:
         checks.instance("regions", self.regions, Regions, "Give the regions that are marked.")
@@ -61,19 +69,23 @@ class Assignment:
         self.regions.check_images(len(self.present))
         if self.attribute is not None:
             checks.text("attribute", self.attribute)
-        if self.feature is not None:
-            checks.array("feature", self.feature, "i", (n_regions,), -1)
+        if self.part is not None:
+            checks.array("part", self.part, "i", (n_regions,), -1)
         if self.similarity is not None:
             checks.array("similarity", self.similarity, "f", (n_regions,))
-        checks.instance("identity", self.identity, Identity, "Give data.identity.Identity.of(data).")
+        checks.instance("identity", self.identity, Identity, "Give data.known_images.Identity.of(data).")
+        if self.feature is not None:
+            require_feature(self.feature)
+        if self.labels is not None:
+            checks.array("labels", self.labels, "i", (len(self.present),), -1)
         shows = np.zeros(len(self.present), bool)
         shows[self.regions.image_index[self.spurious]] = True
         if (self.spurious & self.core).any():
             raise InputError("core regions that are not spurious", f"{int((self.spurious & self.core).sum())} that are",
                              "Take one mark away.")  # fmt: skip
-        if (shows != self.present).any() or (self.feature is not None and ((self.feature >= 0) != self.spurious).any()):
+        if (shows != self.present).any() or (self.part is not None and ((self.part >= 0) != self.spurious).any()):
             raise InputError(
-                "the same images and regions marked by spurious, present and feature", "other ones", "Use rx.assign."
+                "the same images and regions marked by spurious, present and part", "other ones", "Use rx.assign."
             )
 
     def check_of(self, data: ImageTextDataset) -> None:
@@ -81,74 +93,67 @@ class Assignment:
         check_dataset(data)
         check_belongs("assignment", data, len(self.present), self.identity)
 
-
-def assign(
-    model: VisionLanguageModel,
-    data: ImageTextDataset,
-    features: Sequence[SpuriousFeature],
-    proposer: Proposer | None = None,
-    *,
-    labels: Int[np.ndarray, " n_images"] | None = None,
-    progress: Progress | None = None,
-) -> Assignment:
-    """Embed ``data`` with the searched ``model`` and mark the regions that belong to ``features``.
-
-    ``labels`` stand in for those of ``data``, -1 where no class is known, as captions give them.
-
-    Raises
-    ------
-    InputError
-        When no feature is given, it is not in a list, they come from different clusterings, or the labels are not of
-        these images.
-    ModelError
-        When the model's embedding size differs from that of the features.
-    """
-    check_model(model)
-    features = check_features(features)
-    check_dataset(data)
-    medoids = features[0].medoids
-    if model.dim != medoids.shape[1]:
-        raise ModelError(
-            f"a model with {medoids.shape[1]} embedding dimensions", f"one with {model.dim}", "Use the searched model."
-        )
-    if labels is not None:
-        labels = check_labels(labels, len(data), len(data.class_names))  # now, not after all images are embedded
-    return assign_embeddings(embed(model, data, proposer, progress=progress), features, labels)
+    def check_with(self, embeddings: Embeddings) -> None:
+        """Raise InputError unless it is of the images that were embedded: as many, and not known to be others."""
+        if len(self.present) != len(embeddings.labels):
+            came = f"one of {len(self.present):,}"
+            raise InputError(f"an assignment of these {len(embeddings.labels):,} images", came, SAME)
+        if self.identity.unlike(embeddings.identity):
+            raise InputError("the assignment's images", f"other images, of {embeddings.data_name!r}", SAME)
 
 
-def assign_embeddings(
-    embeddings: Embeddings,
-    features: Sequence[SpuriousFeature],
-    labels: Int[np.ndarray, " n_images"] | None = None,
-) -> Assignment:
-    """The same for regions that are embedded already; ``labels`` are then of the images that were embedded.
+def assign(embeddings: Embeddings, feature: Feature, *, labels: Labels | None = None) -> Assignment:
+    """Mark the regions that show a feature, and those that show the class of their image.
+
+    Parameters
+    ----------
+    embeddings : Embeddings, of any dataset, by the searched model
+    feature : Feature, such as ``discovery.choose(7)``
+    labels : Int[np.ndarray, " n_images"] or None, stand in for those of the dataset, -1 where no class is known, as
+        captions give them
+
+    Returns
+    -------
+    Assignment
 
     Raises
     ------
     InputError
-        When the labels are not of these images and classes.
+        When no feature is given, it was chosen in another model's embeddings, or the labels are not of these images.
+
+    Examples
+    --------
+    >>> marked = assign(rx.embed(model, train), discovery.choose(7))  # doctest: +SKIP
     """
-    if labels is None:
-        labels = embeddings.labels
-    labels = check_labels(labels, len(embeddings.labels), len(embeddings.text))
-    medoids = features[0].medoids
-    to_medoids = embeddings.region @ medoids.T
-    number = np.full(len(medoids), -1)
-    for each in range(len(features)):
-        number[features[each].cluster] = each
-    cluster = to_medoids.argmax(1)
-    feature = number[cluster]
-    spurious = feature >= 0
+    checks.instance("embeddings", embeddings, Embeddings, "Make them with rx.embed(model, data).")
+    require_feature(feature).check(embeddings.region)
+    own = embeddings.labels if labels is None else labels
+    own = check_labels(own, len(embeddings.labels), len(embeddings.text))
+    spurious = feature.score(embeddings.region) > feature.threshold
+    looks = feature.looks(embeddings.region)
     image_index = embeddings.regions.image_index
-    label = labels[image_index]
-    own = np.einsum("nd,nd->n", embeddings.region, embeddings.text[label])  # of label -1 any, which is not used
-    core = core_regions(own, ~spurious & (label >= 0), image_index, cluster, label)
-    present = np.zeros(len(labels), bool)
+    label = own[image_index]
+    fits = np.einsum("nd,nd->n", embeddings.region, embeddings.text[label])  # of label -1 any, which is not used
+    core = core_regions(fits, ~spurious & (label >= 0), image_index, looks.kind, label)
+    present = np.zeros(len(own), bool)
     present[image_index[spurious]] = True
-    similarity = to_medoids.max(1).astype(np.float32)
     return Assignment(
-        embeddings.regions, spurious, core, present, features[0].attribute, feature, similarity, embeddings.identity
+        regions=embeddings.regions,
+        spurious=spurious,
+        core=core,
+        present=present,
+        attribute=feature.attribute,
+        part=np.where(spurious, looks.part, -1),
+        similarity=looks.similarity,
+        identity=embeddings.identity,
+        feature=feature,
+        labels=None if labels is None else own,
     )
+
+
+def require_feature(feature: object) -> Feature:
+    """The feature; InputError unless it is one, and no list of clusters, or a whole discovery."""
+    return checks.instance("feature", feature, Feature, CHOOSE)
 
 
 def check_labels(labels: np.ndarray, n_images: int, n_classes: int) -> Int[np.ndarray, " n_images"]:

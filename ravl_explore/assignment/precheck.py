@@ -1,27 +1,22 @@
-"""check_features(): what speaks against suppressing the chosen clusters, asked of the fine-tuning data beforehand."""
+"""check_features(): what speaks against suppressing what was chosen, asked of the fine-tuning data beforehand."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from ravl_explore.assignment.assignment import assign_embeddings, check_labels
+from ravl_explore.assignment.assignment import Labels, assign
 from ravl_explore.assignment.core_regions import core_regions
-from ravl_explore.discovery import SpuriousFeature
-from ravl_explore.discovery import check_features as check_chosen
+from ravl_explore.assignment.features import Feature
 from ravl_explore.embedding.embeddings import Embeddings
-from ravl_explore.errors import InputError
-from ravl_explore.support import checks
 
 MIN_IMAGES = 5  # with the feature, for a class to be spoken of
 IS_THE_CLASS = 0.4  # of images: on the demos garments reach this, but for one cluster; squares reach 0.3
 NEARLY_ALL = 0.95
 WHOLE_IMAGES = 0.1  # of those with the feature; on the demos no shortcut covers any
-LOOKS_ALIKE = 2.0  # times their spread: on the demos the square's parts are 1.0 to 1.4 apart, other clusters over 2.7
 NO_CLASS = "(no class)"
 
 
@@ -57,53 +52,43 @@ class Precheck:
         )
 
 
-def check_features(
-    embeddings: Embeddings, features: Sequence[SpuriousFeature], labels: Int[np.ndarray, " n_images"] | None = None
-) -> Precheck:
-    """Look for signs that the clusters are no shortcut, but what the classes look like, or cannot be told from it.
+def check_features(embeddings: Embeddings, feature: Feature, *, labels: Labels | None = None) -> Precheck:
+    """Look for signs that the feature is no shortcut, but what the classes look like, or cannot be told from it.
 
     Parameters
     ----------
-    embeddings : of the fine-tuning data, by the searched model
-    features : what shall be suppressed
-    labels : stand in for those of the data, -1 where no class is known
+    embeddings : Embeddings, of the fine-tuning data, by the searched model
+    feature : Feature, what shall be suppressed
+    labels : Int[np.ndarray, " n_images"] or None, stand in for those of the data, -1 where no class is known
+
+    Returns
+    -------
+    Precheck
 
     Raises
     ------
     InputError
         When no feature is given, or the labels are not of these images.
     """
-    checks.instance("embeddings", embeddings, Embeddings, "Make them with rx.embed(model, data).")
-    features = check_chosen(features, "check")
-    if embeddings.region.shape[1] != features[0].medoids.shape[1]:
-        raise InputError(
-            f"embeddings of {features[0].medoids.shape[1]} dimensions, as the features have",
-            f"{embeddings.region.shape[1]}",
-            "Embed with the searched model.",
-        )
-    if labels is None:
-        labels = embeddings.labels
-    labels = check_labels(labels, len(embeddings.labels), len(embeddings.text))
-    assignment = assign_embeddings(embeddings, features, labels)
+    assignment = assign(embeddings, feature, labels=labels)
+    labels = embeddings.labels if assignment.labels is None else assignment.labels
     spurious, present = assignment.spurious, assignment.present
     names, known = embeddings.class_names, labels >= 0
     image_index = embeddings.regions.image_index
     has_region = np.bincount(image_index, minlength=len(labels)) > 0
     bare = np.bincount(image_index[~spurious], minlength=len(labels)) == 0
-    first = features[0]
-    similarity = embeddings.region @ first.medoids.T
-    core = _shows_the_class(embeddings, labels, spurious, similarity.argmax(1))
+    core = _shows_the_class(embeddings, labels, spurious, feature.looks(embeddings.region).kind)
 
     groups = _groups(labels, present, names)
     n_with = np.bincount(labels[known & present], minlength=len(names))
     share = np.bincount(labels[known & present & core], minlength=len(names)) / np.where(n_with > 0, n_with, np.nan)
     classes = pd.DataFrame({"class_name": names, "n_with": n_with, "core": share})
-    what = "the feature" if len(features) > 1 else f"cluster {first.cluster}"
+    what = feature.short_name
     warnings = [
         *_takes_the_class(names, n_with, share, assignment.attribute, what),
         *_one_class_only(names, n_with, what),
         *_everywhere(present, bare & has_region, what),
-        *_looks_alike(similarity, features),
+        *_looks_alike(feature.look_alikes(embeddings.region)),
         *_empty_groups(Precheck((), groups, classes).empty, what),
     ]
     return Precheck(tuple(warnings), groups, classes)
@@ -183,23 +168,8 @@ def _everywhere(present: Bool[np.ndarray, " n_images"], bare: Bool[np.ndarray, "
     return found
 
 
-def _looks_alike(
-    similarity: Float[np.ndarray, "n_regions n_clusters"], features: Sequence[SpuriousFeature]
-) -> list[str]:
-    """Clusters that were not chosen, and hardly farther from a chosen one than their own regions from their medoids.
-
-    Distances between medoids are compared with the sum of the two clusters' mean distances to the medoid: a shortcut
-    may be cut into several clusters.
-    """
-    medoids = features[0].medoids
-    chosen = np.array([each.cluster for each in features])
-    nearest = similarity.argmax(1)
-    n = np.bincount(nearest, minlength=len(medoids))
-    spread = np.bincount(nearest, weights=1 - similarity.max(1), minlength=len(medoids)) / np.maximum(n, 1)
-    apart = 1 - medoids @ medoids[chosen].T
-    alike = (apart <= LOOKS_ALIKE * (spread[:, None] + spread[chosen])) & (n > 0)[:, None] & (n[chosen] > 0)
-    alike[chosen] = False
-    alike = [c for c in np.argsort(apart.min(1), kind="stable").tolist() if alike[c].any()]
+def _looks_alike(alike: tuple[int, ...]) -> list[str]:
+    """Clusters that were not chosen and look much like what was."""
     if not alike:
         return []
     numbers = ", ".join(map(str, alike))

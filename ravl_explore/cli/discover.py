@@ -20,7 +20,7 @@ from ravl_explore.support.files import user_path
 from ravl_explore.support.text import one_line, storable
 
 if TYPE_CHECKING:
-    from ravl_explore.searching import Search
+    from ravl_explore.discovery.search import Search
 
 MOST_SHOWN = 10
 
@@ -125,9 +125,9 @@ def _search(asked: dict[str, Any], progress: ProgressBar, **options: Any) -> tup
     from ravl_explore.clustering import automatic
     from ravl_explore.data import open_dataset
     from ravl_explore.data.base import check_templates
+    from ravl_explore.discovery.search import search
     from ravl_explore.models import open_model
     from ravl_explore.regions import open_proposer
-    from ravl_explore.searching import search
 
     proposer = open_proposer(asked["regions"])
     if options["templates"] is not None:

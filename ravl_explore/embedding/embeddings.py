@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from ravl_explore.data.annotations import NO_ANNOTATIONS, Annotations
 from ravl_explore.data.base import (
     ImageTextDataset,
     check_dataset,
@@ -80,6 +81,7 @@ class Embeddings:
     templates : the prompts of the classes
     unreadable : images of the dataset that were skipped, and so are in no array here; see :meth:`of`
     identity : what tells these images from others; empty where they were embedded by hand
+    annotations : Annotations, what is known of the images beside labels; empty where they were embedded by hand
 
     Raises
     ------
@@ -101,6 +103,7 @@ class Embeddings:
     templates: tuple[str, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
     identity: Identity = UNKNOWN
+    annotations: Annotations = NO_ANNOTATIONS
 
     def __post_init__(self) -> None:
         for name in ("image", "region", "text"):
@@ -134,6 +137,8 @@ class Embeddings:
         checks.texts("templates", self.templates)
         checks.listed("unreadable", self.unreadable, Unreadable, "Give Unreadable(index, where, reason) each.")
         checks.instance("identity", self.identity, Identity, "Give data.identity.Identity.of(data).")
+        checks.instance("annotations", self.annotations, Annotations, "Give data.annotations.Annotations.of(data).")
+        self.annotations.check(len(self.image), len(self.region), len(self.text))
         for name, rows in (("image", self.image), ("region", self.region), ("text", self.text)):
             _check_unit_rows(name, rows)
 
@@ -239,6 +244,7 @@ def embed(
         regions = _without_images(regions, [each.index for each in late], len(part))
     kept = np.setdiff1d(np.arange(len(part)), [each.index for each in late])
     unreadable = _in_data(skipped, late, len(data))
+    embedded = _without(data, unreadable)
     return Embeddings(
         image,
         region,
@@ -253,7 +259,8 @@ def embed(
         model.region_method,
         templates,
         unreadable,
-        Identity.of(_without(data, unreadable)),
+        Identity.of(embedded),
+        Annotations.of(embedded, regions),
     )
 
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ravl_explore.concepts.base import ConceptMasks
-from ravl_explore.discovery import SpuriousFeature
+from ravl_explore.assignment.assignment import Assignment
 from ravl_explore.errors import ModelError, TrainingError
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.base import Objective
 from ravl_explore.objectives.training_free import Steered
 from ravl_explore.support.files import result_bytes
-from ravl_explore.training import History, RunFolder, StepRecord, Steps, TrainingSettings
+from ravl_explore.training import History, RunFolder, StepRecord, Steps, TrainingSet, TrainingSettings
 
 MODEL_FILE = "model.safetensors"
 
@@ -28,7 +27,7 @@ class Mitigation:
     model : the new model; the old one is unchanged
     history : one record per step
     objective, settings : what was minimised, and how
-    features : what was to be suppressed
+    assignment : Assignment, what the fine-tuning images showed; ``assignment.feature`` was to be suppressed
     complete : False when it was stopped before its end; stopping early by ``settings.patience`` is an end
     notes : what the user should know, as sentences: groups without an image, checkpoints that could not be written
     """
@@ -37,7 +36,7 @@ class Mitigation:
     history: History
     objective: Objective
     settings: TrainingSettings
-    features: tuple[SpuriousFeature, ...]
+    assignment: Assignment
     complete: bool
     notes: tuple[str, ...] = ()
 
@@ -49,11 +48,12 @@ class Mitigation:
         ModelError
             When the model was steered and training had not begun, or shows no weights.
         """
+        feature = self.assignment.feature
         meta = {
             "objective": self.objective.name,
             "objective_options": repr(self.objective),
             "settings": vars(self.settings),
-            "features": [each.cluster for each in self.features],
+            "feature": None if feature is None else feature.name,
             "complete": self.complete,
             "best_step": self.history.best_step,
             "notes": list(self.notes),
@@ -85,14 +85,13 @@ class MitigationRun:
         steps: Steps,
         objective: Objective,
         settings: TrainingSettings,
-        features: tuple[SpuriousFeature, ...],
+        training_set: TrainingSet,
         notes: tuple[str, ...] = (),
         folder: RunFolder | None = None,
-        concepts: ConceptMasks | None = None,
     ) -> None:
         self._model, self._steps = model, steps
-        self._objective, self._settings, self._features = objective, settings, features
-        self._notes, self._folder, self._concepts = notes, folder, concepts
+        self._objective, self._settings, self._set = objective, settings, training_set
+        self._notes, self._folder = notes, folder
         steps.on_end = self._keep
 
     def __iter__(self) -> Iterator[StepRecord]:
@@ -110,14 +109,20 @@ class MitigationRun:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know so far, as sentences."""
-        masks = () if self._concepts is None else self._concepts.notes
+        masks = () if self._set.concepts is None else self._set.concepts.notes
         return (*self._notes, *masks, *(() if self._folder is None else self._folder.notes))
 
     def result(self) -> Mitigation:
         """What has been trained so far; the model is this run's own and changes if you iterate on."""
         steps = self._steps
         return Mitigation(
-            self._model, steps.history, self._objective, self._settings, self._features, steps.complete, self.notes
+            self._model,
+            steps.history,
+            self._objective,
+            self._settings,
+            self._set.assignment,
+            steps.complete,
+            self.notes,
         )
 
     def _keep(self) -> None:

@@ -1,10 +1,10 @@
-"""What a run depends on, what that is called, and what it is made with: the parts of a run folder's settings.json."""
+"""What a run depends on, told by content, and what that is called: how a run folder or a grid knows a run again."""
 
 from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,17 @@ import torch
 from jaxtyping import Bool
 
 from ravl_explore.about import __version__
+from ravl_explore.assignment.assignment import Assignment
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.data.files import content_fingerprint
-from ravl_explore.discovery import SpuriousFeature
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.base import Objective
+from ravl_explore.support.contents import content
 from ravl_explore.support.fingerprints import digest
 from ravl_explore.support.progress import Progress
 from ravl_explore.training import TrainingSet, TrainingSettings
+
+DIGITS = 12  # of a fingerprint beside a text
 
 Groups = Bool[np.ndarray, " n_images"]
 
@@ -29,7 +32,7 @@ IN_WORDS = {
     "data fingerprint": "the images are others",
     "labels": "the labels or class names are others",
     "texts": "the captions, prompts or temperature are others",
-    "medoids": "the clusters are of another discovery",
+    "feature fingerprint": "another feature is suppressed",
     "assignment": "other regions or images are marked",
     "concepts fingerprint": "the concept masks are others",
     "validation fingerprint": "the validation images, or their labels or groups, are others",
@@ -39,18 +42,15 @@ IN_WORDS = {
 def depends(
     model: VisionLanguageModel,
     training_set: TrainingSet,
-    features: Sequence[SpuriousFeature],
     objective: Objective,
     settings: TrainingSettings,
     validation: ImageTextDataset | None,
     groups: Groups | None,
 ) -> dict[str, Any]:
     """All that decides what a run's steps are, by a name that an error can show; ``groups`` are of ``validation``."""
-    data, concepts = training_set.data, training_set.concepts
-    regions = training_set.regions
-    values: dict[str, Any] = {
-        # the address of what has no text of its own would differ in every process
-        "objective": re.sub(r" at 0x[0-9a-f]+", "", repr(objective)),
+    data, concepts, marked = training_set.data, training_set.concepts, training_set.assignment
+    return {
+        "objective": f"{spelled(objective)} ({content(objective)[:DIGITS]})",
         **{f"settings {name}": value for name, value in vars(settings).items()},
         "architecture": f"{type(model.visual).__name__}, {sum(p.numel() for p in model.visual.parameters())} weights",
         "model fingerprint": model.fingerprint(),
@@ -59,17 +59,33 @@ def depends(
         "texts": digest(  # not their embeddings, whose last bits differ between machines
             [list(data.captions or ()), list(data.templates), objective.class_text, training_set.temperature]
         ),
-        "clusters": [each.cluster for each in features],
-        "medoids": digest([features[0].medoids]),
-        "assignment": digest(
-            [regions.boxes, regions.image_index, training_set.spurious, training_set.core, training_set.present]
-        ),
+        "feature": None if marked.feature is None else marked.feature.name,
+        "feature fingerprint": None if marked.feature is None else marked.feature.fingerprint(),
+        "assignment": marks(marked),
         "concepts fingerprint": None if concepts is None else concepts.fingerprint(),
         "validation fingerprint": None
         if validation is None
         else _labelled(validation.fingerprint(), validation, groups),
     }
-    return values
+
+
+def spelled(value: object) -> str:
+    """A value as Python writes it, without addresses, which differ in every process; for people, not to compare by."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
+def marks(assignment: Assignment) -> str:
+    """One name for what an assignment says of its regions and images."""
+    regions = assignment.regions
+    arrays = (assignment.spurious, assignment.core, assignment.present, assignment.part, assignment.similarity)
+    return digest([regions.boxes, regions.image_index, *arrays])
+
+
+def told(data: ImageTextDataset, images: str) -> str:
+    """One name for all that a dataset says, given one for its ``images``, as a fingerprint is of pixels alone."""
+    boxes = None if data.regions is None else (data.regions.boxes, data.regions.image_index)
+    said = (data.labels, data.class_names, data.templates, data.captions, data.feature_present, data.region_labels)
+    return content((images, *said, boxes))
 
 
 def names(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Int
 
 from ravl_explore.assignment.assignment import Assignment
 from ravl_explore.concepts.base import ConceptMasks
@@ -23,7 +22,6 @@ def prepare(
     temperature: float = TEMPERATURE,
     class_text: ClassText = "prompts",
     *,
-    labels: Int[np.ndarray, " n_images"] | None = None,
     concepts: ConceptMasks | None = None,
 ) -> TrainingSet:
     """Captions and classes embedded by the frozen text tower, beside what the regions show.
@@ -32,9 +30,15 @@ def prepare(
 
     Parameters
     ----------
-    class_text : class names filled into the dataset's prompts, or embedded as bare names
-    labels : in place of the dataset's, -1 for images without a class
-    concepts : where to look in each image
+    model : VisionLanguageModel, whose text tower embeds
+    data, assignment : ImageTextDataset and Assignment, the images, and what their regions show
+    temperature : float, what similarities are divided by
+    class_text : ``"prompts"`` or ``"names"``, class names filled into the dataset's prompts, or embedded as bare names
+    concepts : ConceptMasks or None, where to look in each image
+
+    Returns
+    -------
+    TrainingSet
     """
     data_captions = _captions(data)
     unique = list(dict.fromkeys(data_captions))
@@ -43,18 +47,12 @@ def prepare(
         captions = model.embed_text(unique)
     return TrainingSet(
         data=data,
-        regions=assignment.regions,
-        spurious=assignment.spurious,
-        core=assignment.core,
-        present=assignment.present,
-        labels=data.labels if labels is None else labels,
+        assignment=assignment,
         captions=captions,
         caption_index=np.array([where[caption] for caption in data_captions]),
         classes=class_embeddings(model, data.class_names, data.templates if class_text == "prompts" else ("{}",)),
         temperature=temperature,
         concepts=concepts,
-        feature=assignment.feature,
-        similarity=assignment.similarity,
     )
 
 

@@ -1,10 +1,10 @@
 """What fine-tuning minimises: the batch an objective sees, and what it must offer.
 
 To add an objective, write one file with a frozen dataclass that has a ``name``, ``uses_regions``, ``uses_relevance``,
-``usual_learning_rate``, ``class_text``, ``sample_weights``, ``begin``, ``edit`` and ``__call__`` (subclass
-:class:`ImageObjective` to change just one), and add it to ``__all__`` of :mod:`ravl_explore.objectives`. ``__call__``
-returns named values, the one called ``loss`` is minimised; the trainer records them all and plots those that are
-tensors.
+``takes_steps``, ``usual_learning_rate``, ``class_text``, ``sample_weights``, ``begin``, ``edit`` and ``__call__``
+(subclass :class:`ImageObjective` to change just one), and add it to ``__all__`` of :mod:`ravl_explore.objectives`.
+``__call__`` returns named values, the one called ``loss`` is minimised; the trainer records them all and plots those
+that are tensors.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ EqualCaptions = Literal["negatives", "positives"]
 Values = Mapping[str, Tensor | float]
 LEARNING_RATE = 5e-4  # measured on the demo
 REQUIRED = (
-    "name", "uses_regions", "uses_relevance", "usual_learning_rate", "class_text", "sample_weights", "begin", "edit",
-    "__call__",
+    "name", "uses_regions", "uses_relevance", "takes_steps", "usual_learning_rate", "class_text", "sample_weights",
+    "begin", "edit", "__call__",
 )  # fmt: skip
 Relevance = Callable[[Tensor, bool], Tensor]
 
@@ -50,8 +50,8 @@ class Batch:
     relevance : ``relevance(target, create_graph)`` -> (b, h, w) >= 0, how much each cell of the model's own grid adds
         to ``target`` (b,), a scalar per image that was computed from the step's image embeddings; None unless the
         objective uses relevance
-    feature, similarity : (n,) int64 which of the chosen features a spurious region shows, -1 for other regions; (n,)
-        float32 cosine to the nearest medoid. None where the assignment does not say
+    part, similarity : (n,) int64 which part of the feature a spurious region shows, -1 for other regions; (n,) float32
+        cosine to what the region is most like, such as the nearest medoid. None where the assignment does not say
     before, share : (b, 3, s, s) images before they were edited, and (b, s, s) float32 how much of the edited one,
         ``pixels``, each pixel shall show. The model mixes the two in its feature map. None where it sees ``pixels``
     """
@@ -67,7 +67,7 @@ class Batch:
     promote: Bool[Tensor, "b s s"] | None = None
     suppress: Bool[Tensor, "b s s"] | None = None
     relevance: Relevance | None = None
-    feature: Int[Tensor, " n"] | None = None
+    part: Int[Tensor, " n"] | None = None
     similarity: Float[Tensor, " n"] | None = None
     before: Float[Tensor, "b 3 s s"] | None = None
     share: Float[Tensor, "b s s"] | None = None
@@ -141,6 +141,11 @@ class Objective(Protocol):
         ...
 
     @property
+    def takes_steps(self) -> bool:
+        """Whether it is trained; else it is fitted once, and comes out the same for every seed."""
+        ...
+
+    @property
     def class_text(self) -> ClassText:
         """How ``batch.classes`` are made: names filled into the dataset's prompts, or bare."""
         ...
@@ -171,6 +176,7 @@ class ImageObjective:
 
     uses_regions: bool = False
     uses_relevance: bool = False
+    takes_steps: bool = True
     usual_learning_rate: float = LEARNING_RATE
     class_text: ClassText = "prompts"
     equal_captions: EqualCaptions = "negatives"

@@ -32,13 +32,13 @@ def feature_of(batch: Batch, clusters: Clusters) -> Int[Tensor, " n"]:
     """
     if clusters == "together":
         return torch.where(batch.spurious, 0, -1)
-    if batch.feature is None:
+    if batch.part is None:
         raise InputError(
             'regions with the number of their feature, for clusters="apart"',
             "an assignment without it",
             'Assign the fine-tuning data again with assign(), or use clusters="together".',
         )
-    return torch.where(batch.spurious, batch.feature, -1)
+    return torch.where(batch.spurious, batch.part, -1)
 
 
 def gathered(start: Start, which: From, clusters: Clusters) -> Donors:

@@ -83,7 +83,7 @@ def edited(
         batch,
         pixels=pixels,
         spurious=shown >= 0,
-        feature=shown if clusters == "apart" else None,
+        part=shown if clusters == "apart" else None,
         promote=promote,
         suppress=suppress,
         before=before,

@@ -58,6 +58,8 @@ class Steering:
 class TrainingFree(ImageObjective):
     """An objective without steps; add one by overwriting :meth:`fit`."""
 
+    takes_steps: bool = False
+
     def fit(self, start: Start) -> Steering:
         """What to do to the embeddings, from the fine-tuning data under the searched model."""
         raise NotImplementedError

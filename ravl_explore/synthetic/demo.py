@@ -28,8 +28,8 @@ from ravl_explore.assignment.assignment import Assignment
 from ravl_explore.data.base import ArrayDataset
 from ravl_explore.data.demo import CAPTIONS, CLASS_NAMES, SIDE, TEMPLATES, Demo, compose
 from ravl_explore.embedding.embeddings import embed
-from ravl_explore.evaluation import validator
 from ravl_explore.mitigation import prepare
+from ravl_explore.mitigation.validation import validator
 from ravl_explore.models.base import TEMPERATURE, resize
 from ravl_explore.models.clip_model import CLIP_MEAN, CLIP_STD, ClipModel
 from ravl_explore.models.demo import ARCHITECTURE, VIT_ARCHITECTURE, build_demo, demo_tokenizer

@@ -4,7 +4,6 @@ from ravl_explore.training.batches import TrainingSet
 from ravl_explore.training.folder import RunFolder
 from ravl_explore.training.history import History, StepRecord, Steps
 from ravl_explore.training.settings import WARMUP_STEPS, WEIGHT_DECAY, Monitor, Precision, Schedule, TrainingSettings
-from ravl_explore.training.steering import steer
 from ravl_explore.training.trainer import MAX_GRADIENT_NORM, train
 
 __all__ = [
@@ -20,6 +19,5 @@ __all__ = [
     "Steps",
     "TrainingSet",
     "TrainingSettings",
-    "steer",
     "train",
 ]

@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ravl_explore.assignment.assignment import Assignment
 from ravl_explore.concepts.base import ConceptMasks
 from ravl_explore.data.base import ImageTextDataset, checked_image
 from ravl_explore.embedding.embeddings import batch_boxes, region_rows
 from ravl_explore.models.base import resize
 from ravl_explore.objectives.base import Batch
-from ravl_explore.regions.base import Regions
 
 PIXELS_AT_ONCE = 2**22  # stored pixels that are held in full while they are squashed: 12 MB, and 50 MB as floats
+
+
+MARKS = ("spurious", "core", "part", "similarity")  # what a batch says of its regions, as the assignment does
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,45 +31,44 @@ class TrainingSet:
 
     Attributes
     ----------
-    data, regions : images and their boxes
-    spurious, core : (n_regions,) bool
-    present : (n_images,) bool
-    labels : (n_images,) int64, -1 for images whose caption names no class
-    captions : (n_unique, dim) embeddings of the distinct captions; caption_index : (n_images,) which one an image has
-    classes : (n_classes, dim)
-    temperature : what similarities are divided by
-    concepts : where to look in each image, for objectives that use relevance
-    feature, similarity : (n_regions,) of the assignment, None where it does not say
+    data : ImageTextDataset, the images
+    assignment : Assignment, which of their regions show the feature, and the classes to learn
+    captions : Float[Tensor, "n_unique dim"], embeddings of the distinct captions
+    caption_index : Int[np.ndarray, " n_images"], which of them an image has
+    classes : Float[Tensor, "n_classes dim"], embeddings of the classes
+    temperature : float, what similarities are divided by
+    concepts : ConceptMasks or None, where to look in each image, for objectives that use relevance
     """
 
     data: ImageTextDataset
-    regions: Regions
-    spurious: Bool[np.ndarray, " n_regions"]
-    core: Bool[np.ndarray, " n_regions"]
-    present: Bool[np.ndarray, " n_images"]
-    labels: Int[np.ndarray, " n_images"]
+    assignment: Assignment
     captions: Float[Tensor, "n_unique dim"]
     caption_index: Int[np.ndarray, " n_images"]
     classes: Float[Tensor, "n_classes dim"]
     temperature: float
     concepts: ConceptMasks | None = None
-    feature: Int[np.ndarray, " n_regions"] | None = None
-    similarity: Float[np.ndarray, " n_regions"] | None = None
+
+    @property
+    def labels(self) -> Int[np.ndarray, " n_images"]:
+        """Class of each image, -1 where its caption names none."""
+        return self.data.labels if self.assignment.labels is None else self.assignment.labels
 
     def batch(self, images: Int[np.ndarray, " b"], size: int, image_sizes: np.ndarray) -> Batch:
         """The step's images, squashed to the model's input ``size``, with their regions and, if any, concept masks."""
-        rows = np.concatenate(region_rows(self.regions, images))
+        regions = self.assignment.regions
+        rows = np.concatenate(region_rows(regions, images))
+        told = {name: getattr(self.assignment, name) for name in MARKS}
+        marks: dict[str, Any] = {
+            name: None if marked is None else torch.from_numpy(marked[rows]) for name, marked in told.items()
+        }
         batch = Batch(
             pixels=self._pixels(images, size, image_sizes),
-            boxes=batch_boxes(self.regions, image_sizes, images, size),
-            spurious=torch.from_numpy(self.spurious[rows]),
-            core=torch.from_numpy(self.core[rows]),
+            boxes=batch_boxes(regions, image_sizes, images, size),
             labels=torch.from_numpy(self.labels[images]),
             captions=self.captions[self.caption_index[images]],
             classes=self.classes,
             temperature=self.temperature,
-            feature=None if self.feature is None else torch.from_numpy(self.feature[rows]),
-            similarity=None if self.similarity is None else torch.from_numpy(self.similarity[rows]),
+            **marks,
         )
         if self.concepts is None:
             return batch

@@ -32,7 +32,7 @@ def start(model: VisionLanguageModel, training_set: TrainingSet, batch_size: int
         with torch.no_grad():
             return class_embeddings(model, names, data.templates)
 
-    return Start(training_set.labels, training_set.present, data.class_names, embedded, embed_prompts)
+    return Start(training_set.labels, training_set.assignment.present, data.class_names, embedded, embed_prompts)
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

@@ -111,7 +111,7 @@ class Trainer(Steps):
         self._n_steps = settings.epochs * len(self._pieces)
         self._every = validate_every or max(1, len(self._pieces) // 4)
         self._image_sizes = training_set.data.image_sizes
-        self._weights = objective.sample_weights(training_set.labels, training_set.present)
+        self._weights = objective.sample_weights(training_set.labels, training_set.assignment.present)
         self._shuffling = np.random.default_rng(settings.seed)
         self._drawing = torch.Generator().manual_seed(settings.seed)
         self._order = np.zeros(0, np.int64)

@@ -17,12 +17,12 @@ from ravl_explore.comparison import Comparison
 from ravl_explore.data import ArrayDataset, Subset
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import Discovery
+from ravl_explore.discovery.search import Search, search
 from ravl_explore.errors import InputError
 from ravl_explore.experiments.runs import Runs
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.regions.base import Proposer
-from ravl_explore.searching import Search, search
 from ravl_explore.support.progress import Progress, report
 from ravl_explore.support.text import one_line
 from ravl_explore.widgets.basics.closing import Closing, close_earlier
@@ -36,8 +36,8 @@ from ravl_explore.widgets.findings.cluster_table import ClusterTable
 from ravl_explore.widgets.findings.crops import CropGallery
 from ravl_explore.widgets.findings.discovery import DiscoveryWidget
 from ravl_explore.widgets.findings.region_map import RegionMap
+from ravl_explore.widgets.mitigation.finished import Finished
 from ravl_explore.widgets.mitigation.panel import MitigationPanel
-from ravl_explore.widgets.mitigation.work import Finished
 from ravl_explore.widgets.outcome.outcome import Outcome
 from ravl_explore.widgets.search.assumptions import Notes
 from ravl_explore.widgets.search.search_details import SearchDetails

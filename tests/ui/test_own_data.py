@@ -102,7 +102,7 @@ def found_in(opened: Any) -> pd.DataFrame:
 
 def headless(own: Own, data: Any, **more: Any) -> Any:
     from ravl_explore import models, regions
-    from ravl_explore.searching import search as run
+    from ravl_explore.discovery.search import search as run
 
     return run(models.Checkpoint(own.checkpoint), data, regions.Grid(2, 2), **more).discovery
 

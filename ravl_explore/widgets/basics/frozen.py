@@ -9,7 +9,6 @@ import traitlets
 
 from ravl_explore.support.text import one_line
 from ravl_explore.widgets.basics.closing import Closing
-from ravl_explore.widgets.mitigation.work import Finished
 
 STATIC = Path(__file__).parent.parent / "static"
 
@@ -34,11 +33,11 @@ class Frozen(Closing, anywidget.AnyWidget):
             f"{one_line(folder)}."
         )
 
-    def trained(self, finished: Finished | None) -> None:
-        """Note what the last training that ended has left."""
-        if finished is None:
+    def trained(self, anything: bool, folder: str | None) -> None:
+        """Note whether the last training that ended has left anything, and where."""
+        if not anything:
             self.kept = ""
-        elif finished.folder is None:
+        elif folder is None:
             self.kept = "What was trained is lost, for it had no run folder."
         else:
-            self.kept = f"What was trained last is in the run folder {one_line(finished.folder)}."
+            self.kept = f"What was trained last is in the run folder {one_line(folder)}."

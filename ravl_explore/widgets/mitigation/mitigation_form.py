@@ -10,13 +10,12 @@ from ravl_explore import data as data_sources
 from ravl_explore import objectives
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import Discovery, SpuriousFeature
+from ravl_explore.experiments.cautions import too_optimistic
 from ravl_explore.objectives.base import Objective
-from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.training import TrainingSettings
 from ravl_explore.widgets.basics.closing import Closing
 from ravl_explore.widgets.basics.menus import PartMenu, choices, heading
 from ravl_explore.widgets.basics.message import Message
-from ravl_explore.widgets.mitigation.work import SEEN
 from ravl_explore.widgets.search.assumptions import Notes
 
 LABEL = {"description_width": "110px"}
@@ -139,7 +138,7 @@ class MitigationForm(Closing, widgets.VBox):
     def disabled(self, disabled: bool) -> None:
         for each in self.fields:
             each.disabled = disabled
-        if isinstance(self.objective.make(), TrainingFree):
+        if not self.objective.make().takes_steps:
             for each in (self.epochs, self.learning_rate, self.seed):
                 each.disabled = True  # it takes no step
 
@@ -155,7 +154,7 @@ class MitigationForm(Closing, widgets.VBox):
         data = self._searched
         label = DEMO[data.split] if isinstance(data, data_sources.Demo) else SEARCHED
         searched = data is not None and self.test_data.menu.value == label
-        self.note.say(SEEN.format("these images were") if searched or self.train_data.same_pick(self.test_data) else "")
+        self.note.say(too_optimistic() if searched or self.train_data.same_pick(self.test_data) else "")
 
 
 def _feature_label(feature: SpuriousFeature) -> str:

@@ -8,39 +8,33 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from ravl_explore.assignment.assignment import Assignment, assign_embeddings
+from ravl_explore.assignment.assignment import Assignment, assign
+from ravl_explore.assignment.features import Feature
 from ravl_explore.assignment.precheck import check_features
 from ravl_explore.comparison import Comparison
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.data.relabelled import Relabelled
 from ravl_explore.discovery import Discovery
 from ravl_explore.errors import InputError
-from ravl_explore.mitigation import Mitigation, MitigationRun, mitigate
+from ravl_explore.experiments.embedded_once import EmbeddedOnce
+from ravl_explore.experiments.experiment import MARKING, Experiment, caption_labels
+from ravl_explore.mitigation import Mitigation
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.base import Objective
-from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.regions.base import Proposer
-from ravl_explore.support.progress import Progress, report
-from ravl_explore.training import StepRecord, TrainingSettings
+from ravl_explore.support.progress import Progress
+from ravl_explore.training import TrainingSettings
 from ravl_explore.widgets.basics.closing import Closing
 from ravl_explore.widgets.basics.frozen import Frozen
 from ravl_explore.widgets.basics.job import Job, ProgressLine
 from ravl_explore.widgets.basics.message import Message
 from ravl_explore.widgets.mitigation.curves import Curves
+from ravl_explore.widgets.mitigation.finished import Finished
 from ravl_explore.widgets.mitigation.mitigation_form import MitigationForm
 from ravl_explore.widgets.mitigation.training_details import MitigationDetails
-from ravl_explore.widgets.mitigation.work import (
-    LOOK_SECONDS,
-    EmbeddedOnce,
-    Finished,
-    caption_labels,
-    check_usable,
-    measured,
-    too_optimistic,
-)
+from ravl_explore.widgets.mitigation.training_loop import TrainingLoop
 
 NO_FEATURE = "Run discovery first, then choose which clusters to suppress."
-MARKING = "Marking the feature in the training images"
 UNCOMPARED = (
     "What was trained so far is kept as explorer.mitigation.model. It was not compared: "
     "press Compare to measure it and list it in the table."
@@ -49,7 +43,7 @@ ADVICE = "Look at the crops first: suppressing what truly defines a class makes 
 
 
 class MitigationPanel(Closing, widgets.VBox):
-    """A form, buttons and live curves around :func:`ravl_explore.mitigate`.
+    """A form, buttons and live curves around an :class:`~ravl_explore.experiments.experiment.Experiment`.
 
     Parameters
     ----------
@@ -79,11 +73,11 @@ class MitigationPanel(Closing, widgets.VBox):
         self.mitigation: Mitigation | None = None
         self.folder: str | None = None
         self._checking: Job | None = None
-        self._resume, self._stop = threading.Event(), threading.Event()
-        self._running, self._stepping, self._refreshing = False, False, threading.RLock()
+        self._running, self._refreshing = False, threading.RLock()
 
         self.form, self.details = MitigationForm(train_data, test_data), MitigationDetails()
         self.message, self.curves, self.frozen = Message(), Curves(), Frozen()
+        self.loop = TrainingLoop(self.curves, self._refresh)
         told = self.message.told
         self.start_button = _button("Start", "play", "primary", told(lambda _: self.start()))
         self.pause_button = _button("Pause", "pause", "", told(lambda _: self._on_pause()))
@@ -158,8 +152,8 @@ class MitigationPanel(Closing, widgets.VBox):
         """Show masks of the images to fine-tune on, once they are asked for."""
         if self._context is None:
             return
-        model, _, proposer, discovery = self._context
-        features = tuple(discovery.feature(cluster) for cluster in self.form.features.value)
+        model, _, proposer, _ = self._context
+        feature = self._feature()
 
         def data(progress: Progress) -> ImageTextDataset:
             opened, labeller = self.form.train_data.make(), self.details.labeller
@@ -170,12 +164,17 @@ class MitigationPanel(Closing, widgets.VBox):
             return relabelled
 
         def shown(opened: ImageTextDataset, progress: Progress) -> Assignment:
-            relabelled = isinstance(opened, Relabelled)
-            whole = opened.data if relabelled else opened
-            embedded = self._embedded(model, whole, proposer, progress, MARKING)
-            return assign_embeddings(embedded, features, opened.labels if relabelled else None)
+            assert feature is not None  # else it is not offered
+            whole, labels = (opened.data, opened.labels) if isinstance(opened, Relabelled) else (opened, None)
+            return assign(self._embedded(model, whole, proposer, progress, MARKING), feature, labels=labels)
 
-        self.details.concepts.offer(data, shown if features else None)
+        self.details.concepts.offer(data, None if feature is None else shown)
+
+    def _feature(self) -> Feature | None:
+        """The chosen clusters, as one feature."""
+        if self._context is None or not self.form.features.value:
+            return None
+        return self._context[3].choose(*self.form.features.value)
 
     def _on_train_data(self) -> None:
         self.details.captions.offer(self.form.train_data.make)
@@ -185,10 +184,10 @@ class MitigationPanel(Closing, widgets.VBox):
         """Say what speaks against the chosen clusters, by the images that were searched; found in a thread."""
         self.form.doubts.show(())
         self._checking = None
-        if self._context is None or not self.form.features.value:
+        feature = self._feature()
+        if self._context is None or feature is None:
             return
-        discovery = self._context[3]
-        chosen = tuple(discovery.feature(cluster) for cluster in self.form.features.value)
+        searched = self._context[3].scores.embeddings
 
         def end(job: Job) -> None:
             if job is not self._checking or self.running:
@@ -198,7 +197,7 @@ class MitigationPanel(Closing, widgets.VBox):
             else:
                 self.form.doubts.show([f"Among the images that were searched: {each}" for each in job.result])
 
-        self._checking = Job(lambda _: check_features(discovery.scores.embeddings, chosen).warnings, on_end=end)
+        self._checking = Job(lambda _: check_features(searched, feature).warnings, on_end=end)
         self._checking.start()
 
     @property
@@ -216,51 +215,32 @@ class MitigationPanel(Closing, widgets.VBox):
         if self._context is None:
             raise InputError("a discovery", "none", NO_FEATURE)
         self._check_idle()
-        model, data, proposer, discovery = self._context
-        features = tuple(discovery.feature(cluster) for cluster in self.form.features.value)
-        if not features:
+        feature = self._feature()
+        if feature is None:
             raise InputError("at least one cluster to suppress", "none", "Pick one in the list.")
+        model, data, proposer, _ = self._context
         objective: Objective = self.form.objective.make()
         settings = TrainingSettings(**self.form.settings, **self.details.settings)
-        labeller, folder = self.details.labeller, self.details.run_folder
-        self.folder = folder
+        labels, folder = self.details.labeller, self.details.run_folder
         concepts = self.details.concepts.source if objective.uses_relevance else None
-        self._stop.clear()
-        self._resume.set()
+        self.folder = folder
+        self.loop.ready()
 
         def work(progress: Progress) -> Finished:
             train_data, test_data = self.form.train_data.make(), self.form.test_data.make()
-            check_usable(test_data, features)
-            caution = too_optimistic(test_data, (data, train_data))
-            self.form.note.say(caution)
-            embedded = self._embedded(model, train_data, proposer, progress, MARKING)
-            labels = None if labeller is None else caption_labels(train_data, labeller, embedded)
-            self.form.doubts.show(check_features(embedded, features, labels).warnings)
-            searched = self._embedded(model, data, proposer, progress, "Marking the feature in the searched images")
-            run = mitigate(
-                model,
-                train_data,
-                features,
-                proposer,
-                objective=objective,
-                settings=settings,
-                validation=data,
-                assignment=assign_embeddings(embedded, features, labels),
-                validation_assignment=assign_embeddings(searched, features),
-                concepts=concepts,
-                labels=labels,
-                folder=folder,
-                stream=True,
-                progress=progress,
+            check_usable(test_data, feature.attribute)
+            experiment = Experiment(
+                model, train_data, feature, test_data, proposer, data, data, labels, concepts, self._embedded
             )
+            self.form.note.say(" ".join(caution.text for caution in experiment.cautions))
+            self.form.doubts.show(experiment.check(progress).warnings)
+            run = experiment.begin(objective, settings, folder=folder, progress=progress)
 
             def finished() -> Finished:
-                return Finished(
-                    run.result(), None, model, test_data, proposer, concepts=concepts, caution=caution, folder=folder
-                )
+                return Finished(run.result(), experiment, cautions=experiment.cautions, folder=folder)
 
-            self._train(run, finished, progress)
-            return self._keep(measured(finished(), self._embedded, progress))
+            self.loop.run(run, progress, lambda: self._keep(finished()))
+            return self._keep(finished().measured(progress))
 
         self.frozen.training(folder)
         return self._run(work, "Preparing")
@@ -273,7 +253,7 @@ class MitigationPanel(Closing, widgets.VBox):
             raise InputError("a model that was not compared", "none", "Start a training.")
 
         def work(progress: Progress) -> Finished:
-            return self._keep(measured(finished, self._embedded, progress))
+            return self._keep(finished.measured(progress))
 
         return self._run(work, "Testing")
 
@@ -289,64 +269,23 @@ class MitigationPanel(Closing, widgets.VBox):
 
     def pause(self) -> None:
         """Hold training before its next step."""
-        self._resume.clear()
+        self.loop.pause()
         self._refresh()
 
     def resume(self) -> None:
         """Go on after a pause."""
-        self._resume.set()
+        self.loop.resume()
         self._refresh()
 
     def stop(self) -> None:
         """End training after the step it is in; what was trained is kept and compared."""
-        self._stop.set()
-        self._resume.set()
-        self._refresh()
-
-    def _train(self, run: MitigationRun, finished: Callable[[], Finished], progress: Progress) -> None:
-        """Iterate to the end or to Stop; whatever ends it, what at least one step has trained is the new result."""
-        started = False
-
-        def begin(record: StepRecord) -> None:
-            begun = run.result()
-            title = f"{begun.objective.name}, seed {begun.settings.seed}"
-            self.curves.start(record.n_steps, title, "accuracy, searched images")
-
-        self._show_stepping(True)
-        try:
-            for record in run:
-                if not started:
-                    started = True
-                    begin(record)
-                    for each in run.result().history.records[:-1]:  # of a run folder that is gone on with
-                        self.curves.append(each)
-                self.curves.append(record)
-                report(progress, record.step, record.n_steps, "Fine-tuning")
-                while not self._resume.wait(LOOK_SECONDS):
-                    report(progress, record.step, record.n_steps, "Paused")
-                if self._stop.is_set():
-                    break
-        finally:
-            self._show_stepping(False)
-            run.close()
-            records = run.result().history.records
-            if not started and records:  # a folder whose run had ended
-                begin(records[-1])
-                for each in records:
-                    self.curves.append(each)
-            if records:
-                self._keep(finished())
-                self.curves.finish()
-
-    def _show_stepping(self, stepping: bool) -> None:
-        """Pause and Stop are for training steps; before and after them there is Cancel."""
-        self._stepping = stepping
+        self.loop.stop()
         self._refresh()
 
     def _on_end(self, job: Job, earlier: Finished | None) -> None:
         self.message.told(self._tell)(job, earlier)
         self._running = False
-        self.frozen.trained(self.finished)
+        self.frozen.trained(self.finished is not None, self.finished.folder if self.finished else None)
         self._refresh()
 
     def _tell(self, job: Job, earlier: Finished | None) -> None:
@@ -361,23 +300,22 @@ class MitigationPanel(Closing, widgets.VBox):
             self.message.say(_ending(job.result.mitigation))
 
     def _on_pause(self) -> None:
-        if self._resume.is_set():
-            self.pause()
-        else:
+        if self.loop.paused:
             self.resume()
+        else:
+            self.pause()
 
     def _refresh(self) -> None:
         with self._refreshing:  # else two threads may each show half of what they see
             self._show_state()
 
     def _show_state(self) -> None:
-        running, paused = self.running, not self._resume.is_set()
+        running, paused = self.running, self.loop.paused
         ready = self._context is not None and self.form.ready
         self.start_button.disabled = running or not ready
         asked = " and that you train a model that may as well guess" if self.form.guesses else ""
         self.start_button.tooltip = "" if ready else f"Choose a cluster and confirm that you looked at its crops{asked}"
-        steerable = running and self._stepping and not self._stop.is_set()
-        self.pause_button.disabled = self.stop_button.disabled = not steerable
+        self.pause_button.disabled = self.stop_button.disabled = not (running and self.loop.steerable)
         self.pause_button.description = "Resume" if running and paused else "Pause"
         self.pause_button.icon = "play" if running and paused else "pause"
         uncompared = self.finished is not None and self.finished.comparison is None
@@ -385,10 +323,20 @@ class MitigationPanel(Closing, widgets.VBox):
         self.form.disabled = self.details.disabled = running
 
 
+def check_usable(test_data: ImageTextDataset, attribute: str | None) -> None:
+    """Raise at once what would else be known after the training."""
+    if attribute is not None and attribute not in test_data.class_names:
+        raise InputError(
+            f"a dataset to compare on that has the class {attribute!r}",
+            f"{test_data.name!r} with {', '.join(test_data.class_names[:5])}",
+            "Pick one with the classes that were searched.",
+        )
+
+
 def _ending(mitigation: Mitigation) -> str:
     steps, best = len(mitigation.history.records), mitigation.history.best_step
     line = f"{'Done' if mitigation.complete else 'Stopped'} after {steps} step{'s' * (steps != 1)}"
-    if isinstance(mitigation.objective, TrainingFree):
+    if not mitigation.objective.takes_steps:
         line = "Done without a training step"
     if best is not None and best != steps:
         line += f", the weights are those of step {best}"

@@ -13,10 +13,9 @@ from ravl_explore.concepts.base import ConceptMasks
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.errors import RavlError
 from ravl_explore.models.base import VisionLanguageModel
-from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.widgets.basics.closing import Closing
 from ravl_explore.widgets.basics.message import Message
-from ravl_explore.widgets.mitigation.work import Finished
+from ravl_explore.widgets.mitigation.finished import Finished
 from ravl_explore.widgets.outcome.changes import ChangesGallery
 from ravl_explore.widgets.outcome.comparison import ComparisonWidget
 from ravl_explore.widgets.outcome.relevance import RelevanceWidget
@@ -77,7 +76,9 @@ class Outcome(Closing, widgets.VBox):
         # this picks it, and nothing is drawn until it is known here
         self.runs.add(finished.mitigation, finished.comparison, finished.caution)
         with self._swap:
-            listed = _Listed(finished.comparison, finished.test_data, _how(finished), finished.caution, finished)
+            listed = _Listed(
+                finished.comparison, finished.experiment.test_data, _how(finished), finished.caution, finished
+            )
             self._all = let_go([*self._all, listed], MOST_BYTES)
         self._refresh()
 
@@ -111,10 +112,10 @@ class Outcome(Closing, widgets.VBox):
         elif listed.finished is None:
             self.relevance.withdraw(LET_GO)
         else:
-            finished = listed.finished
+            finished, experiment = listed.finished, listed.finished.experiment
             self.relevance.offer(
-                finished.model,
-                finished.test_data,
+                experiment.model,
+                experiment.test_data,
                 finished.mitigation.model,
                 open_concepts=lambda: masks_of(finished),
                 changed=[*listed.comparison.fixed[:A_FEW].tolist(), *listed.comparison.broken[:A_FEW].tolist()],
@@ -144,8 +145,9 @@ def masks_of(finished: Finished) -> ConceptMasks:
     InputError
         When the run was not compared.
     """
-    test_data, assignment = finished.test_data, finished.assignment
-    source = finished.concepts or Discovered()
+    experiment = finished.experiment
+    test_data, assignment = experiment.test_data, experiment.found()
+    source = experiment.concepts or Discovered()
     try:
         return source.open(test_data, assignment)
     except RavlError as error:
@@ -158,7 +160,7 @@ def masks_of(finished: Finished) -> ConceptMasks:
 
 def _how(finished: Finished) -> str:
     objective, seed = finished.mitigation.objective, finished.mitigation.settings.seed
-    if isinstance(objective, TrainingFree):
+    if not objective.takes_steps:
         return f"{objective.name}, no training step. "
     records = finished.mitigation.history.records
     return f"{objective.name}, {len(records)} of {records[-1].n_steps} steps, seed {seed}. "

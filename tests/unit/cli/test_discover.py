@@ -26,7 +26,7 @@ from ravl_explore.cli.progress_bar import ProgressBar
 from ravl_explore.data.base import ArrayDataset
 from ravl_explore.embedding.embeddings import Unreadable
 from ravl_explore.errors import InputError, StorageError
-from ravl_explore.searching import Search
+from ravl_explore.discovery.search import Search
 
 COMMAND = Path(sys.executable).with_name("ravl-explore")
 FILES = {"clusters.parquet", "regions.parquet", "settings.json", "report.html", "discovery.safetensors"}
@@ -70,7 +70,7 @@ def found(make_discovery: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -
     here = Found(make_discovery(min_influence=0.3))
     monkeypatch.setattr("ravl_explore.models.open_model", here.open_model)
     monkeypatch.setattr("ravl_explore.data.open_dataset", lambda text: here.data)
-    monkeypatch.setattr("ravl_explore.searching.search", here.search)
+    monkeypatch.setattr("ravl_explore.discovery.search.search", here.search)
     return here
 
 
@@ -559,7 +559,7 @@ def test_limits_refuse_what_is_no_limit() -> None:
 def test_the_installed_command_ranks_as_python_does(tmp_path: Path) -> None:
     """The demo for real: embeddings made here are found in the cache there; clustering and ranking are done twice."""
     from ravl_explore import data, models
-    from ravl_explore.searching import search
+    from ravl_explore.discovery.search import search
 
     here = search(models.Demo("spurious"), data.Demo("val"), cache=tmp_path / "cache")
     out = tmp_path / "out"
