@@ -25,6 +25,7 @@ LAYERS = (
     "discovery",
     "assignment | searching",
     "evaluation",
+    "measures",
     "mitigation | comparison",
     "experiments",
     "storage",
