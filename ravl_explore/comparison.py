@@ -117,12 +117,12 @@ class Comparison:
             for cell, n in enumerate(table["n"])
         ]
         table["low"], table["high"] = 100 * np.array(intervals).T
-        return table[table["n"] > 0]
+        return table.loc[table["n"] > 0, :]
 
     @cached_property
-    def _redrawn(self) -> dict[Drawn, paired.Redrawn]:
+    def _redrawn(self) -> dict[str, paired.Redrawn]:
         """Draws of the images, for intervals; without those whose samples are not known, or not the same ones."""
-        redrawn: dict[Drawn, paired.Redrawn] = {}
+        redrawn: dict[str, paired.Redrawn] = {}
         for drawn in DRAWN:
             before, after = samples(self.before, drawn), samples(self.after, drawn)
             if before is None or after is None or not len(before.cell) or before.min_size != after.min_size:

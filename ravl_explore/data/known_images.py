@@ -98,13 +98,15 @@ def difference(
     {"number", "classes", "labels", "images"} or None
         The first that differs.
     """
-    if len(other.labels) != n_images:
+    own = getattr(other, "identity", None)
+    made = isinstance(own, Identity)  # a dataset of one's own may mean something else by it
+    if len(other.labels if made else other) != n_images:
         return "number"
     if class_names and tuple(other.class_names) != tuple(class_names):
         return "classes"
     if labels is not None and not np.array_equal(other.labels, labels):
         return "labels"
-    return "images" if identity.differs(getattr(other, "identity", other)) else None
+    return "images" if identity.differs(own if made else other) else None
 
 
 def check_belongs(
