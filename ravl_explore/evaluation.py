@@ -33,17 +33,27 @@ class Evaluation:
 
     Attributes
     ----------
-    image : accuracy of whole images
-    region : accuracy of the regions that show a class (needs ``data.region_labels``), grouped by the region's class and
-        whether its image holds the feature; None when the dataset does not say what its regions show
-    predictions : (n_images,) int64
-    labels : (n_images,) int64
-    class_names, model_name, data_name : what they say
-    feature_name : what the groups are split by; None for classes alone
-    attribute : the class the discovered feature pulls towards, or None
-    gap : performance gap G of the discovered feature on this dataset, or None
-    found : (n_images,) bool, which images hold the discovered feature; None where it is not known
-    identity : what tells the images from others; empty where it is not known
+    image : GroupAccuracy
+        Of whole images.
+    region : GroupAccuracy or None
+        Of the regions that show a class (needs ``data.region_labels``), grouped by the region's class and whether its
+        image holds the feature; None when the dataset does not say what its regions show.
+    predictions, labels : int64 array (n_images,)
+        Indices of ``class_names``.
+    class_names : tuple of str
+        The dataset's.
+    model_name, data_name : str
+        What was evaluated, and on which images.
+    feature_name : str or None
+        What the groups are split by; None for classes alone.
+    attribute : str or None
+        The class that the discovered feature pulls towards; it may be a class of the searched images alone.
+    gap : float of 0 or more, or None
+        Performance gap G of the discovered feature on this dataset; NaN where it is not known.
+    found : bool array (n_images,) or None
+        Which images hold the discovered feature; None where it is not known.
+    identity : Identity
+        What tells the images from others; empty where it is not known.
 
     Raises
     ------
@@ -79,8 +89,7 @@ class Evaluation:
         if self.gap is not None and not (isinstance(self.gap, float) and np.isnan(self.gap)):
             checks.number("gap", self.gap, 0)
         checks.instance("identity", self.identity, Identity, "Give data.identity.Identity.of(data).")
-        levels = {"image": self.image} | ({} if self.region is None else {"region": self.region})
-        for name, groups in levels.items():
+        for name, groups in self.levels.items():
             checks.instance(name, groups, GroupAccuracy, "Make it with metrics.group_accuracy.")
             if len(groups.table) != 2 * n_classes:
                 came = f"{len(groups.table)} in {name}"
@@ -88,6 +97,16 @@ class Evaluation:
         n = self.image.table["n"].to_numpy().reshape(-1, 2).sum(1)
         if (n != np.bincount(self.labels, minlength=n_classes)).any():
             raise InputError("groups of the labelled images", "other numbers of them", "Count the same images.")
+
+    @property
+    def levels(self) -> dict[str, GroupAccuracy]:
+        """What is known, by level: ``"image"``, and maybe ``"region"``."""
+        return {"image": self.image} | ({} if self.region is None else {"region": self.region})
+
+    @property
+    def right(self) -> Bool[np.ndarray, " n_images"]:
+        """(n_images,) whether the prediction is the label."""
+        return self.predictions == self.labels
 
     @property
     def chance(self) -> float:
@@ -100,10 +119,17 @@ class Evaluation:
         return chance_doubt(self.predictions, self.labels, self.class_names)
 
     def shortcut(self, class_name: str | None = None) -> tuple[float, float]:
-        """(epsilon_1, epsilon_2) of the shortcut to ``class_name`` or ``attribute``; 0 to 1.
+        """(epsilon_1, epsilon_2) of a shortcut from the feature to a class (see :func:`shortcut_strength`).
 
-        NaN for empty groups, and where these images have no such class as ``attribute``, which may be a class of the
-        searched images alone.
+        Parameters
+        ----------
+        class_name : str, optional
+            One of ``class_names``; ``attribute`` unless given.
+
+        Returns
+        -------
+        tuple of two floats, -1 to 1
+            NaN for empty groups, and where these images have no such class as ``attribute``.
 
         Raises
         ------
@@ -172,8 +198,13 @@ def evaluate(
     )
 
 
-def feature_gap(present: np.ndarray, labels: np.ndarray, correct: np.ndarray, class_names: tuple[str, ...]) -> float:
-    """Performance gap G of one feature, given in which images it is."""
+def feature_gap(
+    present: Bool[np.ndarray, " n_images"],
+    labels: Int[np.ndarray, " n_images"],
+    correct: Bool[np.ndarray, " n_images"],
+    class_names: tuple[str, ...],
+) -> float:
+    """Performance gap G of one feature, given in which images it is; 0 where it is in none or in all."""
     images = np.flatnonzero(present)
     presence = Presence(np.zeros(len(images), np.int64), images, 1)
     return float(performance_gap(presence, labels, correct, len(class_names)).total[0])

@@ -23,6 +23,7 @@ LAYERS = (
     "embedding",
     "assignment | scores | relevance",
     "discovery | training | evaluation",
+    "measures",
     "mitigation | comparison",
     "experiments",
     "storage",

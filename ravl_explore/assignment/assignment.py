@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from ravl_explore.assignment.core_regions import core_regions
 from ravl_explore.assignment.features import Feature
 from ravl_explore.data.base import ImageTextDataset, check_dataset
-from ravl_explore.data.known_images import UNKNOWN, Identity, check_belongs
+from ravl_explore.data.known_images import UNKNOWN, Identity, check_belongs, difference
 from ravl_explore.embedding.embeddings import Embeddings
 from ravl_explore.errors import InputError
 from ravl_explore.regions.base import Regions
@@ -95,10 +95,11 @@ class Assignment:
 
     def check_with(self, embeddings: Embeddings) -> None:
         """Raise InputError unless it is of the images that were embedded: as many, and not known to be others."""
-        if len(self.present) != len(embeddings.labels):
+        told = difference(embeddings, len(self.present), self.identity)
+        if told == "number":
             came = f"one of {len(self.present):,}"
             raise InputError(f"an assignment of these {len(embeddings.labels):,} images", came, SAME)
-        if self.identity.unlike(embeddings.identity):
+        if told is not None:
             raise InputError("the assignment's images", f"other images, of {embeddings.data_name!r}", SAME)
 
 

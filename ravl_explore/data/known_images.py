@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from ravl_explore.support.fingerprints import digest
 
 PIECE = 4096  # bytes from a file's middle: its head may be the same in every file of a camera
 READERS = 8
+Difference = Literal["number", "classes", "labels", "images"]
 
 
 class Identity(NamedTuple):
@@ -37,17 +38,13 @@ class Identity(NamedTuple):
         fingerprint = _fingerprint(data)
         return cls(fingerprint, outline(data)) if fingerprint else cls()
 
-    def differs(self, data: Any) -> bool:
-        """Whether ``data`` are known to be other images; copied files are the same ones."""
-        if not self.fingerprint or _fingerprint(data) in ("", self.fingerprint):
+    def differs(self, other: Any) -> bool:
+        """Whether a dataset, or another identity, is known to be of other images; copied files are the same ones."""
+        known = isinstance(other, Identity)
+        fingerprint = other.fingerprint if known else _fingerprint(other)
+        if not self.fingerprint or fingerprint in ("", self.fingerprint):
             return False
-        return not self.outline or self.outline != outline(data)
-
-    def unlike(self, other: Identity) -> bool:
-        """Whether two things are known to be of other images."""
-        if not self.fingerprint or not other.fingerprint or self.fingerprint == other.fingerprint:
-            return False
-        return not self.outline or self.outline != other.outline
+        return not self.outline or self.outline != (other.outline if known else outline(other))
 
 
 UNKNOWN = Identity()
@@ -82,19 +79,50 @@ def _piece(path: str) -> bytes:
     return os.fsencode(f"{file.name} {length} ") + piece
 
 
+def difference(
+    other: Any, n_images: int, identity: Identity, *, class_names: Sequence[str] = (), labels: Any = None
+) -> Difference | None:
+    """What tells images from those that something was made from; None where nothing does.
+
+    That they are as many says little, so classes and labels count, too, where these are known, and the identity.
+
+    Parameters
+    ----------
+    other : dataset, or what was made from one and knows its labels, class_names and identity
+        Whose images are in question.
+    n_images, identity, class_names, labels : int, Identity, sequence of str, int array (n_images,)
+        What is known of the images; an empty identity, no classes and no labels say nothing.
+
+    Returns
+    -------
+    {"number", "classes", "labels", "images"} or None
+        The first that differs.
+    """
+    own = getattr(other, "identity", None)
+    made = isinstance(own, Identity)  # a dataset of one's own may mean something else by it
+    if len(other.labels if made else other) != n_images:
+        return "number"
+    if class_names and tuple(other.class_names) != tuple(class_names):
+        return "classes"
+    if labels is not None and not np.array_equal(other.labels, labels):
+        return "labels"
+    return "images" if identity.differs(own if made else other) else None
+
+
 def check_belongs(
     what: str, data: Any, n_images: int, identity: Identity, *, class_names: Sequence[str] = (), labels: Any = None
 ) -> None:
     """Raise InputError unless ``data`` are the images that ``what`` (an assignment, an embedding) was made from.
 
-    Told by number, classes and labels, where these are known, and by identity: that they are as many says little.
+    Told by :func:`difference`.
     """
-    remedy = "Give the data it was made from, with the files as they were."
-    if len(data) != n_images:
-        raise InputError(f"an {what} of these {len(data):,} images", f"one of {n_images:,}", remedy)
-    if class_names and tuple(data.class_names) != tuple(class_names):
-        raise InputError(f"the {what}'s classes {tuple(class_names)}", f"other images, of {data.class_names}", remedy)
-    if labels is not None and not np.array_equal(data.labels, labels):
-        raise InputError(f"the {what}'s labels", f"others, from {data.name!r}", remedy)
-    if identity.differs(data):
-        raise InputError(f"the {what}'s images", f"other images, in {data.name!r}", remedy)
+    told = difference(data, n_images, identity, class_names=class_names, labels=labels)
+    if told is None:
+        return
+    expected, came = {
+        "number": (f"an {what} of these {len(data):,} images", f"one of {n_images:,}"),
+        "classes": (f"the {what}'s classes {tuple(class_names)}", f"other images, of {data.class_names}"),
+        "labels": (f"the {what}'s labels", f"others, from {data.name!r}"),
+        "images": (f"the {what}'s images", f"other images, in {data.name!r}"),
+    }[told]
+    raise InputError(expected, came, "Give the data it was made from, with the files as they were.")

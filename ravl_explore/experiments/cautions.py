@@ -93,4 +93,4 @@ def chance(before: Evaluation) -> tuple[Caution, ...]:
 
 
 def _same(one: Identity, other: Identity) -> bool:
-    return bool(one.fingerprint and other.fingerprint) and not one.unlike(other)
+    return bool(one.fingerprint and other.fingerprint) and not one.differs(other)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from ravl_explore.comparison import Comparison, numbers
+from ravl_explore.comparison import Comparison
 from ravl_explore.evaluation import Evaluation
 from ravl_explore.experiments.cautions import Caution
+from ravl_explore.measures import measures_of, numbers
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.objectives.base import Objective
 from ravl_explore.support.json_values import plain
@@ -104,9 +105,9 @@ class Runs:
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """What the table's numbers are called: those of :meth:`Comparison.frame`, level before measure."""
-        found = [numbers(self.before), *(numbers(run.comparison.after) for run in self.runs)]
-        return tuple(dict.fromkeys(name for each in found for name in each))
+        """What the table's numbers are called: keys of the measures that the evaluations have."""
+        evaluations = (self.before, *(run.comparison.after for run in self.runs))
+        return tuple(dict.fromkeys(measure.key for each in evaluations for measure in measures_of(each)))
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -18,8 +18,8 @@ ENOUGH = 0.9  # of the draws: in the others a group is empty
 UNKNOWN = (float("nan"), float("nan"))
 CELLS_AT_ONCE = 4_000_000  # 32 MB
 
-Measure = Callable[[Float[np.ndarray, "n_draws n_cells"], Float[np.ndarray, "n_draws n_cells"]], np.ndarray]
-"""``measure(right, n)``: (n_draws,) from how many samples of each cell are right, and how many there are."""
+Statistic = Callable[[Float[np.ndarray, "n_draws n_cells"], Float[np.ndarray, "n_draws n_cells"]], np.ndarray]
+"""``statistic(right, n)``: (n_draws,) from how many samples of each cell are right, and how many there are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +39,15 @@ class Redrawn:
     own_before: Float[np.ndarray, "1 n_cells"]
     own_after: Float[np.ndarray, "1 n_cells"]
 
-    def interval(self, measure: Measure) -> tuple[float, float]:
-        """95 % interval of the measure's difference, after less before; NaN where too few draws have the measure.
+    def interval(self, statistic: Statistic) -> tuple[float, float]:
+        """95 % interval of the statistic's difference, after less before; NaN where too few draws have it.
 
         It is the basic interval (Davison & Hinkley 1997, section 2.4), as far below the difference as draws lie above
         it. Draws of a sum of sizes, such as G, lie too high; so would an interval between their percentiles.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
-            drawn = measure(self.after, self.n) - measure(self.before, self.n)
-            own = float((measure(self.own_after, self.own_n) - measure(self.own_before, self.own_n))[0])
+            drawn = statistic(self.after, self.n) - statistic(self.before, self.n)
+            own = float((statistic(self.own_after, self.own_n) - statistic(self.own_before, self.own_n))[0])
         known = drawn[np.isfinite(drawn)]
         if len(known) < ENOUGH * len(drawn) or not np.isfinite(own):
             return UNKNOWN
@@ -111,21 +111,21 @@ def overall(right: np.ndarray, n: np.ndarray) -> np.ndarray:
     return right.sum(1) / n.sum(1)
 
 
-def worst(large: Bool[np.ndarray, " n_cells"]) -> Measure:
+def worst(large: Bool[np.ndarray, " n_cells"]) -> Statistic:
     """The lowest accuracy of the groups that are large enough to count."""
 
-    def measure(right: np.ndarray, n: np.ndarray) -> np.ndarray:
+    def lowest(right: np.ndarray, n: np.ndarray) -> np.ndarray:
         return np.where(n > 0, right / n, np.inf)[:, large].min(1, initial=np.inf)
 
-    return measure
+    return lowest
 
 
-def group(cell: int) -> Measure:
+def group(cell: int) -> Statistic:
     """Accuracy of one group."""
     return lambda right, n: right[:, cell] / n[:, cell]
 
 
-def shortcut(at: int, which: int) -> Measure:
+def shortcut(at: int, which: int) -> Statistic:
     """epsilon_1 or epsilon_2 (``which`` 0 or 1) of a shortcut to class ``at``, as ``shortcut_strength`` has them."""
 
     return lambda right, n: epsilons((right / n).reshape(len(n), -1, 2), at)[which]
@@ -135,3 +135,8 @@ def gap(right: np.ndarray, n: np.ndarray) -> np.ndarray:
     """Performance gap G, as ``performance_gap`` has it."""
     (n_out, n_in), (right_out, right_in) = (np.moveaxis(each.reshape(len(each), -1, 2), 2, 0) for each in (n, right))
     return weighted_gaps(n_in, n_out, right_in, right_out)[3]
+
+
+def unknown(right: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """What the samples cannot tell: NaN for every draw."""
+    return np.full(len(n), np.nan)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 
 from ravl_explore.data.base import ImageTextDataset, checked_image
 from ravl_explore.metrics import group_accuracy
@@ -13,9 +14,29 @@ from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resi
 
 
 def validator(
-    model: VisionLanguageModel, data: ImageTextDataset, present: np.ndarray | None, batch_size: int = 256
+    model: VisionLanguageModel,
+    data: ImageTextDataset,
+    present: Bool[np.ndarray, " n_images"] | None,
+    batch_size: int = 256,
 ) -> Callable[[], dict[str, float]]:
-    """A function that measures overall and worst-group accuracy of whole images, for use between training steps."""
+    """A function that measures accuracy of whole images, for use between training steps.
+
+    Parameters
+    ----------
+    model : VisionLanguageModel
+        Measured as it is whenever the function is called; the class prompts are embedded once, now.
+    data : ImageTextDataset
+        The validation images.
+    present : bool array (n_images,) or None
+        Which images hold the feature; None groups them by class alone.
+    batch_size : int
+        Images that are encoded at once.
+
+    Returns
+    -------
+    function of nothing
+        It gives ``{"accuracy": ..., "worst_group": ...}``, 0 to 1.
+    """
     classes = class_embeddings(model, data.class_names, data.templates)
     groups = np.zeros(len(data), bool) if present is None else present
 

@@ -33,7 +33,7 @@ def comparison_figure(comparison: Comparison, theme: palette.Theme = "light") ->
     groups: list[dict[str, Any]] = comparison.groups().to_dict("records")
     by_level = {
         level: {(each["class_name"], bool(each["present"])): each for each in groups if each["level"] == level}
-        for level in ("image", "region")
+        for level in comparison.before.levels
     }
     levels = [level for level, found in by_level.items() if found]
     order = _order(by_level)
@@ -47,7 +47,7 @@ def comparison_figure(comparison: Comparison, theme: palette.Theme = "light") ->
         subplot_titles=[TITLES[x] for x in levels],
     )
     for column, level in enumerate(levels, start=1):
-        before, after = getattr(comparison.before, level), getattr(comparison.after, level)
+        before, after = comparison.before.levels[level], comparison.after.levels[level]
         rows = [(OVERALL, 100 * before.overall, 100 * after.overall, _size(before))]
         found = by_level[level]
         rows += [

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ravl_explore.errors import InputError
+from ravl_explore.measures import BY_KEY, Measure
 from ravl_explore.plots import palette
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def runs_figure(
     runs : what to show
     references : name -> evaluation, drawn as vertical lines beside the one before any mitigation, such as the clean
         model's; each along the rows of its own dataset
-    measures : which of ``runs.measures``; all unless given
+    measures : which of ``runs.measures``, by their keys; all unless given
 
     Raises
     ------
@@ -52,9 +53,10 @@ def runs_figure(
     frame, summary = runs.frame(), runs.summary()
     rows = [tuple(key) for key in summary[["objective", "data"]].itertuples(index=False)]
     n_rows, n_columns = math.ceil(len(chosen) / COLUMNS), min(COLUMNS, len(chosen))
+    titles = [palette.plain(BY_KEY[key].with_unit(key)) for key in chosen]
     figure = make_subplots(
         rows=n_rows, cols=n_columns, shared_yaxes=True, horizontal_spacing=0.03,
-        vertical_spacing=min(0.25, 0.9 / n_rows), subplot_titles=[palette.plain(name + _unit(name)) for name in chosen],
+        vertical_spacing=min(0.25, 0.9 / n_rows), subplot_titles=titles,
     )  # fmt: skip
     lines = {BEFORE: runs.before, **(references or {})}
     for at, measure in enumerate(chosen):
@@ -66,7 +68,7 @@ def runs_figure(
         ]
         for trace in traces:
             figure.add_trace(trace, row=row, col=column)
-        figure.update_xaxes(_axis(measure, traces), row=row, col=column)
+        figure.update_xaxes(_axis(BY_KEY[measure], traces), row=row, col=column)
     several = len({data for _, data in rows}) > 1
     names = [palette.plain(f"{name}, {data}" if several else name, 44) for name, data in rows]
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=names, range=[len(rows) - 0.4, -0.6], showgrid=False)
@@ -81,13 +83,9 @@ def runs_figure(
     return figure
 
 
-def _unit(measure: str) -> str:
-    return ", %" if measure.startswith(("image", "region")) else ", points" if "ε" in measure else ""
-
-
-def _axis(measure: str, drawn: Sequence[Any]) -> dict[str, Any]:
+def _axis(measure: Measure, drawn: Sequence[Any]) -> dict[str, Any]:
     """0 to 100 for accuracies, else what was drawn and 0, with a margin so that no mark is cut."""
-    if measure.startswith(("image", "region")):
+    if measure.unit == "%":
         return {"range": [-3, 103], "tickvals": [0, 25, 50, 75, 100]}
     values = [0.0]
     for trace in drawn:
@@ -107,8 +105,8 @@ def _lines(
     """Each beside the rows of its own dataset: numbers of different images are not compared."""
     found = []
     for rank, (name, evaluation) in enumerate(references.items()):
-        value = _value(evaluation, measure)
-        if value is not None:
+        value = BY_KEY[measure].value(evaluation)
+        if math.isfinite(value):
             color = palette.BEFORE if rank == 0 else palette.STRONG[(rank + 1) % len(palette.STRONG)]
             y = _beside(datasets, evaluation.data_name)
             line = go.Scatter(
@@ -136,14 +134,6 @@ def _beside(datasets: Sequence[str], own: str) -> list[float | None]:
         if at + 1 not in rows:
             heights.append(at + (0.6 if at == last else 0.5))
     return heights
-
-
-def _value(evaluation: Evaluation, measure: str) -> float | None:
-    from ravl_explore.comparison import measures  # not above: the package's import of plots shall stay quick
-
-    values = {f"{level} {name}": value for level, name, _, value in measures(evaluation)}
-    value = values.get(measure)
-    return None if value is None or not math.isfinite(value) else value
 
 
 def _dots(frame: pd.DataFrame, rows: Sequence[tuple[str, str]], measure: str, legend: bool) -> go.Scatter:

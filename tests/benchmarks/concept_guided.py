@@ -17,8 +17,8 @@ import numpy as np
 
 import ravl_explore as rx
 from ravl_explore import clustering, data, metrics, models, objectives, regions
-from ravl_explore.comparison import numbers
 from ravl_explore.data.demo import SIDE
+from ravl_explore.measures import numbers
 
 CFT = objectives.ConceptGuided()
 OBJECTIVES = (

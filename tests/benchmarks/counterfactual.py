@@ -22,9 +22,9 @@ import torch
 
 import ravl_explore as rx
 from ravl_explore import clustering, data, models, objectives, regions
-from ravl_explore.comparison import numbers
 from ravl_explore.data.base import ArrayDataset
 from ravl_explore.data.demo import CAPTIONS, CLASS_NAMES, TEMPLATES, compose
+from ravl_explore.measures import EPSILONS, GAP, MEASURES, numbers
 from ravl_explore.synthetic.demo import DEBIAN, N_PRETRAIN, PER_CLASS, RECIPES, SEEDS, correlated, fine_tune, read_raw
 
 SCENES = {"shirt 98%": None, "shirt 90%": ("shirt", 0.9), "sneaker 98%": ("sneaker", 0.98), "coat 95%": ("coat", 0.95)}
@@ -36,14 +36,7 @@ OBJECTIVES: dict[str, Any] = {
     "counterfactual + RaVL": objectives.CounterfactualRegions(loss=RAVL),
 }
 DEFAULT = ["upsampled", "counterfactual", "counterfactual + RaVL"]
-MEASURES = {
-    "image accuracy": "images",
-    "image worst group": "images, worst group",
-    "region accuracy": "regions",
-    "region worst group": "regions, worst group",
-    "shortcut ε1": "ε1",
-    "shortcut ε2": "ε2",
-}
+MEASURED = [each for each in MEASURES if each is not GAP]
 VALID = 10  # points of epsilon 1 and 2 from which on a model relies on the square
 
 
@@ -83,18 +76,23 @@ def build(name: str, raw: Path) -> tuple[Any, Any]:
 def measures(model: Any, on: Any, assignment: rx.Assignment, class_name: str) -> dict[str, float]:
     evaluation = rx.evaluate(model, on, assignment=assignment)
     found = numbers(evaluation)
-    found["shortcut ε1"], found["shortcut ε2"] = (100 * each for each in evaluation.shortcut(class_name))
-    return {name: round(float(found[name]), 2) for name in MEASURES}
+    for measure, share in zip(EPSILONS, evaluation.shortcut(class_name), strict=True):
+        found[measure.key] = measure.scale * share
+    return {each.key: round(float(found[each.key]), 2) for each in MEASURED}
 
 
 def markdown(rows: list[dict]) -> str:
     """Mean ± standard deviation over seeds."""
-    lines = ["| scene | fine-tuning | " + " | ".join(MEASURES.values()) + " |", "|---" * (2 + len(MEASURES)) + "|"]
+    lines = [
+        "| scene | fine-tuning | " + " | ".join(each.short for each in MEASURED) + " |",
+        "|---" * (2 + len(MEASURED)) + "|",
+    ]
     for (scene, method), group in pd.DataFrame(rows).groupby(["scene", "method"], sort=False):
         cells = []
-        for measure in MEASURES:
-            spread = f" ± {group[measure].std():.1f}" if len(group) > 1 else ""
-            cells.append(f"{group[measure].mean():.1f}{spread}")
+        for measure in MEASURED:
+            values, digits = group[measure.key], measure.digits
+            spread = f" ± {values.std():.{digits}f}" if len(group) > 1 else ""
+            cells.append(f"{values.mean():.{digits}f}{spread}")
         lines.append(f"| {scene} | {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

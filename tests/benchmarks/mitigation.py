@@ -20,20 +20,11 @@ import torch
 
 import ravl_explore as rx
 from ravl_explore import clustering, data, metrics, models, regions
-from ravl_explore.comparison import numbers
 from ravl_explore.experiments.grid import every_objective
+from ravl_explore.measures import MEASURES, numbers
 from ravl_explore.objectives import RegionAware
 
 MODELS = {"demo": ("spurious", "clean"), "vit": ("vit-spurious", "vit-clean")}
-MEASURES = {
-    "image accuracy": "images",
-    "image worst group": "images, worst group",
-    "region accuracy": "regions",
-    "region worst group": "regions, worst group",
-    "shortcut ε1": "ε1",
-    "shortcut ε2": "ε2",
-    "shortcut performance gap G": "gap G",
-}
 EXTRA = {"RaVL, summed over the batch as printed": RegionAware(reduction="sum")}  # not in the menu
 
 
@@ -44,11 +35,14 @@ def row(method: str, seed: int | None, seconds: float, evaluation: rx.Evaluation
 
 def markdown(rows: list[dict]) -> str:
     """README's table: mean ± standard deviation over seeds."""
-    lines = ["| fine-tuning | " + " | ".join(MEASURES.values()) + " |", "|---" * (len(MEASURES) + 1) + "|"]
+    lines = [
+        "| fine-tuning | " + " | ".join(each.short for each in MEASURES) + " |",
+        "|---" * (len(MEASURES) + 1) + "|",
+    ]
     for method, group in pd.DataFrame(rows).groupby("method", sort=False):
         cells = []
         for measure in MEASURES:
-            digits, mean, spread = 2 if measure.endswith("G") else 1, group[measure].mean(), group[measure].std()
+            digits, mean, spread = measure.digits, group[measure.key].mean(), group[measure.key].std()
             cells.append(f"{mean:.{digits}f}" + (f" ± {spread:.{digits}f}" if len(group) > 1 else ""))
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -13,6 +13,7 @@ from ravl_explore.comparison import compare
 from ravl_explore.data.known_images import Identity
 from ravl_explore.errors import InputError
 from ravl_explore.evaluation import Evaluation
+from ravl_explore.measures import verdict
 from ravl_explore.metrics import group_accuracy
 
 LABELS = np.repeat([0, 1], 20)
@@ -57,6 +58,30 @@ def test_frame_has_every_measure_before_and_after() -> None:
             [before, after, after - before]
         )
     assert frame["unit"].tolist() == ["%"] * 4 + ["points"] * 2 + [""]
+
+
+def test_every_row_has_the_verdict_of_its_measure() -> None:
+    comparison = compare(evaluation((10, 5, 2, 9), found=PRESENT), evaluation((9, 8, 7, 9), found=PRESENT))
+    frame = comparison.frame()
+    assert [each.key for each in comparison.measures] == (frame["level"] + " " + frame["measure"]).tolist()
+    assert frame["verdict"].tolist() == [
+        verdict(row.before, row.after, row.low, row.high, best=each.best, digits=each.digits)
+        for each, row in zip(comparison.measures, frame.itertuples(), strict=True)
+    ]
+    accuracies, shortcuts = ["better", "better", "worse", "better"], ["may be chance", "better", "worse"]
+    assert frame["verdict"].tolist() == accuracies + shortcuts
+    assert frame.loc[5, "after"] < frame.loc[5, "before"], "ε2 is nearer to 0"
+    same = compare(comparison.before, comparison.before)
+    assert set(same.frame()["verdict"]) == set(same.groups()["verdict"]) == {"no change"}
+
+
+def test_every_group_has_a_verdict() -> None:
+    groups = compare(evaluation((10, 5, 2, 9)), evaluation((9, 8, 7, 9))).groups()
+    image = groups[groups["level"] == "image"]
+    assert image["difference"].tolist() == [30, -10, 0, 50]
+    assert image["verdict"].tolist() == ["may be chance", "may be chance", "no change", "better"]
+    region = groups[groups["level"] == "region"]
+    assert region["verdict"].tolist() == ["may be chance", "may be chance", "no change", "worse"]
 
 
 def test_frame_leaves_out_what_neither_knows() -> None:

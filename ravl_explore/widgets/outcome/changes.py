@@ -11,6 +11,7 @@ from PIL import Image
 
 from ravl_explore.comparison import Comparison
 from ravl_explore.data.base import ImageTextDataset, checked_image
+from ravl_explore.data.known_images import difference
 from ravl_explore.errors import InputError
 from ravl_explore.widgets.basics.closing import Closing
 from ravl_explore.widgets.basics.message import Message
@@ -97,7 +98,7 @@ class ChangesGallery(Closing, widgets.VBox):
             When the images are not those of the comparison.
         """
         before = comparison.before
-        if not np.array_equal(data.labels, before.labels) or before.identity.differs(data):
+        if difference(data, len(before.labels), before.identity, labels=before.labels) is not None:
             raise InputError(
                 f"the {len(comparison.before.labels)} images of the comparison",
                 f"{len(data)} of {data.name!r}, or other labels",

@@ -9,8 +9,9 @@ from typing import Any
 import anywidget
 import traitlets
 
-from ravl_explore.comparison import HIGHER_IS_BETTER, Comparison
+from ravl_explore.comparison import Comparison
 from ravl_explore.evaluation import Evaluation
+from ravl_explore.measures import WORST_GROUPS, Measure
 from ravl_explore.widgets.basics.closing import Closing
 
 STATIC = Path(__file__).parent.parent / "static"
@@ -63,42 +64,47 @@ def _feature(name: str | None) -> str:
 
 def _measures(comparison: Comparison) -> dict[str, Any]:
     rows = []
-    for each in comparison.frame().to_dict("records"):
-        percent = each["unit"] in ("%", "points")
-        level = "Shortcut, " if each["level"] == "shortcut" else f"{each['level'].capitalize()} "
-        unit = f", {each['unit']}" if each["unit"] else ""
-        unit += "" if each["measure"] in HIGHER_IS_BETTER else " (0 is best)"
-        top = 100.0 if percent else max(1.0, each["before"], each["after"])
+    for measure, row in zip(comparison.measures, comparison.frame().to_dict("records"), strict=True):
+        top = 100.0 if measure.unit else max(1.0, row["before"], row["after"])
         rows.append(
             {
-                "name": f"{level}{each['measure']}{unit}",
+                "name": _title(measure),
                 "n": None,
                 "mark": "",
-                "detail": _worst_groups(comparison, each["level"]) if each["measure"] == "worst group" else "",
-                **_values(each),
-                "digits": 1 if percent else 2,
-                "range": [-25.0 if each["unit"] == "points" else 0.0, top],
-                "higher_is_better": each["measure"] in HIGHER_IS_BETTER,
+                "detail": _worst_groups(comparison, measure.level) if measure in WORST_GROUPS else "",
+                **_values(row),
+                "digits": measure.digits,
+                "range": [-25.0 if measure.unit == "points" else 0.0, top],
             }
         )
     return {"title": "In short", "heading": "Measure", "scale": "each on its own scale", "has_n": False, "rows": rows}
 
 
+def _title(measure: Measure) -> str:
+    """Such as "Image worst group, %" and "Shortcut, ε1, points (0 is best)"."""
+    level = "Shortcut," if measure.level == "shortcut" else measure.level.capitalize()
+    return measure.with_unit(f"{level} {measure.name}") + (" (0 is best)" if measure.best == "zero" else "")
+
+
 def _worst_groups(comparison: Comparison, level: str) -> str:
     """Which group is the worst one of each model: their difference may be that of two groups."""
-    feature = comparison.before.feature_name
-    old, new = (getattr(each, level).worst_group for each in (comparison.before, comparison.after))
-    if old is None or new is None:
+    feature, worst = comparison.before.feature_name, _both_worst(comparison, level)
+    if None in worst:
         return ""
-    names = list(dict.fromkeys(_group_name(each, feature) for each in (old, new)))
-    return " → ".join(names)
+    return " → ".join(dict.fromkeys(_group_name(group, feature) for group in worst if group is not None))
+
+
+def _both_worst(comparison: Comparison, level: str) -> tuple[Group | None, Group | None]:
+    """The worst group of the old model and of the new one, where there is one."""
+    old, new = (evaluation.levels.get(level) for evaluation in (comparison.before, comparison.after))
+    return old and old.worst_group, new and new.worst_group
 
 
 def _groups(comparison: Comparison) -> list[dict[str, Any]]:
     feature = comparison.before.feature_name
     blocks = []
     for level, table in comparison.groups().groupby("level", sort=True):
-        old, new = (getattr(each, str(level)).worst_group for each in (comparison.before, comparison.after))
+        old, new = _both_worst(comparison, str(level))
         rows = [
             {
                 "name": _group_name((r["class_name"], bool(r["present"])), feature),
@@ -108,7 +114,6 @@ def _groups(comparison: Comparison) -> list[dict[str, Any]]:
                 **_values(r),
                 "digits": 1,
                 "range": [0.0, 100.0],
-                "higher_is_better": True,
             }
             for r in table.to_dict("records")
         ]
@@ -124,7 +129,7 @@ def _mark(group: Group, old: Group | None, new: Group | None) -> str:
 
 
 def _values(row: Row) -> Row:
-    return {key: _finite(row[key]) for key in ("before", "after", "low", "high")}
+    return {key: _finite(row[key]) for key in ("before", "after", "low", "high")} | {"verdict": row["verdict"]}
 
 
 def _group_name(group: Group, feature: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import pandas as pd
 import traitlets
 
-from ravl_explore.comparison import HIGHER_IS_BETTER, Comparison, numbers
+from ravl_explore.comparison import Comparison
 from ravl_explore.errors import InputError
+from ravl_explore.evaluation import Evaluation
 from ravl_explore.experiments.runs import SPREAD, Run, Runs
+from ravl_explore.measures import BY_KEY, Measure, numbers
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.support.files import user_path, write_whole
 from ravl_explore.support.text import storable
@@ -24,15 +27,6 @@ from ravl_explore.widgets.basics.closing import Closing
 STATIC = Path(__file__).parent.parent / "static"
 FEATURES = ("clusters", "model")
 COMMON = ("epochs", "learning_rate", "batch_size")
-HELP = {
-    "image accuracy": "Whole images classified rightly",
-    "image worst group": "The same in the group of class and feature where it is lowest",
-    "region accuracy": "Regions that show a class, classified alone",
-    "region worst group": "The same in the group where it is lowest",
-    "shortcut ε1": "0 is best: how much more accurate the class that the feature pulls to is with the feature",
-    "shortcut ε2": "0 is best: how much less accurate the other class that is hit hardest is with the feature",
-    "shortcut performance gap G": "0 is best: how much class accuracies differ with and without the discovered cluster",
-}
 UNDERLINED = "Underlined: best of its column; a run that was stopped, or is no better than before, does not count."
 EMPTY = "Runs are listed here as they end."
 
@@ -124,17 +118,17 @@ class RunsWidget(Closing, RowPicker):
         if runs is None:
             self.columns, self.before, self.rows, self.means, self.notes = [], [], [], [], [EMPTY]
             return
-        frame, summary, names = runs.frame(), runs.summary(), runs.measures
-        before = [numbers(run.comparison.before) for run in listed]
-        best = {name: _best(frame, name, before) for name in names}
+        frame, summary, measures = runs.frame(), runs.summary(), [BY_KEY[key] for key in runs.measures]
+        before = [run.comparison.before for run in listed]
+        best = {each.key: _best(frame, each, before) for each in measures}
         with self.hold_sync():
-            self.columns = _columns(names)
-            self.before = _befores(listed, names)
+            self.columns = _columns(measures)
+            self.before = _befores(before, measures)
             self.rows = [
-                _row(at, run, row, names, best)
+                _row(at, run, row, measures, best)
                 for at, (run, row) in enumerate(zip(listed, frame.to_dict("records"), strict=True))
             ]
-            self.means = [_mean(row, names) for row in summary.to_dict("records") if row["n"] > 1]
+            self.means = [_mean(row, measures) for row in summary.to_dict("records") if row["n"] > 1]
             self.notes = [*([UNDERLINED] if any(best.values()) else []), *runs.notes]
 
     @traitlets.validate("selected")
@@ -145,35 +139,30 @@ class RunsWidget(Closing, RowPicker):
         return value
 
 
-def _columns(names: tuple[str, ...]) -> list[dict[str, Any]]:
-    columns: list[dict[str, Any]] = [
+def _columns(measures: Sequence[Measure]) -> list[dict[str, Any]]:
+    return [
         {"key": "objective", "title": "Objective", "number": False, "help": "What was minimised"},
         {"key": "seed", "title": "Seed", "number": True, "help": "None where nothing is drawn at random"},
+        *(
+            {"key": each.key, "title": each.with_unit(each.label), "number": True, "help": each.help}
+            for each in measures
+        ),
+        {"key": "seconds", "title": "Seconds", "number": True, "help": "How long it took"},
     ]
-    for name in names:
-        level, _, measure = name.partition(" ")
-        title = f"{level.capitalize()}s, {'worst group' if measure == 'worst group' else 'all'}, %"
-        if level == "shortcut":
-            title = measure.replace("performance gap ", "Gap ") if measure.endswith("G") else f"{measure}, points"
-        columns.append({"key": name, "title": title, "number": True, "help": HELP.get(name, name)})
-    return [*columns, {"key": "seconds", "title": "Seconds", "number": True, "help": "How long it took"}]
 
 
-def _befores(listed: tuple[Run, ...], names: tuple[str, ...]) -> list[dict[str, Any]]:
+def _befores(evaluations: Sequence[Evaluation], measures: Sequence[Measure]) -> list[dict[str, Any]]:
     """A row for each different evaluation before; the panel makes an equal one for every run."""
-    found: dict[Any, dict[str, Any]] = {}
-    for run in listed:
-        evaluation = run.comparison.before
-        values = numbers(evaluation)
+    rows: dict[Any, dict[str, Any]] = {}
+    for evaluation in evaluations:
+        values = numbers(evaluation).items()
+        key = tuple((each, None if math.isnan(value) else value) for each, value in values)  # NaN equals nothing
         name = f"before, {evaluation.data_name}"
-        key = tuple(
-            (each, None if math.isnan(value) else value) for each, value in values.items()
-        )  # NaN equals nothing
-        found[name, key] = {
+        rows[name, key] = {
             "objective": name,
-            "cells": {key: _cell(values.get(key), key) for key in names},
+            "cells": {each.key: _cell(each.value(evaluation), each) for each in measures},
         }
-    return list(found.values())
+    return list(rows.values())
 
 
 def _settings(run: Run) -> str:
@@ -192,7 +181,9 @@ def _steps(run: Run) -> str:
     return "No training step" if run.seed is None else f"{n:,} step{'s' * (n != 1)}"
 
 
-def _row(at: int, run: Run, row: dict[str, Any], names: tuple[str, ...], best: dict[str, set[int]]) -> dict[str, Any]:
+def _row(
+    at: int, run: Run, row: dict[str, Any], measures: Sequence[Measure], best: dict[str, set[int]]
+) -> dict[str, Any]:
     seed = None if pd.isna(row["seed"]) else int(row["seed"])
     stopped = "" if row["complete"] else ", stopped"
     return {
@@ -201,52 +192,55 @@ def _row(at: int, run: Run, row: dict[str, Any], names: tuple[str, ...], best: d
         "help": f"{row['options']}\n{_settings(run)}\n{_steps(run)}, compared on {row['data']}",
         "cells": {
             "seed": {"text": None if seed is None else str(seed), "value": seed},
-            **{name: _cell(row[name], name) | ({"best": True} if at in best[name] else {}) for name in names},
+            **{
+                each.key: _cell(row[each.key], each) | ({"best": True} if at in best[each.key] else {})
+                for each in measures
+            },
             "seconds": {"text": f"{row['seconds']:.0f}", "value": float(row["seconds"])},
         },
     }
 
 
-def _mean(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+def _mean(row: dict[str, Any], measures: Sequence[Measure]) -> dict[str, Any]:
     return {
         "objective": str(row["objective"]),
         "help": f"Mean and standard deviation of {row['n']} runs, compared on {row['data']}",
         "cells": {
             "seed": {"text": f"n = {row['n']}", "value": int(row["n"])},
-            **{name: _cell(row[name], name, row[name + SPREAD]) for name in names},
+            **{each.key: _cell(row[each.key], each, row[each.key + SPREAD]) for each in measures},
             "seconds": {"text": f"{row['seconds']:.0f}", "value": float(row["seconds"])},
         },
     }
 
 
-def _cell(value: float | None, name: str, spread: float | None = None) -> dict[str, Any]:
-    if value is None or not math.isfinite(value):
+def _cell(value: float, measure: Measure, spread: float = math.nan) -> dict[str, Any]:
+    if not math.isfinite(value):
         return {"text": None, "value": None}
-    digits = 2 if name.endswith("gap G") else 1
+    digits = measure.digits
     text = f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.0
-    if spread is not None and math.isfinite(spread):
+    if math.isfinite(spread):
         text += f" ± {spread:.{digits}f}"
     return {"text": text, "value": float(value)}
 
 
-def _best(frame: pd.DataFrame, name: str, before: list[dict[str, float]]) -> set[int]:
-    """Runs with the best value, as shown, of those that began alike: the highest accuracy, or what is nearest to 0.
+def _best(frame: pd.DataFrame, measure: Measure, before: Sequence[Evaluation]) -> set[int]:
+    """Runs with the best value, to two decimals, of those that began alike.
 
     Those that were stopped do not count, nor those that are not better than before.
     """
-    found: set[int] = set()
+    best: set[int] = set()
 
-    def score_of(value: float) -> float:
-        return round(value, 2) if name.endswith(HIGHER_IS_BETTER) else -abs(round(value, 2))
+    def merit_of(value: float) -> float:
+        return measure.merit(round(float(value), 2))
 
-    score = [score_of(float(value)) for value in frame[name]]
-    start = [score_of(each.get(name, math.nan)) for each in before]
+    merit = [merit_of(value) for value in frame[measure.key]]
+    start = [merit_of(measure.value(evaluation)) for evaluation in before]
     alike = list(zip(frame["data"], start, strict=True))
-    usable = [at for at, complete in enumerate(frame["complete"]) if complete and math.isfinite(score[at])]
+    usable = [at for at, complete in enumerate(frame["complete"]) if complete and math.isfinite(merit[at])]
     for each in dict.fromkeys(alike):
         here = [at for at in usable if alike[at] == each]
         if len(here) > 1:
-            top = max(score[at] for at in here)
+            top = max(merit[at] for at in here)
             if not top <= each[1]:  # what they began with
-                found |= {at for at in here if score[at] == top}
-    return found
+                best |= {at for at in here if merit[at] == top}
+    return best

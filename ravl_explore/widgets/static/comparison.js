@@ -12,20 +12,8 @@ function svg(name, attributes) {
   return node;
 }
 
-function isBetter(row) {
-  return row.higher_is_better ? row.after >= row.before : Math.abs(row.after) <= Math.abs(row.before);
-}
-
-// Better, worse, or nothing to be sure of: where the interval as shown holds 0, none is known, or nothing changed; and
-// where a value goes from one side of its best, 0, to the other.
-function verdict(row) {
-  if (row.before === null || row.after === null) return "";
-  if (Number(number(row.after - row.before, row.digits)) === 0) return "same";
-  if (row.low === null || (!row.higher_is_better && row.before * row.after < 0)) return "same";
-  const [low, high] = [row.low, row.high].map((value) => Number(number(value, row.digits)));
-  if (low <= 0 && high >= 0) return "chance";
-  return isBetter(row) ? "better" : "worse";
-}
+// Verdicts that have a word and a line of their own.
+const KINDS = { better: "better", worse: "worse", "may be chance": "chance" };
 
 function signed(value, digits) {
   const shown = number(value, digits);
@@ -34,8 +22,7 @@ function signed(value, digits) {
 
 function change(row) {
   if (row.before === null || row.after === null) return "–";
-  const word = { better: " better", worse: " worse", chance: " may be chance" }[verdict(row)] ?? "";
-  return signed(row.after - row.before, row.digits) + word;
+  return signed(row.after - row.before, row.digits) + (KINDS[row.verdict] ? ` ${row.verdict}` : "");
 }
 
 function interval(row) {
@@ -53,7 +40,7 @@ function dumbbell(row) {
   picture.append(svg("line", { x1: PAD, x2: WIDTH - PAD, y1: y, y2: y, class: "axis" }));
   if (low < 0) picture.append(svg("line", { x1: x(0), x2: x(0), y1: 3, y2: HEIGHT - 3, class: "axis" }));
   if (row.before !== null && row.after !== null) {
-    picture.append(svg("line", { x1: x(row.before), x2: x(row.after), y1: y, y2: y, class: verdict(row) }));
+    picture.append(svg("line", { x1: x(row.before), x2: x(row.after), y1: y, y2: y, class: KINDS[row.verdict] ?? "same" }));
   }
   if (row.before !== null) picture.append(svg("circle", { cx: x(row.before), cy: y, r: 4.5, class: "before" }));
   if (row.after !== null) picture.append(svg("circle", { cx: x(row.after), cy: y, r: 4.5, class: "after" }));
@@ -121,7 +108,7 @@ function render({ model, el }) {
       mark.append(svg("circle", { cx: 6, cy: 6, r: 4.5, class: kind }));
       legend.append(mark, document.createTextNode(label));
     }
-    for (const [kind, label] of [["better", "better"], ["worse", "worse"], ["chance", "may be chance"]]) {
+    for (const [label, kind] of Object.entries(KINDS)) {
       const mark = svg("svg", { width: 26, height: 12 });
       mark.append(svg("line", { x1: 2, x2: 24, y1: 6, y2: 6, class: kind }));
       legend.append(mark, document.createTextNode(label));

@@ -24,9 +24,9 @@ from ravl_explore import cli
 from ravl_explore.cli.limits import Limits
 from ravl_explore.cli.progress_bar import ProgressBar
 from ravl_explore.data.base import ArrayDataset
+from ravl_explore.discovery.search import Search
 from ravl_explore.embedding.embeddings import Unreadable
 from ravl_explore.errors import InputError, StorageError
-from ravl_explore.discovery.search import Search
 
 COMMAND = Path(sys.executable).with_name("ravl-explore")
 FILES = {"clusters.parquet", "regions.parquet", "settings.json", "report.html", "discovery.safetensors"}
@@ -313,9 +313,8 @@ def clusters_by_file(folder: Path) -> set[int]:
 def test_a_kill_leaves_the_files_of_one_search(
     found: Found, make_discovery: Callable[..., Any], tmp_path: Path, step: str, n: int
 ) -> None:
-    from tests.unit.support.test_files import killed_at
-
     from ravl_explore.cli.discover import _write
+    from tests.unit.support.test_files import killed_at
 
     settings: dict[str, Any] = {
         "model": {"asked": "m", "assumptions": []}, "data": {"asked": "d", "notes": []}, "seed": 0,

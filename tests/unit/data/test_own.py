@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 import ravl_explore as rx
 from ravl_explore import data, objectives
 from ravl_explore.data.base import check_dataset
-from ravl_explore.data.known_images import Identity, outline
+from ravl_explore.data.known_images import Identity, difference, outline
 from ravl_explore.errors import DataError, InputError, RavlError
 
 Make = Callable[[np.ndarray], Any]
@@ -225,6 +226,39 @@ def test_other_files_are_other_images(folder: Path, what: str) -> None:
     elif what == "fewer of one class":
         later = data.Subset(later, [0, 1, 3, 4])
     assert identity.differs(later)
+
+
+def test_two_identities_differ_as_an_identity_and_a_dataset_do(folder: Path) -> None:
+    one, elsewhere = data.Folder(folder), folder.parent / "elsewhere"
+    shutil.copytree(folder, elsewhere, copy_function=shutil.copyfile)
+    parts = (one, data.Folder(elsewhere), data.Subset(one, [1, 0, 2, 3, 4, 5]), data.Subset(one, [0, 1, 3, 4]))
+    for mine in parts:
+        for other in parts:
+            assert Identity.of(mine).differs(Identity.of(other)) == Identity.of(mine).differs(other)
+    assert Identity.of(one).differs(Identity.of(parts[2])) and not Identity.of(one).differs(Identity.of(parts[1]))
+    assert not Identity().differs(Identity.of(one)) and not Identity.of(one).differs(Identity()), "nothing is known"
+
+
+def test_the_first_difference_is_told(make_data: Any) -> None:
+    pictures = make_data(6)
+    made = SimpleNamespace(labels=pictures.labels, class_names=pictures.class_names, identity=Identity.of(pictures))
+    known: dict[str, Any] = {"n_images": 6, "identity": Identity.of(pictures)}
+    all_of_it = known | {"labels": pictures.labels, "class_names": pictures.class_names}
+    for same in (pictures, made):
+        assert difference(same, **known) is None and difference(same, **all_of_it) is None
+    others = {
+        "number": make_data(5),
+        "classes": replaced(made, class_names=("cat", "dog", "cow")),
+        "labels": replaced(made, labels=pictures.labels[::-1]),
+        "images": make_data(6, seed=1, labels=pictures.labels),
+    }
+    assert [difference(other, **all_of_it) for other in others.values()] == list(others)
+    assert difference(others["classes"], **known) is None, "classes count where they are known"
+    assert difference(replaced(made, identity=Identity("others")), **known) == "images"
+
+
+def replaced(made: SimpleNamespace, **changes: Any) -> SimpleNamespace:
+    return SimpleNamespace(**(vars(made) | changes))
 
 
 def test_files_have_an_outline_and_arrays_have_none(folder: Path, make_data: Any) -> None:

@@ -19,7 +19,7 @@ from ravl_explore.assignment.assignment import assign
 from ravl_explore.comparison import compare
 from ravl_explore.errors import Cancelled, InputError, StorageError
 from ravl_explore.evaluation import Evaluation, evaluate
-from ravl_explore.experiments import run_all as running
+from ravl_explore.experiments import grid as running
 from ravl_explore.experiments.grid import every_objective, run_all
 from ravl_explore.experiments.runs import Run, Runs
 from ravl_explore.metrics import group_accuracy

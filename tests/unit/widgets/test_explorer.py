@@ -23,10 +23,10 @@ from safetensors.torch import save_file
 import ravl_explore as rx
 from ravl_explore import clustering
 from ravl_explore import data as data_sources
+from ravl_explore.discovery.search import search
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.plots.layout import pca_layout
 from ravl_explore.regions import Grid
-from ravl_explore.discovery.search import search
 from ravl_explore.widgets import Explorer
 from ravl_explore.widgets import explorer as explorer_module
 from ravl_explore.widgets.basics.figure import LiveFigure

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ import pytest
 import ravl_explore as rx
 from ravl_explore.assignment.assignment import assign
 from ravl_explore.evaluation import evaluate
+from ravl_explore.measures import Verdict
 from ravl_explore.regions import Grid
-from ravl_explore.widgets.outcome.comparison import ComparisonWidget
+from ravl_explore.widgets.outcome.comparison import STATIC, ComparisonWidget
 
 Make = Callable[..., Any]
 
@@ -56,7 +58,7 @@ def test_measures_are_those_of_the_frame(comparison: Any) -> None:
         "Shortcut, ε1, points (0 is best)", "Shortcut, ε2, points (0 is best)",
             "Shortcut, performance gap G (0 is best)",
     ]  # fmt: skip
-    assert [row["higher_is_better"] for row in shown] == [True] * 4 + [False] * 3
+    assert [row["verdict"] for row in shown] == frame["verdict"].tolist()
     assert [row["digits"] for row in shown] == [1] * 6 + [2]
 
 
@@ -69,6 +71,7 @@ def test_groups_are_those_of_the_table(comparison: Any, level: str, title: str) 
     for row, (_, true) in zip(shown, groups.iterrows(), strict=True):
         assert row["name"] == f"{true['class_name']}, {'with' if true['present'] else 'without'} red"
         assert row["n"] == true["n"] and same(row["before"], true["before"]) and same(row["after"], true["after"])
+        assert row["verdict"] == true["verdict"] and row["digits"] == 1
 
 
 def test_both_worst_groups_are_flagged_and_named(comparison: Any) -> None:
@@ -88,6 +91,15 @@ def test_intervals_are_those_of_the_frame(comparison: Any) -> None:
     shown, frame = rows(ComparisonWidget(comparison), "In short"), comparison.frame()
     assert frame[["low", "high"]].notna().to_numpy().all()
     assert [(row["low"], row["high"]) for row in shown] == list(zip(frame["low"], frame["high"], strict=True))
+
+
+def test_the_browser_has_a_line_for_each_verdict_and_decides_none() -> None:
+    script, style = (STATIC / "comparison.js").read_text(), (STATIC / "comparison.css").read_text()
+    kinds = dict(re.findall(r'"?([a-z][a-z ]+)"?: "(\w+)"', script.split("const KINDS = {")[1].split("}")[0]))
+    assert kinds == {"better": "better", "worse": "worse", "may be chance": "chance"}
+    assert set(get_args(Verdict)) - set(kinds) == {"no change", "not known"}, "these are drawn as a plain line"
+    assert all(f".{kind}" in style for kind in (*kinds.values(), "same"))
+    assert "higher" not in script
 
 
 def test_a_caution_is_shown_until_the_next_comparison(comparison: Any, plain: Any) -> None:
