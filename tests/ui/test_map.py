@@ -15,7 +15,6 @@ N_REGIONS = 2000
 # a discovery of random regions; on its map a point is under the mouse nearly everywhere
 MAKE = f"""\
 import time
-from dataclasses import replace
 import numpy as np, pandas as pd
 from ravl_explore import discover, zero_shot
 from ravl_explore.clustering.base import Clustering
@@ -37,9 +36,6 @@ similarity[medoids, np.arange(8)] = 2
 clustering = Clustering(similarity.argmax(1), medoids, 1.5,
                         pd.DataFrame({{"n_clusters": [8], "loss": [1.5], "silhouette": [0.25]}}))
 discovery = discover(zero_shot(embeddings), clustering, min_influence=0.0)
-*kept, last = discovery.clusters  # of the last one no influence is known: an entry more in that colouring alone
-last = replace(last, kept=False, reason="no error image qualifies", influence=float("-inf"))
-discovery = replace(discovery, clusters=(*kept, last))
 xy = rng.uniform(size=({N_REGIONS}, 2)).astype(np.float32)
 """
 MAP = """\
@@ -56,11 +52,16 @@ from ravl_explore.widgets import discovery as module
 module.cached_layout = lambda embeddings: xy
 view = module.DiscoveryWidget(discovery)
 view"""
+# of the last cluster no influence is known: an entry more in that colouring alone
+UNSCORED = """\
+from dataclasses import replace
+*kept, last = discovery.clusters
+last = replace(last, kept=False, reason="no error image qualifies", influence=float("-inf"))
+view.show(replace(discovery, clusters=(*kept, last)), xy, "UMAP")"""
 CROPS = """\
 from ravl_explore.data.base import ArrayDataset
 images = rng.integers(0, 255, (len(labels), 8, 8, 3), dtype=np.uint8)
-view = module.DiscoveryWidget(discovery, ArrayDataset(images, labels, ("cat", "dog", "owl"), name="noise"))
-view"""
+view.show(discovery, ArrayDataset(images, labels, ("cat", "dog", "owl"), name="noise"))"""
 BUSY = "time.sleep(4)"
 PLOT = """() => {
   const plot = document.querySelector('.js-plotly-plot'), box = plot.querySelector('.nsewdrag').getBoundingClientRect();
@@ -86,6 +87,7 @@ DRAW = """async (corners) => {
   await new Promise((done) => setTimeout(done, 150)); // until the hand is at the next place
 }"""
 BARS = "() => document.querySelectorAll('.js-plotly-plot .cbbg').length"
+DRAWN = "document.querySelector('.js-plotly-plot').data.map(({name, meta}) => [name ?? null, meta.entry])"
 Corners = list[tuple[float, float]]
 
 
@@ -204,15 +206,16 @@ def every_pair(names: list[str]) -> list[str]:
 
 def test_colour_bars_and_axes_are_those_of_the_present_colouring(opened: Any) -> None:
     page: Page = opened.page
+    opened.kernel_exec(UNSCORED)
+    page.wait_for_function(f"n => {DRAWN}.length === n", arg=9)  # seven kept clusters, the pruned one, and the ring
     axes = page.evaluate(AXES)
     way = every_pair(["Cluster", "Influence", "Performance gap", "True label", "Predicted label", "Error"])
     assert len(way) == 31 and len(set(pairwise(way))) == 30
     for name in way[1:]:
         colour_by(opened, name)
         page.wait_for_function(f"n => ({BARS})() === n", arg=int(name in ("Influence", "Performance gap")))
-        drawn = "document.querySelector('.js-plotly-plot').data.map(({name, meta}) => [name ?? null, meta.entry])"
         kept = opened.kernel_eval("[[trace.name, trace.meta['entry']] for trace in view.figure.data]")
-        page.wait_for_function(f"kept => JSON.stringify({drawn}) === JSON.stringify(kept)", arg=ast.literal_eval(kept))
+        page.wait_for_function(f"kept => JSON.stringify({DRAWN}) === JSON.stringify(kept)", arg=ast.literal_eval(kept))
     opened.settle(1000)
 
     # two entries are switched off while a cell runs: both are known afterwards, and nothing is rescaled
@@ -273,23 +276,17 @@ def test_a_click_on_the_selected_row_does_what_it_says(notebook: Callable[..., A
 def test_lassos_go_on_after_a_crop_was_opened(notebook: Callable[..., Any]) -> None:
     """An opened crop is ringed in the map; the lasso takes the ring away, and selects, while the map is drawn."""
     opened = notebook(MAKE, LINKED, CROPS, name="crops", size=(1100, 1000))
-    for cell in range(3):
-        opened.run_cell(cell)
+    opened.run_all()
     page: Page = opened.page
-    output = page.locator(".jp-Cell").nth(2)
-    plot = output.locator(".js-plotly-plot")
     for i in range(4):
-        output.locator(".rx-crop img").nth(i).click()
-        opened.wait_for_value("view.crops.opened, view.map.figure.data[-1].customdata is not None", "(True, True)")
+        page.locator(".rx-crop img").nth(i).click()
+        opened.wait_for_value("view.crops.opened, len(view.map.figure.data[-1].x)", "(True, 1)")
         page.keyboard.press("Escape")
         opened.wait_for_value("view.crops.opened", "False")
-        plot.evaluate("element => element.scrollIntoView({block: 'center'})")
-        opened.settle(300)
-        place = plot.locator(".nsewdrag").bounding_box()
-        box_of_plot = {"left": place["x"], "top": place["y"], "width": place["width"], "height": place["height"]}
-        page.evaluate(DRAW, circle(box_of_plot, 0.3 + 0.1 * i, 0.5, 40))
+        show_plot(opened)
+        page.evaluate(DRAW, circle(page.evaluate(PLOT), 0.3 + 0.1 * i, 0.5, 40))
         opened.wait_for_value("view.map.selection_source, len(view.map.selection) > 1", "('lasso', True)")
         opened.wait_for_value("view.crops.total == len(view.map.selection)", "True")
-    output.locator(".ravl-table tbody tr").nth(1).click()
+    page.locator(".ravl-table tbody tr").nth(1).click()
     opened.wait_for_value("view.table.selected", opened.kernel_eval("discovery.clusters[1].cluster"))
     assert opened.errors == []
