@@ -22,7 +22,7 @@ ACCURACY = "validation accuracy"
 LEGEND_WIDTH = 170  # pixels; fixed, so that the panels keep their width while entries come
 LONGEST_ENTRY, LONGEST_TITLE = 17, 21  # letters that fit there on a line
 MOST_LINES = 3
-HELD = "\u00a0"  # a space at which no line is broken
+HELD = "\u00a0"  # a space at which no line is broken; palette.plain makes it an ordinary one again
 PREVIOUS_DASH = ("dash", "dot", "dashdot", "longdash")  # 4 dashes and 6 colours: no two of 12 runs look alike
 ACCURACY_NAMES = {"accuracy": "accuracy", "worst_group": "worst group"}
 ACCURACY_COLORS = {"accuracy": palette.STRONG[1], "worst_group": palette.STRONG[0]}
@@ -198,7 +198,7 @@ def legend_entry(name: str, longest: int = LONGEST_ENTRY) -> str:
     ending = re.search(r"(seed \d+)?( \(\d+\))?$", name)
     tail = ending.group() if ending else ""
     whole = name[: len(name) - len(tail)] + tail.replace(" ", HELD)
-    lines = [line.replace(HELD, " ") for line in textwrap.wrap(whole, longest + 1, break_on_hyphens=False)]
+    lines = textwrap.wrap(whole, longest + 1, break_on_hyphens=False)
     if len(lines) > MOST_LINES:
         kept = [tail.strip()] if tail else []
         lines = lines[: MOST_LINES - len(kept)]
