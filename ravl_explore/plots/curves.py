@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,9 @@ MOST_POINTS = 1000  # a line of 700 pixels shows no more
 TOTAL = "loss"
 ACCURACY = "validation accuracy"
 LEGEND_WIDTH = 170  # pixels; fixed, so that the panels keep their width while entries come
-LONGEST_ENTRY, LONGEST_TITLE = 17, 21  # letters that fit there
+LONGEST_ENTRY, LONGEST_TITLE = 17, 21  # letters that fit there on a line
+MOST_LINES = 3
+HELD = "\u00a0"  # a space at which no line is broken; palette.plain makes it an ordinary one again
 PREVIOUS_DASH = ("dash", "dot", "dashdot", "longdash")  # 4 dashes and 6 colours: no two of 12 runs look alike
 ACCURACY_NAMES = {"accuracy": "accuracy", "worst_group": "worst group"}
 ACCURACY_COLORS = {"accuracy": palette.STRONG[1], "worst_group": palette.STRONG[0]}
@@ -187,14 +190,21 @@ def _faint_lines(records: Sequence[StepRecord], title: str, age: int) -> list[tu
 
 
 def legend_entry(name: str, longest: int = LONGEST_ENTRY) -> str:
-    """A run's name as short as the legend needs it; a seed or a number at its end stays.
+    """A run's name on lines as short as the legend needs them; of a very long one a seed or a number at its end stays.
 
-    >>> legend_entry("RaVL, region-aware loss, seed 12")
-    'RaVL, re…, seed 12'
+    >>> legend_entry("Counterfactual regions + RaVL, seed 12")
+    'Counterfactual<br>regions + RaVL,<br>seed 12'
     """
-    ending = re.search(r"(,? seed \d+)?( \(\d+\))?$", name)
+    ending = re.search(r"(seed \d+)?( \(\d+\))?$", name)
     tail = ending.group() if ending else ""
-    return palette.plain(name[: len(name) - len(tail)], longest - len(tail) + 1) + tail
+    whole = name[: len(name) - len(tail)] + tail.replace(" ", HELD)
+    lines = textwrap.wrap(whole, longest + 1, break_on_hyphens=False)
+    if len(lines) > MOST_LINES:
+        kept = [tail.strip()] if tail else []
+        lines = lines[: MOST_LINES - len(kept)]
+        lines[-1] = lines[-1][:longest].rstrip(", ") + "…"
+        lines += kept
+    return "<br>".join(palette.plain(line, longest + 1) for line in lines)
 
 
 def _thinned(x: list[int], y: list[float]) -> tuple[np.ndarray, np.ndarray]:

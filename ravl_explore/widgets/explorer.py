@@ -96,7 +96,7 @@ class Explorer(Closing, widgets.VBox):
         self.clusterer = PartMenu("Clustering", _clusterer_choices(), flex=SHARE)
         self.details = SearchDetails(self.model, self.data, self.proposer)
         self.run_button = widgets.Button(
-            description="Find shortcuts", icon="search", button_style="primary", layout=widgets.Layout(width="160px")
+            description="Find shortcuts", icon="search", button_style="primary", layout=widgets.Layout(flex="0 0 160px")
         )
         self.message, self.notes, self.skipped, self.progress = Message(), Notes(), Skipped(), ProgressLine()
         self.run_button.on_click(self.message.told(lambda _: self.run()))

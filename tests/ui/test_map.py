@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -50,6 +52,16 @@ from ravl_explore.widgets.findings import discovery as module
 module.cached_layout = lambda embeddings: xy
 view = module.DiscoveryWidget(discovery)
 view"""
+# of the last cluster no influence is known: an entry more in that colouring alone
+UNSCORED = """\
+from dataclasses import replace
+*kept, last = discovery.clusters
+last = replace(last, kept=False, reason="no error image qualifies", influence=float("-inf"))
+view.show(replace(discovery, clusters=(*kept, last)), xy, "UMAP")"""
+CROPS = """\
+from ravl_explore.data.base import ArrayDataset
+images = rng.integers(0, 255, (len(labels), 8, 8, 3), dtype=np.uint8)
+view.show(discovery, ArrayDataset(images, labels, ("cat", "dog", "owl"), name="noise"))"""
 BUSY = "time.sleep(4)"
 PLOT = """() => {
   const plot = document.querySelector('.js-plotly-plot'), box = plot.querySelector('.nsewdrag').getBoundingClientRect();
@@ -75,6 +87,7 @@ DRAW = """async (corners) => {
   await new Promise((done) => setTimeout(done, 150)); // until the hand is at the next place
 }"""
 BARS = "() => document.querySelectorAll('.js-plotly-plot .cbbg').length"
+DRAWN = "document.querySelector('.js-plotly-plot').data.map(({name, meta}) => [name ?? null, meta.entry])"
 Corners = list[tuple[float, float]]
 
 
@@ -179,14 +192,30 @@ def test_hovering_stays_in_the_page(opened: Any) -> None:
     assert opened.errors == []
 
 
+def every_pair(names: list[str]) -> list[str]:
+    """A way through the names, from the first back to it, in which each is followed once by each other one."""
+    steps = {name: [other for other in names if other != name] for name in names}
+    way, found = [names[0]], []
+    while way:
+        if steps[way[-1]]:
+            way.append(steps[way[-1]].pop())
+        else:
+            found.append(way.pop())
+    return found[::-1]
+
+
 def test_colour_bars_and_axes_are_those_of_the_present_colouring(opened: Any) -> None:
     page: Page = opened.page
+    opened.kernel_exec(UNSCORED)
+    page.wait_for_function(f"n => {DRAWN}.length === n", arg=9)  # seven kept clusters, the pruned one, and the ring
     axes = page.evaluate(AXES)
-    for name, bars in (("Influence", 1), ("Cluster", 0), ("Performance gap", 1), ("Error", 0), ("Influence", 1)):
+    way = every_pair(["Cluster", "Influence", "Performance gap", "True label", "Predicted label", "Error"])
+    assert len(way) == 31 and len(set(pairwise(way))) == 30
+    for name in way[1:]:
         colour_by(opened, name)
-        page.wait_for_function(f"n => ({BARS})() === n", arg=bars)
-    colour_by(opened, "Cluster")
-    page.wait_for_function(f"n => ({BARS})() === n", arg=0)
+        page.wait_for_function(f"n => ({BARS})() === n", arg=int(name in ("Influence", "Performance gap")))
+        kept = opened.kernel_eval("[[trace.name, trace.meta['entry']] for trace in view.figure.data]")
+        page.wait_for_function(f"kept => JSON.stringify({DRAWN}) === JSON.stringify(kept)", arg=ast.literal_eval(kept))
     opened.settle(1000)
 
     # two entries are switched off while a cell runs: both are known afterwards, and nothing is rescaled
@@ -241,4 +270,23 @@ def test_a_click_on_the_selected_row_does_what_it_says(notebook: Callable[..., A
     page.keyboard.press("ArrowDown")
     third = int(opened.kernel_eval("discovery.clusters[2].cluster"))
     opened.wait_for_value("view.table.selected", str(third))
+    assert opened.errors == []
+
+
+def test_lassos_go_on_after_a_crop_was_opened(notebook: Callable[..., Any]) -> None:
+    """An opened crop is ringed in the map; the lasso takes the ring away, and selects, while the map is drawn."""
+    opened = notebook(MAKE, LINKED, CROPS, name="crops", size=(1100, 1000))
+    opened.run_all()
+    page: Page = opened.page
+    for i in range(4):
+        page.locator(".rx-crop img").nth(i).click()
+        opened.wait_for_value("view.crops.opened, len(view.map.figure.data[-1].x)", "(True, 1)")
+        page.keyboard.press("Escape")
+        opened.wait_for_value("view.crops.opened", "False")
+        show_plot(opened)
+        page.evaluate(DRAW, circle(page.evaluate(PLOT), 0.3 + 0.1 * i, 0.5, 40))
+        opened.wait_for_value("view.map.selection_source, len(view.map.selection) > 1", "('lasso', True)")
+        opened.wait_for_value("view.crops.total == len(view.map.selection)", "True")
+    page.locator(".ravl-table tbody tr").nth(1).click()
+    opened.wait_for_value("view.table.selected", opened.kernel_eval("discovery.clusters[1].cluster"))
     assert opened.errors == []

@@ -32,7 +32,7 @@ from ipywidgets.widgets.widget import _remove_buffers
 from plotly.basedatatypes import BaseFigure, Undefined
 from plotly.serializers import custom_serializers
 
-from ravl_explore.widgets.basics.figure_diff import copied, edits, flatten, nested
+from ravl_explore.widgets.basics.figure_diff import copied, edits, flatten, nested, restyled
 from ravl_explore.widgets.basics.gestures import PointsEvent, points_event
 from ravl_explore.widgets.basics.throttle import RATE, Throttle
 
@@ -77,7 +77,8 @@ class LiveFigure(go.FigureWidget):
         tools: Sequence[str] = SELECTING,
         rate: float = RATE,
     ) -> None:
-        self._guard = threading.RLock()
+        self._guard = threading.RLock()  # of the state; never held while others' functions run
+        self._drawing = threading.RLock()  # so that of two threads that draw the later one is not overtaken
         self._listeners: list[Callable[[PointsEvent], None]] = []
         self._pending: tuple[go.Figure | Callable[[], go.Figure], set[str]] | None = None
         self._edits = 0
@@ -153,10 +154,13 @@ class LiveFigure(go.FigureWidget):
                 self._send({"method": "update", "state": state, "buffer_paths": []})
 
     def _draw_pending(self) -> None:
-        with self._guard:
-            pending, self._pending = self._pending, None
-            if pending is not None and self.comm is not None:
-                made = pending[0]() if callable(pending[0]) else pending[0]
+        with self._drawing:
+            with self._guard:
+                pending, self._pending = self._pending, None
+            if pending is None or self.comm is None:
+                return
+            made = pending[0]() if callable(pending[0]) else pending[0]
+            with self._guard:
                 self._apply(made, pending[1])
 
     def _apply(self, figure: go.Figure, reset: set[str]) -> None:
@@ -167,7 +171,7 @@ class LiveFigure(go.FigureWidget):
             trace | {"visible": self._data[i].get("visible", True)} if "legend" in reset else trace
             for i, trace in enumerate(self._drawn)
         ]
-        differ = [edits(one, other) for one, other in zip(old, new, strict=False)]
+        differ = restyled([edits(one, other) for one, other in zip(old, new, strict=False)], new[: len(old)])
         slots = [i for i, each in enumerate(differ) if each]
         restyle = {
             key: [differ[i].get(key, Undefined) for i in slots]

@@ -50,6 +50,38 @@ def edits(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def restyled(differ: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The edits of several traces, so that one update may hold them all.
+
+    Plotly refuses an update that names a container and something in it, and then shows none of it. So where one trace
+    loses a container, the others, if theirs changes, are given it whole.
+
+    Parameters
+    ----------
+    differ : the :func:`edits` of each trace
+    new : each trace as it shall be, flat
+
+    Examples
+    --------
+    >>> restyled([{"colorbar": None}, {"colorbar.len": 1, "x": 2}], [{}, {"colorbar.len": 1, "x": 2}])
+    [{'colorbar': None}, {'colorbar': {'len': 1}, 'x': 2}]
+    """
+    named = {key for each in differ for key in each}
+    found = []
+    for each, trace in zip(differ, new, strict=True):
+        whole: dict[str, Any] = {}
+        for key, value in each.items():
+            outer = next((key[:at] for at in _ends(key)[:-1] if key[:at] in named), None)
+            whole[outer or key] = value if outer is None else container(trace, outer)
+        found.append(whole)
+    return found
+
+
+def container(flat: dict[str, Any], key: str) -> dict[str, Any]:
+    """What is in one container of a flat figure, nested."""
+    return nested({each[len(key) + 1 :]: value for each, value in flat.items() if each.startswith(f"{key}.")})
+
+
 def _ends(key: str) -> list[int]:
     """Where the key of each container of a dotted key ends, the outermost first; last its own end."""
     return [at for at, letter in enumerate(key) if letter == "."] + [len(key)]

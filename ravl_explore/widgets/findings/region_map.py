@@ -61,7 +61,8 @@ class RegionMap(Closing, ipywidgets.VBox):
         *,
         height: int = 520,
     ) -> None:
-        self._guard = threading.RLock()
+        self._guard = threading.RLock()  # of the state; never held while observers run, or the figure is drawn
+        self._acts = threading.RLock()  # one selection after the other; what draws never takes it
         self._discovery: Discovery | None = None
         self._xy: np.ndarray | None = None
         self._shows, self._places = 0, [np.zeros((0, 2), np.float32)]  # which discovery, and every layout of it so far
@@ -105,12 +106,13 @@ class RegionMap(Closing, ipywidgets.VBox):
         """Show another discovery; the selection and the user's zoom are forgotten, the way of colouring stays."""
         drawn = drawn_regions(discovery)
         figure = region_map(discovery, xy, self.color_by, layout_name=layout_name, drawn=drawn)
-        with self._guard:
-            self._discovery, self._xy, self._layout_name = discovery, np.asarray(xy, dtype=np.float32), layout_name
-            self._shows, self._places = self._shows + 1, [self._xy]
-            self._drawn, self._marked = drawn, None
-            figure.layout.meta = self._picture()
-            self._set_selection((), "clear", redraw=False)
+        with self._acts:
+            self._set_selection((), "clear", redraw=False)  # first: its regions may be none of the new discovery's
+            with self._guard:
+                self._discovery, self._xy, self._layout_name = discovery, np.asarray(xy, dtype=np.float32), layout_name
+                self._shows, self._places = self._shows + 1, [self._xy]
+                self._drawn, self._marked = drawn, None
+                figure.layout.meta = self._picture()
         self.figure.draw(figure, reset=("zoom", "legend", "outline"))
         self.figure.resync()
         self._write_status()
@@ -167,7 +169,7 @@ class RegionMap(Closing, ipywidgets.VBox):
         return self._discovery
 
     def _set_selection(self, rows: tuple[int, ...], source: str, redraw: bool = True, by_hand: bool = False) -> None:
-        with self._guard:
+        with self._acts:
             self._quiet = not redraw
             try:
                 self.selection_source = source
@@ -208,7 +210,7 @@ class RegionMap(Closing, ipywidgets.VBox):
     # Gestures
 
     def _on_points(self, event: PointsEvent) -> None:
-        with self._guard:
+        with self._acts:
             if self._discovery is None or (event.picture or {}).get("shows") != self._shows:
                 return  # made on a discovery that is gone: its regions are none of those shown now
             if event.kind == "deselected":

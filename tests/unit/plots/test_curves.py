@@ -81,7 +81,13 @@ def test_earlier_runs_are_faint_and_one_legend_entry_each() -> None:
 
 
 def test_long_names_keep_their_seed() -> None:
-    assert legend_entry("Spurious-Aware, image losses, seed 12 (3)") == "Spur…, seed 12 (3)"
+    assert (
+        legend_entry("Spurious-Aware, image losses, seed 12 (3)") == "Spurious-Aware,<br>image losses,<br>seed 12 (3)"
+    )
+    long = legend_entry("My objective with a very long name indeed that says a lot, seed 12 (3)")
+    assert long == "My objective with<br>a very long name…<br>seed 12 (3)"
+    one, other = (legend_entry(f"Counterfactual regions{more}, seed 0") for more in ("", " + RaVL"))
+    assert one == "Counterfactual<br>regions, seed 0" and other == "Counterfactual<br>regions + RaVL,<br>seed 0"
     assert legend_entry("<b>, seed 1") == "&lt;b&gt;, seed 1"
     assert legend_entry("ERM") == "ERM" and legend_entry("") == ""
 

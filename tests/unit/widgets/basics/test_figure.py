@@ -446,3 +446,23 @@ def wait_for(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.01)
+
+
+def test_a_figure_that_is_being_made_keeps_nobody_waiting(live: LiveFigure) -> None:
+    """What makes it may want a lock of the caller's, who meanwhile draws, or asks what is hidden."""
+    callers, asked = threading.Lock(), threading.Event()
+
+    def make() -> go.Figure:
+        asked.set()
+        with callers:
+            return chart([7.0])
+
+    with callers:
+        live.draw(make)
+        assert asked.wait(20)
+        others = threading.Thread(target=lambda: (live.draw(chart([8.0, 9.0])), live.hidden_traces()), daemon=True)
+        others.start()
+        others.join(20)
+        assert not others.is_alive()
+    live.flush()
+    assert drawn_y(live) == [[8.0, 9.0]]

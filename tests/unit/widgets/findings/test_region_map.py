@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -383,6 +385,44 @@ def test_selecting_is_a_small_message(view: RegionMap, monkeypatch: pytest.Monke
     view.select([1, 2, 77])
     view.figure.flush()
     assert len(sizes) == 1 and sizes[0] < 4000
+
+
+@pytest.mark.parametrize("unknown", [False, True], ids=["all scored", "one not scored"])
+def test_no_update_names_a_container_and_what_is_in_it(
+    unknown: bool, discovery: Any, xy: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plotly in the browser refuses such an update as a whole, and the map would stay as it was."""
+    if unknown:
+        *others, last = discovery.clusters
+        last = replace(last, kept=False, reason="no error image qualifies", influence=float("-inf"))
+        discovery = replace(discovery, clusters=(*others, last))
+    view, named = RegionMap(discovery, xy), list[set[str]]()
+    monkeypatch.setattr(
+        view.figure, "_post_edit", lambda name, message, source: named.append(set(message.get("style_data", ())))
+    )
+    for before, after in permutations(COLOR_BY, 2):
+        for color_by in (before, after):
+            view.color_by = color_by
+            view.figure.flush()
+    assert any(keys for keys in named)
+    for keys in named:
+        assert not [key for key in keys for other in keys if key.startswith(f"{other}.")]
+
+
+def test_an_observer_may_wait_until_the_map_is_drawn(view: RegionMap) -> None:
+    """Whoever hears of a selection holds no lock that drawing needs, nor does drawing hold one that he needs."""
+    drawn = threading.Event()
+
+    def wait(change: Any) -> None:
+        view.mark(int(change["new"][0]))
+        threading.Thread(target=lambda: (view.figure.flush(), drawn.set()), daemon=True).start()
+        assert drawn.wait(20)
+
+    view.observe(wait, "selection")
+    lasso(view, np.array([[-9.0, -9], [-9, 9], [9, 9], [9, -9]]))
+    assert drawn.is_set() and len(view.selection) == len(view.figure.data[0].x) + sum(
+        len(trace.x) for trace in view.figure.data[1:-1]
+    )
 
 
 @pytest.mark.parametrize("color_by", COLOR_BY)

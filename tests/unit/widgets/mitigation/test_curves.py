@@ -160,7 +160,7 @@ def test_runs_of_one_name_are_told_apart(view: Curves) -> None:
     for title in ("RaVL, region-aware", "RaVL, region-aware", "RaVL, region-aware", "ERM, seed 1"):
         train(view, title)
     view.finish()
-    assert faint(view) == ["RaVL, region-aware", "RaVL, region-… (2)", "RaVL, region-… (3)"]
+    assert faint(view) == ["RaVL, region-aware", "RaVL,<br>region-aware (2)", "RaVL,<br>region-aware (3)"]
     assert view.figure.layout.legend.title.text == "ERM, seed 1"
 
 
