@@ -30,6 +30,7 @@ from ravl_explore.objectives.base import Objective, check_objective
 from ravl_explore.objectives.groups import empty_groups
 from ravl_explore.objectives.training_free import Steered, TrainingFree
 from ravl_explore.support import checks
+from ravl_explore.support.contents import content
 from ravl_explore.support.progress import Progress
 from ravl_explore.training import RunFolder, TrainingSet, TrainingSettings, train
 
@@ -143,6 +144,7 @@ def begin(
     check_dataset(data)
     if folder is not None:
         checks.path("folder", folder)
+        content(objective)  # what cannot be told in the next session is refused before all images are embedded
     _check_concepts(concepts, objective)
     if not isinstance(assignment, Feature):
         checks.instance("assignment", assignment, Assignment, REMEDY).check_of(data)

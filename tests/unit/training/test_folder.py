@@ -19,7 +19,7 @@ import torch
 import ravl_explore as rx
 from ravl_explore import models
 from ravl_explore.data.known_images import UNKNOWN
-from ravl_explore.errors import Cancelled, StorageError, TrainingError
+from ravl_explore.errors import Cancelled, InputError, StorageError, TrainingError
 from ravl_explore.mitigation import MitigationRun, begin, mitigate
 from ravl_explore.objectives import CounterfactualRegions, Projection, RegionAware, SpuriousAware, Upsampled, VlGdro
 from ravl_explore.objectives.base import ImageObjective
@@ -564,6 +564,40 @@ def test_a_folder_in_use_is_refused(train: Any, begun: Any, tmp_path: Path) -> N
         train(folder=tmp_path / "run")
     run.close()
     assert train(folder=tmp_path / "run").complete
+
+
+def test_a_run_that_cannot_begin_lets_the_folder_go(train: Any, begun: Any, common: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="validation images with patience, got none"):
+        begun(settings=replace(QUICK, patience=1), folder=tmp_path / "run")
+    told: list[Any] = []
+    feature = common["assignment"].feature
+    with pytest.raises(InputError, match=r"told apart in the next session.*or leave folder out"):
+        train(
+            objective=Held(lambda: 1),
+            assignment=feature,
+            folder=tmp_path / "run",
+            progress=lambda *state: told.append(state),
+        )
+    assert told == [], "before anything is embedded"
+    assert train(objective=Held(lambda: 1)).complete, "without a folder nobody asks"
+    shutil.rmtree(tmp_path / "run")
+    assert train(folder=tmp_path / "run").complete
+
+
+class Held(ImageObjective):
+    """CLIP's loss, and something beside it."""
+
+    name = "held"
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+
+def test_an_objective_is_known_by_what_it_holds(train: Any, tmp_path: Path) -> None:
+    train(objective=Held([1, 2]), folder=tmp_path / "run")
+    assert train(objective=Held([1, 2]), folder=tmp_path / "run").complete
+    with pytest.raises(StorageError, match=r"objective is .*Held object"):
+        train(objective=Held([1, 3]), folder=tmp_path / "run")
 
 
 def test_a_file_in_the_way(train: Any, tmp_path: Path) -> None:
