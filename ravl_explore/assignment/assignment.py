@@ -89,9 +89,11 @@ class Assignment:
             )
 
     def check_of(self, data: ImageTextDataset) -> None:
-        """Raise InputError unless it is of these images: as many, and not known to be others."""
+        """Raise InputError unless it is of these images: as many, of such classes, and not known to be others."""
         check_dataset(data)
         check_belongs("assignment", data, len(self.present), self.identity)
+        if self.labels is not None:
+            check_labels(self.labels, len(data), len(data.class_names))
 
     def check_with(self, embeddings: Embeddings) -> None:
         """Raise InputError unless it is of the images that were embedded: as many, and not known to be others."""
@@ -130,7 +132,7 @@ def assign(embeddings: Embeddings, feature: Feature, *, labels: Labels | None = 
     require_feature(feature).check(embeddings.region)
     own = embeddings.labels if labels is None else labels
     own = check_labels(own, len(embeddings.labels), len(embeddings.text))
-    spurious = feature.score(embeddings.region) > feature.threshold
+    spurious = _scores(feature, embeddings.region) > feature.threshold
     looks = feature.looks(embeddings.region)
     image_index = embeddings.regions.image_index
     label = own[image_index]
@@ -150,6 +152,11 @@ def assign(embeddings: Embeddings, feature: Feature, *, labels: Labels | None = 
         feature=feature,
         labels=None if labels is None else own,
     )
+
+
+def _scores(feature: Feature, region: Float[np.ndarray, "n_regions dim"]) -> Float[np.ndarray, " n_regions"]:
+    """One number a region; InputError where a rule of somebody's own gives anything else."""
+    return checks.array(f"scores of {feature.name}", feature.score(region), "f", (len(region),))
 
 
 def require_feature(feature: object) -> Feature:

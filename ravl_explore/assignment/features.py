@@ -17,6 +17,8 @@ from ravl_explore.support.fingerprints import digest
 DIGITS = 8  # of a fingerprint beside a name
 LEAST = np.finfo(np.float32).tiny  # the score of a region as near to a chosen medoid as to one that was not chosen
 LOOKS_ALIKE = 2.0  # times their spread: on the demos the square's parts are 1.0 to 1.4 apart, other clusters over 2.7
+CHOOSE = "Choose one in the table, or write discovery.choose(discovery.best)."
+SEE = "See discovery.frame()."
 
 Regions = Float[np.ndarray, "n_regions dim"]
 
@@ -74,7 +76,7 @@ class Feature(ABC):
     def looks(self, region: Regions) -> Looks:
         """What the regions look like; without clusters all of one kind, as similar as they score."""
         same = np.zeros(len(region), np.int64)
-        return Looks(same, self.score(region), same)
+        return Looks(same, self.score(region).astype(np.float32), same)
 
     @property
     def short_name(self) -> str:
@@ -119,14 +121,13 @@ class ClusterFeature(Feature):
 
     def __post_init__(self) -> None:
         checks.array("medoids", self.medoids, "f", (None, None))
-        if not self.clusters:
-            raise InputError(
-                "at least one cluster", "none", "Choose one in the table, or write discovery.choose(discovery.best)."
-            )
-        for cluster in self.clusters:
-            checks.whole("each of clusters", cluster, 0, len(self.medoids) - 1, remedy="See discovery.frame().")
-        if len(set(self.clusters)) < len(self.clusters):
-            raise InputError("each cluster once", f"clusters {list(self.clusters)}", "Leave one of them out.")
+        given, highest = checks.listed("clusters", self.clusters, object, CHOOSE), len(self.medoids) - 1
+        clusters = tuple(checks.whole("each of clusters", cluster, 0, highest, SEE) for cluster in given)
+        if not clusters:
+            raise InputError("at least one cluster", "none", CHOOSE)
+        if len(set(clusters)) < len(clusters):
+            raise InputError("each cluster once", f"clusters {list(clusters)}", "Leave one of them out.")
+        object.__setattr__(self, "clusters", clusters)
         if self.attribute is not None:
             checks.text("attribute", self.attribute)
 

@@ -38,7 +38,7 @@ class Annotations:
     def check(self, n_images: int, n_regions: int, n_classes: int) -> None:
         """Raise InputError unless they fit so many images, regions and classes."""
         if self.feature_name is not None:
-            checks.text("feature_name", self.feature_name)
+            checks.text("feature_name", self.feature_name, empty=True)
         if self.feature_present is not None:
             checks.array("feature_present", self.feature_present, "b", (n_images,))
         if self.region_labels is not None:

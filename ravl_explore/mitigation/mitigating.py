@@ -18,7 +18,7 @@ from ravl_explore.concepts.discovered import Discovered
 from ravl_explore.data.base import ImageTextDataset, check_dataset
 from ravl_explore.data.relabelled import Relabelled
 from ravl_explore.embedding.embeddings import check_model, embed
-from ravl_explore.errors import InputError
+from ravl_explore.errors import InputError, ModelError
 from ravl_explore.metrics import group_accuracy
 from ravl_explore.mitigation.result import Mitigation, MitigationRun
 from ravl_explore.mitigation.run_identity import IN_WORDS, contents, depends, made_with, names
@@ -30,6 +30,7 @@ from ravl_explore.objectives.base import Objective, check_objective
 from ravl_explore.objectives.groups import empty_groups
 from ravl_explore.objectives.training_free import Steered, TrainingFree
 from ravl_explore.support import checks
+from ravl_explore.support.contents import content
 from ravl_explore.support.progress import Progress
 from ravl_explore.training import RunFolder, TrainingSet, TrainingSettings, train
 
@@ -143,11 +144,13 @@ def begin(
     check_dataset(data)
     if folder is not None:
         checks.path("folder", folder)
+        content(objective)  # what cannot be told in the next session is refused before all images are embedded
     _check_concepts(concepts, objective)
     if not isinstance(assignment, Feature):
         checks.instance("assignment", assignment, Assignment, REMEDY).check_of(data)
     watched, watched_assignment = _watched(validation)
     if isinstance(assignment, Feature):
+        _check_size(model, assignment)
         assignment = assign(embed(model, data, progress=progress), assignment)
     groups = None
     if watched is not None:
@@ -212,6 +215,14 @@ def chosen_settings(objective: Objective, settings: TrainingSettings | None, **g
         settings = TrainingSettings(learning_rate=objective.usual_learning_rate)
     checks.instance("settings", settings, TrainingSettings, "Write TrainingSettings(...).")
     return replace(settings, **{name: value for name, value in given.items() if value is not None})
+
+
+def _check_size(model: VisionLanguageModel, feature: Feature) -> None:
+    """Raise now what would else be raised after the images were embedded."""
+    if model.dim != feature.dim:
+        raise ModelError(
+            f"a model with {feature.dim} embedding dimensions", f"one with {model.dim}", "Use the searched model."
+        )
 
 
 def _check_concepts(concepts: ConceptSource | None, objective: Objective) -> None:

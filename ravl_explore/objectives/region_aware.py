@@ -88,7 +88,7 @@ class RegionAware(ImageObjective):
             return batch
         keep = torch.ones(len(batch.spurious), dtype=torch.bool)
         keep[spurious[torch.randperm(len(spurious), generator=generator)[self.max_spurious :]]] = False
-        of_regions = {name: getattr(batch, name) for name in ("boxes", "spurious", "core", "feature", "similarity")}
+        of_regions = {name: getattr(batch, name) for name in ("boxes", "spurious", "core", "part", "similarity")}
         return replace(batch, **{name: value[keep] for name, value in of_regions.items() if value is not None})
 
     def __call__(self, image: Tensor, region: Tensor, batch: Batch) -> Values:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copyreg
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import fields, is_dataclass
+from functools import cached_property
 from pathlib import PurePath
 from types import FunctionType, ModuleType
 from typing import Any
@@ -59,8 +60,10 @@ def _parts(value: Any, holders: tuple[int, ...]) -> Any:
 
 
 def _inside(value: Any, holders: tuple[int, ...]) -> Any:
-    if is_dataclass(value):  # what was left out of its text, or of comparing it, too
-        return {field.name: _parts(getattr(value, field.name), holders) for field in fields(value)}
+    if is_dataclass(value):  # what was left out of its text, or of comparing it, and a subclass's attributes, too
+        own = {each.name: getattr(value, each.name) for each in fields(value)}
+        own |= _without_computed(value, getattr(value, "__dict__", {}))
+        return {name: _parts(part, holders) for name, part in own.items()}
     if isinstance(value, Mapping):
         return sorted(([_parts(key, holders), _parts(value[key], holders)] for key in value), key=str)
     if isinstance(value, Set):
@@ -74,7 +77,16 @@ def _inside(value: Any, holders: tuple[int, ...]) -> Any:
         raise _unknown(value, str(error)) from error
     if isinstance(made, str):
         return made
+    made = [_without_computed(value, part) if isinstance(part, dict) else part for part in made]
     return [_parts(list(part) if isinstance(part, Iterator) else part, holders) for part in made]
+
+
+def _without_computed(value: Any, attributes: dict[str, Any]) -> dict[str, Any]:
+    """Attributes of a value, but for those that it made of the others when it was first asked."""
+    lazy = {
+        name for kind in type(value).__mro__ for name, own in vars(kind).items() if isinstance(own, cached_property)
+    }
+    return {name: part for name, part in attributes.items() if name not in lazy}
 
 
 def _named(value: Any) -> str:

@@ -23,7 +23,8 @@ from ravl_explore.errors import StorageError
 from ravl_explore.support.files import remove_unfinished, user_path, write_whole
 from ravl_explore.training.checkpoint import Checkpoint
 
-FORMAT = "ravl_explore run 1"
+FORMAT = "ravl_explore run 2"
+EARLIER = ("ravl_explore run 1",)  # what a run depends on was told in other terms, so none of them can be known again
 SECONDS = 60.0  # between two checkpoints: what a kill may cost
 SHARE = 0.05  # of the time that checkpoints may take: those of a large model are written less often
 
@@ -149,19 +150,7 @@ class RunFolder:
             found = {name: content() for name, content in self._contents.items()}
             self._write_settings(depends, found, self._names, made_with)
             return
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            there, earlier = stored["depends"], stored["made_with"]
-            found, called = stored.get("contents", {}), stored.get("names", {})  # earlier versions wrote neither
-            if stored["format"] != FORMAT:
-                raise ValueError(f"format {stored['format']!r}")
-            if not all(isinstance(each, dict) for each in (there, earlier, found, called)):
-                raise ValueError("what the run depends on is not there by name")
-        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-            raise StorageError(
-                f"a run folder's settings ({FORMAT})", f"{str(path)!r} ({error})", "Choose another folder."
-            ) from error
-        there = {name: value for name, value in there.items() if name not in self._names}
+        there, earlier, found, called = _read_settings(path)
         differing, moved = [], False
         for name in {**there, **depends}:
             if there.get(name) == depends.get(name):
@@ -196,6 +185,34 @@ class RunFolder:
         part = name.removesuffix(" fingerprint")
         names = _difference("", called.get(part), self._names.get(part)).removeprefix(" is ")
         return self._in_words[name] + (f" ({names})" if names and called.get(part) else "")
+
+
+def _read_settings(path: Path) -> tuple[dict[str, Any], ...]:
+    """What the run depends on, what it was made with, the contents, the names; StorageError for what is no such file.
+
+    A folder of an earlier version is refused with what can still be done with it.
+    """
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored["format"] in EARLIER:
+            version = stored["made_with"]["ravl_explore"]
+            raise StorageError(
+                f"a run folder of this version ({FORMAT})",
+                f"{str(path)!r} of a run that ravl_explore {version} began ({stored['format']})",
+                "Choose another folder to train again; models.Checkpoint opens the model in this one.",
+            )
+        if stored["format"] != FORMAT:
+            raise ValueError(f"format {stored['format']!r}")
+        parts = tuple(stored[name] for name in ("depends", "made_with", "contents", "names"))
+        if not all(isinstance(part, dict) for part in parts):
+            raise ValueError("what the run depends on is not there by name")
+    except StorageError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise StorageError(
+            f"a run folder's settings ({FORMAT})", f"{str(path)!r} ({error})", "Choose another folder."
+        ) from error
+    return parts
 
 
 def _difference(name: str, there: Any, here: Any) -> str:

@@ -52,7 +52,8 @@ def test_a_worked_case(worked: tuple[Scores, Clustering]) -> None:
     assert (zero.n_regions, zero.n_images, two.n_images) == (8, 8, 16)
     assert zero.table["gap"].tolist() == [1.0, -1.0] and zero.table["class_name"].tolist() == ["shirt", "bag"]
     assert zero.table[["n_in", "n_out"]].to_numpy().tolist() == [[4, 4], [4, 4]]
-    assert zero.medoids is one.medoids and (zero.medoids == np.eye(3, 4)).all()
+    assert found.medoids is found.medoids and (found.medoids == np.eye(3, 4)).all()
+    assert found.choose(0).medoids is found.choose(1).medoids is found.medoids
 
 
 def test_threshold_is_inclusive(worked: tuple[Scores, Clustering]) -> None:

@@ -28,6 +28,7 @@ from ravl_explore.errors import (
     TrainingError,
 )
 from ravl_explore.models import Checkpoint
+from ravl_explore.objectives import RegionAware
 from ravl_explore.regions import Given, Regions
 
 BLACK = np.zeros((2, 8, 8, 3), np.uint8)
@@ -116,9 +117,14 @@ def test_no_boxes(model: Any) -> None:
 
 
 def test_another_embedding_size(model: Any, make_data: Callable[..., Any], make_discovery: Callable[..., Any]) -> None:
-    features = make_discovery().clusters[:1]
-    refused(ModelError, lambda: rx.assign(model, make_data(), features), "6 embedding dimensions", "32")
-    refused(ModelError, lambda: rx.mitigate(model, make_data(), features), "6 embedding dimensions", "32")
+    feature, told = make_discovery().choose(0), []
+    refused(InputError, lambda: rx.assign(rx.embed(model, make_data()), feature), "embeddings of 6 dimensions", "32")
+
+    def mitigate() -> Any:
+        return rx.mitigate(model, make_data(), feature, RegionAware(), progress=lambda *state: told.append(state))
+
+    refused(ModelError, mitigate, "6 embedding dimensions", "32")
+    assert told == [], "before anything is embedded"
 
 
 def test_embeddings_of_two_sizes(make_embeddings: Callable[..., Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,12 @@ import pytest
 
 import ravl_explore as rx
 from ravl_explore.assignment.assignment import Assignment
+from ravl_explore.data.annotations import Annotations
+from ravl_explore.data.known_images import Identity
 from ravl_explore.embedding.embeddings import embed
 from ravl_explore.errors import InputError
-from ravl_explore.evaluation import evaluate, feature_gap, validator
+from ravl_explore.evaluation import evaluate, feature_gap
+from ravl_explore.mitigation.validation import validator
 from ravl_explore.regions import Grid
 from ravl_explore.scores import zero_shot
 
@@ -30,9 +34,13 @@ def assigned(data: Any, present: np.ndarray) -> Assignment:
     return Assignment(Grid(2, 2)(data), spurious, ~spurious, present, "dog")
 
 
+def scored(model: Any, data: Any, proposer: Any = None) -> rx.Scores:
+    return zero_shot(embed(model, data, proposer))
+
+
 def test_images_are_counted_by_class_and_annotated_feature(model: Any, annotated: Any) -> None:
-    result = rx.evaluate(model, annotated, min_group_size=1)
-    scores = zero_shot(embed(model, annotated))
+    scores = scored(model, annotated)
+    result = rx.evaluate(scores, min_group_size=1)
     assert isinstance(result, rx.Evaluation)
     assert result.predictions.tolist() == scores.predictions.tolist()
     assert result.image.overall == pytest.approx(scores.accuracy)
@@ -48,8 +56,8 @@ def test_images_are_counted_by_class_and_annotated_feature(model: Any, annotated
 
 
 def test_regions_are_counted_where_they_show_a_class(model: Any, annotated: Any) -> None:
-    result = evaluate(model, annotated, min_group_size=1)
-    scores = zero_shot(embed(model, annotated))
+    scores = scored(model, annotated)
+    result = evaluate(scores, min_group_size=1)
     right = scores.region[0::4].argmax(1) == annotated.labels
     assert result.region is not None
     assert result.region.overall == pytest.approx(right.mean())
@@ -62,14 +70,14 @@ def test_regions_are_counted_where_they_show_a_class(model: Any, annotated: Any)
 
 
 def test_other_regions_say_nothing_of_classes(model: Any, annotated: Any, make_data: Callable[..., Any]) -> None:
-    assert evaluate(model, annotated, Grid(1, 1)).region is None, "fewer regions"
-    assert evaluate(model, annotated, Grid(4, 1)).region is None, "as many, but elsewhere"
-    assert evaluate(model, make_data(12)).region is None
+    assert evaluate(scored(model, annotated, Grid(1, 1))).region is None, "fewer regions"
+    assert evaluate(scored(model, annotated, Grid(4, 1))).region is None, "as many, but elsewhere"
+    assert evaluate(scored(model, make_data(12))).region is None
 
 
 def test_an_assignment_adds_the_gap(model: Any, annotated: Any) -> None:
     present = np.arange(12) % 4 < 2
-    result = evaluate(model, annotated, assignment=assigned(annotated, present), min_group_size=1)
+    result = evaluate(scored(model, annotated), assigned(annotated, present), min_group_size=1)
     correct = result.predictions == result.labels
     expected = 0.0
     for y in range(3):
@@ -85,23 +93,51 @@ def test_an_assignment_adds_the_gap(model: Any, annotated: Any) -> None:
 
 def test_groups_without_annotation(model: Any, make_data: Callable[..., Any]) -> None:
     data = make_data(12, feature_name=None, feature_present=None)
-    plain = evaluate(model, data, min_group_size=1)
+    scores = scored(model, data)
+    plain = evaluate(scores, min_group_size=1)
     assert plain.feature_name is None and plain.image.table.query("present")["n"].sum() == 0
     with pytest.raises(InputError, match="one of the classes"):
         plain.shortcut()
-    found = evaluate(model, data, assignment=assigned(data, np.arange(12) < 6))
+    found = evaluate(scores, assigned(data, np.arange(12) < 6))
     assert found.feature_name == "discovered feature"
     assert found.image.table["n"].tolist() == [2] * 6
 
 
 def test_small_groups_are_never_the_worst(model: Any, annotated: Any) -> None:
-    result = evaluate(model, annotated)
+    result = evaluate(scored(model, annotated))
     assert np.isnan(result.image.worst) and result.image.worst_group is None
 
 
 def test_an_assignment_of_another_dataset(model: Any, annotated: Any, make_data: Callable[..., Any]) -> None:
     with pytest.raises(InputError, match="an assignment of these 12 images, got one of 6"):
-        evaluate(model, annotated, assignment=assigned(make_data(6), np.ones(6, bool)))
+        evaluate(scored(model, annotated), assigned(make_data(6), np.ones(6, bool)))
+
+
+def test_an_assignment_of_other_images(model: Any, annotated: Any, make_data: Callable[..., Any]) -> None:
+    known = replace(assigned(annotated, np.ones(12, bool)), identity=Identity.of(make_data(12, seed=1)))
+    with pytest.raises(InputError, match="the assignment's images, got other images, of 'pictures'"):
+        evaluate(scored(model, annotated), known)
+    same = replace(known, identity=Identity.of(annotated))
+    assert evaluate(scored(model, annotated), same).found is same.present
+
+
+def test_hand_made_embeddings_say_what_is_annotated(make_embeddings: Callable[..., Any]) -> None:
+    """Without Annotations there is no group and no region; with them as with a dataset's own."""
+    present, shows = np.arange(20) < 8, np.tile([0, 1, -1, 2], 20)
+    bare, said = (
+        zero_shot(make_embeddings(annotations=each)) for each in (Annotations(), Annotations("red", present, shows))
+    )
+    plain, told = evaluate(bare, min_group_size=1), evaluate(said, min_group_size=1)
+    assert plain.feature_name is None and plain.region is None and not plain.image.table.query("present")["n"].any()
+    assert told.feature_name == "red" and told.image.overall == plain.image.overall
+    for row in told.image.table.itertuples():
+        here = (said.embeddings.labels == int(row.class_name[-1])) & (present == row.present)
+        assert row.n == here.sum() and row.accuracy == pytest.approx(said.correct[here].mean())
+    assert told.region is not None
+    for row in told.region.table.itertuples():
+        here = (shows == int(row.class_name[-1])) & (np.repeat(present, 4) == row.present)
+        assert row.n == here.sum() == (8 if row.present else 12)
+        assert row.accuracy == pytest.approx((said.region[here].argmax(1) == shows[here]).mean())
 
 
 def test_gap_of_a_feature_that_is_nowhere_or_everywhere_is_zero() -> None:
@@ -113,7 +149,7 @@ def test_gap_of_a_feature_that_is_nowhere_or_everywhere_is_zero() -> None:
 
 def test_validator_measures_as_evaluate_does(model: Any, make_data: Callable[..., Any]) -> None:
     data = make_data(60)
-    result = evaluate(model, data)
+    result = evaluate(scored(model, data))
     for batch_size in (7, 256):
         measured = validator(model, data, data.feature_present, batch_size)()
         assert measured == pytest.approx({"accuracy": result.image.overall, "worst_group": result.image.worst})

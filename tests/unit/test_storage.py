@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import ravl_explore as rx
+from ravl_explore.data.annotations import Annotations
 from ravl_explore.errors import InputError, StorageError
 from ravl_explore.storage import FORMAT
 from ravl_explore.support.files import write_whole
+from tests.unit.conftest import nearest_medoid
 
 ODD_NAMES = ("ankle boot", 'the "best" {}', "näh\n\t☃ 鞋\\'")
 
@@ -33,6 +36,10 @@ def equal(one: Any, other: Any) -> None:
     assert np.array_equal(one.regions.image_index, other.regions.image_index)
     for name in ("class_names", "temperature", "model_name", "data_name"):
         assert getattr(one, name) == getattr(other, name), name
+    assert one.annotations.feature_name == other.annotations.feature_name
+    for name in ("feature_present", "region_labels"):
+        a, b = getattr(one.annotations, name), getattr(other.annotations, name)
+        assert (a is None) == (b is None) and (a is None or (a.dtype == b.dtype and np.array_equal(a, b))), name
 
 
 def test_embeddings_round_trip(tmp_path: Path, make_embeddings: Callable[..., Any]) -> None:
@@ -43,6 +50,54 @@ def test_embeddings_round_trip(tmp_path: Path, make_embeddings: Callable[..., An
     assert path == tmp_path / "e.safetensors"
     equal(rx.load(path), embeddings)
     equal(rx.load(str(path)), embeddings)
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        Annotations("a square ☃", np.array([True, False, True]), np.array([0, 1, -1, 2, 0])),
+        Annotations("a square", np.zeros(3, bool)),
+        Annotations(region_labels=np.full(5, -1)),
+        Annotations(),
+    ],
+    ids=("all", "of images", "of regions", "none"),
+)
+def test_annotations_round_trip(tmp_path: Path, make_embeddings: Callable[..., Any], annotations: Annotations) -> None:
+    embeddings = make_embeddings(counts=(2, 0, 3), annotations=annotations)
+    found = rx.discover(rx.zero_shot(embeddings), nearest_medoid(embeddings.region, [0, 2]))
+    equal(rx.load(rx.save(embeddings, tmp_path / "e")), embeddings)
+    again = rx.load(rx.save(found, tmp_path / "d"))
+    equal(again.scores.embeddings, embeddings)
+    expected, measured = rx.evaluate(found.scores, min_group_size=1), rx.evaluate(again.scores, min_group_size=1)
+    pd.testing.assert_frame_equal(measured.image.table, expected.image.table)
+    assert measured.feature_name == expected.feature_name and (measured.region is None) == (expected.region is None)
+
+
+def test_a_file_from_before_annotations_has_none(tmp_path: Path, make_embeddings: Callable[..., Any]) -> None:
+    embeddings = make_embeddings(annotations=Annotations("red", np.zeros(20, bool), np.zeros(80, np.int64)))
+    path = rx.save(embeddings, tmp_path / "e")
+    with safe_open(path, framework="numpy") as file:
+        meta = json.loads(file.metadata()["meta"])
+    del meta["feature_name"]
+    rewrite(path, {"meta": json.dumps(meta)}, feature_present=None, region_labels=None)
+    assert vars(rx.load(path).annotations) == vars(Annotations())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"feature_present": np.zeros(19, bool)},
+        {"feature_present": np.zeros(20)},
+        {"region_labels": np.full(80, 3)},
+        {"region_labels": np.zeros(20, np.int64)},
+    ],
+)
+def test_annotations_that_do_not_fit(
+    tmp_path: Path, make_embeddings: Callable[..., Any], change: dict[str, np.ndarray]
+) -> None:
+    path = rx.save(make_embeddings(), tmp_path / "e")
+    rewrite(path, **change)
+    refused(path, "a complete result file")
 
 
 @pytest.mark.parametrize("rule", ["paper", "released"])
@@ -57,7 +112,8 @@ def test_discovery_round_trip(tmp_path: Path, make_discovery: Callable[..., Any]
     assert again.clustering.silhouette == 0.25
     for one, other in zip(again.clusters, found.clusters, strict=True):
         assert one.region_index.tolist() == other.region_index.tolist()
-        assert np.array_equal(one.medoids, other.medoids)
+    assert np.array_equal(again.medoids, found.medoids)
+    assert again.choose(1).fingerprint() == found.choose(1).fingerprint()
     equal(again.scores.embeddings, found.scores.embeddings)
     assert np.array_equal(again.scores.image, found.scores.image)
 
@@ -71,11 +127,12 @@ def test_an_empty_discovery_round_trips(tmp_path: Path, make_discovery: Callable
 
 def test_features_of_a_loaded_discovery_go_together(tmp_path: Path, make_discovery: Callable[..., Any]) -> None:
     again = rx.load(rx.save(make_discovery(), tmp_path / "d"))
-    assert all(each.medoids is again.clusters[0].medoids for each in again.clusters)
+    assert all(again.choose(each).medoids is again.medoids for each in again.clusters)
+    assert again.choose(*again.clusters).clusters == tuple(each.cluster for each in again.clusters)
 
 
 def test_only_results_can_be_saved(tmp_path: Path, make_discovery: Callable[..., Any]) -> None:
-    with pytest.raises(StorageError, match="Discovery, Embeddings or Mitigation, got DataFrame"):
+    with pytest.raises(StorageError, match="a Discovery, Embeddings, Mitigation or Runs, got DataFrame"):
         rx.save(make_discovery().frame(), tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
 
@@ -101,8 +158,6 @@ def refused(path: Path, told: str) -> StorageError:
 
 def rewrite(path: Path, metadata: dict[str, Any] | None = None, **arrays: np.ndarray | None) -> None:
     """Save the file again with some arrays or metadata changed, or (None) without them; without a checksum."""
-    from safetensors import safe_open
-
     with safe_open(path, framework="numpy") as file:
         header = dict(file.metadata())
     stored = {key: value for key, value in (load_file(path) | arrays).items() if value is not None}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from ravl_explore.assignment.core_regions import core_regions
+from ravl_explore.assignment.features import ClusterFeature
 from ravl_explore.assignment.precheck import MIN_IMAGES, check_features
 from ravl_explore.errors import InputError
 
@@ -17,8 +17,8 @@ AXES = np.eye(6, dtype=np.float32)
 SQUARE, CAT, DOG, BLACK = 2, 0, 1, 3  # medoids; classes look like CAT and DOG
 
 
-def feature(*clusters: int, attribute: str | None = "cat", medoids: np.ndarray = AXES) -> list[Any]:
-    return [SimpleNamespace(cluster=c, attribute=attribute, medoids=medoids) for c in clusters]
+def feature(*clusters: int, attribute: str | None = "cat", medoids: np.ndarray = AXES) -> ClusterFeature:
+    return ClusterFeature(clusters, medoids, attribute)
 
 
 @pytest.fixture
@@ -109,8 +109,8 @@ def test_groups_and_classes_equal_the_loops(
     other = make_embeddings(seed, counts=counts)
     names = other.class_names
     labels = rng.integers(-1, len(names), 30)
-    one = make_discovery(seed).feature(1)
-    found = check_features(other, [one], labels)
+    one = make_discovery(seed).choose(1)
+    found = check_features(other, one, labels=labels)
     image_index = other.regions.image_index
     own_text = other.text[labels[image_index]]
     similarity = np.array([float(z @ text) for z, text in zip(other.region, own_text, strict=True)])
@@ -154,7 +154,7 @@ def test_few_images_are_not_spoken_of(make_embeddings: Callable[..., Any]) -> No
 
 
 def test_what_cannot_be_checked(scene: Any) -> None:
-    with pytest.raises(InputError, match="at least one feature to check, got none"):
-        check_features(scene, [])
+    with pytest.raises(InputError, match=r"feature a Feature, got a list.*discovery\.choose"):
+        check_features(scene, [])  # type: ignore[arg-type]
     with pytest.raises(InputError, match="one integer label for each of 40 images"):
-        check_features(scene, feature(SQUARE), np.zeros(3, np.int64))
+        check_features(scene, feature(SQUARE), labels=np.zeros(3, np.int64))

@@ -58,14 +58,13 @@ LIES: dict[str, Make] = {
 
 
 @pytest.mark.parametrize("make", LIES.values(), ids=LIES.keys())
-def test_an_image_that_is_not_what_the_dataset_says_is_named(model: Any, find_features: Any, make: Make) -> None:
+def test_an_image_that_is_not_what_the_dataset_says_is_named(model: Any, find_feature: Any, make: Make) -> None:
     with pytest.raises(DataError, match="image 2"):
         rx.embed(model, Own(make))
     good = Own()
-    features = find_features(good)[:1]
-    marked = rx.assign(model, good, features)
+    marked = rx.assign(rx.embed(model, good), find_feature(good, 0))
     with pytest.raises(DataError, match="image 2"):
-        rx.mitigate(model, Own(make), features, objective=objectives.Standard(), assignment=marked, epochs=1)
+        rx.mitigate(model, Own(make), marked, objectives.Standard(), epochs=1)
 
 
 def test_such_images_can_be_skipped(model: Any) -> None:

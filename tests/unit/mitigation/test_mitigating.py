@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from ravl_explore.assignment.assignment import Assignment, assign
+from ravl_explore.assignment.assignment import Assignment
 from ravl_explore.embedding.embeddings import embed
 from ravl_explore.mitigation import mitigate, prepare
 from ravl_explore.models.base import class_embeddings
@@ -20,7 +21,7 @@ from ravl_explore.training import TrainingSettings, train
 from tests.unit.objectives.cases import TRAINED, VARIANTS
 from tests.unit.objectives.test_contract import ITS_TERMS
 
-QUICK: dict[str, Any] = {"epochs": 1, "batch_size": 10, "learning_rate": 1e-3, "seed": 0}
+QUICK = TrainingSettings(epochs=1, batch_size=10, learning_rate=1e-3, seed=0)
 
 
 @pytest.fixture
@@ -29,13 +30,8 @@ def data(make_data: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
-def features(data: Any, find_features: Callable[..., Any]) -> list[Any]:
-    return [each for each in find_features(data) if each.cluster == 3]
-
-
-@pytest.fixture
-def assignment(model: Any, data: Any, features: list[Any]) -> Assignment:
-    found = assign(model, data, features)
+def assignment(data: Any, find_feature: Callable[..., Any], mark: Callable[..., Any]) -> Assignment:
+    found = mark(data, find_feature(data, 3))
     assert 0 < found.present.sum() < len(data)
     return found
 
@@ -49,9 +45,9 @@ def differ(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("name", [kind.__name__ for kind in TRAINED])
-def test_every_objective_trains(model: Any, data: Any, features: list[Any], assignment: Any, name: str) -> None:
+def test_every_objective_trains(model: Any, data: Any, assignment: Any, name: str) -> None:
     objective, before = VARIANTS[name], weights(model)
-    result = mitigate(model, data, features, objective=objective, assignment=assignment, **QUICK)
+    result = mitigate(model, data, assignment, objective, settings=QUICK)
     assert result.complete and result.objective is objective and len(result.history.records) == 2
     assert not differ(weights(model), before) and differ(weights(result.model), before)
     assert result.model.name == f"{model.name}, {objective.name}"
@@ -62,19 +58,17 @@ def test_every_objective_trains(model: Any, data: Any, features: list[Any], assi
 @pytest.mark.parametrize(
     "name", ["VlGdro(rate=10.0)", "SpuriousAware(stand_in=regions)", "RegionAware(max_spurious=1)"]
 )
-def test_the_same_seed_trains_the_same(model: Any, data: Any, features: list[Any], assignment: Any, name: str) -> None:
+def test_the_same_seed_trains_the_same(model: Any, data: Any, assignment: Any, name: str) -> None:
     ends = []
     for noise in (0, 1):
         torch.manual_seed(noise)
-        result = mitigate(model, data, features, objective=VARIANTS[name], assignment=assignment, **QUICK)
+        result = mitigate(model, data, assignment, VARIANTS[name], settings=QUICK)
         ends.append((weights(result.model), [(record.terms, record.details) for record in result.history.records]))
     assert not differ(ends[0][0], ends[1][0]) and ends[0][1] == ends[1][1]
 
 
-def test_group_weights_are_in_the_history_and_not_among_the_terms(
-    model: Any, data: Any, features: list[Any], assignment: Any
-) -> None:
-    result = mitigate(model, data, features, objective=VlGdro(rate=1.0), assignment=assignment, **QUICK)
+def test_group_weights_are_in_the_history_and_not_among_the_terms(model: Any, data: Any, assignment: Any) -> None:
+    result = mitigate(model, data, assignment, VlGdro(rate=1.0), settings=QUICK)
     groups = {
         f"q {data.class_names[y]}, {'with' if there else 'without'}"
         for y, there in zip(data.labels, assignment.present, strict=True)
@@ -88,11 +82,10 @@ def test_group_weights_are_in_the_history_and_not_among_the_terms(
     assert result.history.frame()["q largest"].tolist() == [r.details["q largest"] for r in result.history.records]
 
 
-def test_counts_of_regions_are_details(model: Any, data: Any, features: list[Any], assignment: Any) -> None:
+def test_counts_of_regions_are_details(model: Any, data: Any, assignment: Any) -> None:
     for most in (None, 2):
-        settings = {**QUICK, "batch_size": 20}
-        objective = RegionAware(max_spurious=most)
-        result = mitigate(model, data, features, objective=objective, assignment=assignment, **settings)
+        settings = replace(QUICK, batch_size=20)
+        result = mitigate(model, data, assignment, RegionAware(max_spurious=most), settings=settings)
         n_spurious = int(assignment.spurious.sum())
         assert result.history.records[0].details["spurious regions"] == (n_spurious if most is None else 2)
         assert n_spurious > 2
@@ -115,7 +108,7 @@ def test_an_objective_may_look_at_the_data_first(model: Any, data: Any, assignme
     assert Curious.shown == []
     next(steps)
     (start,) = Curious.shown
-    assert start.labels is training_set.labels and start.present is training_set.present
+    assert start.labels is training_set.labels and start.present is assignment.present
     assert start.class_names == data.class_names
     expected = embed(own, data)
     for regions in (False, True):
@@ -150,17 +143,15 @@ def test_stand_ins_are_of_the_model_before(model: Any, data: Any, assignment: An
 
 @pytest.mark.parametrize("kind", [RegionAware, VlErm, VlGdro])
 def test_class_text_decides_what_classes_are_compared_with(
-    model: Any, make_data: Callable[..., Any], assignment: Any, features: list[Any], kind: Any
+    model: Any, make_data: Callable[..., Any], assignment: Any, kind: Any
 ) -> None:
     data = make_data(20, templates=("a photo of a {}", "the {}"))
     for class_text, templates in (("prompts", data.templates), ("names", ("{}",))):
         found = prepare(model, data, assignment, class_text=class_text).classes  # type: ignore[arg-type]
         assert torch.allclose(found, class_embeddings(model, data.class_names, templates), atol=1e-6)
-    settings = {**QUICK, "batch_size": 20}
+    settings = replace(QUICK, batch_size=20)
     losses = [
-        mitigate(model, data, features, objective=kind(class_text=way), assignment=assignment, **settings)
-        .history.records[0]
-        .terms["loss"]
+        mitigate(model, data, assignment, kind(class_text=way), settings=settings).history.records[0].terms["loss"]
         for way in ("prompts", "names")
     ]
     assert losses[0] != losses[1]

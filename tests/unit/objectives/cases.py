@@ -110,7 +110,7 @@ def only(batch: Batch, images: np.ndarray, keep: Tensor) -> Batch:
     """The batch's images with these places, in rising order, and the regions to keep."""
     boxes = batch.boxes[keep].clone()
     boxes[:, 0] = torch.searchsorted(torch.from_numpy(images), boxes[:, 0].long()).float()
-    flags = {name: getattr(batch, name) for name in ("spurious", "core", "feature", "similarity")}
+    flags = {name: getattr(batch, name) for name in ("spurious", "core", "part", "similarity")}
     flags = {name: None if value is None else value[keep] for name, value in flags.items()}
     rows = {name: getattr(batch, name)[images] for name in ("pixels", "labels", "captions")}
     return replace(batch, boxes=boxes, **flags, **rows)

@@ -172,22 +172,22 @@ def test_modes_do_one_half_each(seed: int) -> None:
 
 
 def two_features(seed: int = 0, probability: float = 1.0, **options: Any) -> tuple[list[int], list[int]]:
-    """Images 0 (feature 0 in region 3), 1 (feature 1 in region 7) and 2 (neither); (what regions show, features)."""
+    """Images 0 (part 0 in region 3), 1 (part 1 in region 7) and 2 (neither); (what regions show, parts)."""
     batch = quadrants(spurious=[3, 7], core=[0, 4, 8], n_images=3)
-    feature = torch.full((12,), -1)
-    feature[3], feature[7] = 0, 1
-    after = edited(replace(batch, feature=feature), probability, seed, clusters="apart", **options)
-    assert after.feature is not None and torch.equal(after.feature >= 0, after.spurious)
-    return shown(after), after.feature.tolist()
+    part = torch.full((12,), -1)
+    part[3], part[7] = 0, 1
+    after = edited(replace(batch, part=part), probability, seed, clusters="apart", **options)
+    assert after.part is not None and torch.equal(after.part >= 0, after.spurious)
+    return shown(after), after.part.tolist()
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_features_are_put_in_and_taken_away_independently(seed: int) -> None:
-    found, feature = two_features(seed)
+    found, part = two_features(seed)
     for image, has in enumerate(([1], [0], [0, 1])):  # each image gets what it had not and loses what it had
         own = range(4 * image, 4 * image + 4)
-        assert sorted(feature[r] for r in own if feature[r] >= 0) == has
-        assert all(found[r] == (3, 7)[feature[r]] for r in own if feature[r] >= 0)
+        assert sorted(part[r] for r in own if part[r] >= 0) == has
+        assert all(found[r] == (3, 7)[part[r]] for r in own if part[r] >= 0)
     halves = [two_features(s, 0.5)[1] for s in range(40)]
     both = sum({0, 1} <= set(each[:4]) for each in halves)
     assert 3 <= both <= 18, "image 0 shows both features in a quarter of all draws"
@@ -195,9 +195,9 @@ def test_features_are_put_in_and_taken_away_independently(seed: int) -> None:
 
 def test_clusters_together_are_one_feature() -> None:
     batch = quadrants(spurious=[3, 7], core=[0, 4, 8], n_images=3)
-    for feature in (None, torch.where(batch.spurious, torch.arange(12) // 4, -1)):
-        after = edited(replace(batch, feature=feature))
-        assert after.feature is None and after.spurious.tolist().count(True) == 1, "only image 2 had none"
+    for part in (None, torch.where(batch.spurious, torch.arange(12) // 4, -1)):
+        after = edited(replace(batch, part=part))
+        assert after.part is None and after.spurious.tolist().count(True) == 1, "only image 2 had none"
         assert after.spurious[8:].any()
     with pytest.raises(InputError, match="regions with the number of their feature"):
         edited(batch, clusters="apart")

@@ -12,10 +12,10 @@ import torch
 from torch.nn.functional import normalize
 
 import ravl_explore as rx
-from ravl_explore.assignment.assignment import Assignment, assign
+from ravl_explore.assignment.assignment import Assignment
 from ravl_explore.embedding.embeddings import embed
 from ravl_explore.errors import InputError, ModelError, StorageError
-from ravl_explore.mitigation import MitigationRun, mitigate, prepare
+from ravl_explore.mitigation import MitigationRun, begin, mitigate, prepare
 from ravl_explore.models.checkpoints.checkpoint import Checkpoint
 from ravl_explore.objectives import Projection, Shift, Standard
 from ravl_explore.objectives.training_free import Steered, Steering
@@ -25,7 +25,7 @@ from tests.unit.objectives.cases import embedded, random_batch, start_of
 from tests.unit.objectives.test_spurious_aware import mean_loops
 
 KINDS = [Projection(), Projection("regions"), Shift(), Shift("regions")]
-QUICK: dict[str, Any] = {"epochs": 3, "batch_size": 8, "seed": 0}
+QUICK: dict[str, Any] = {"settings": TrainingSettings(epochs=3, batch_size=8, seed=0)}
 
 
 @pytest.fixture
@@ -34,13 +34,8 @@ def data(make_data: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
-def features(data: Any, find_features: Callable[..., Any]) -> list[Any]:
-    return [each for each in find_features(data) if each.cluster == 3]
-
-
-@pytest.fixture
-def assignment(model: Any, data: Any, features: list[Any]) -> Assignment:
-    return assign(model, data, features)
+def assignment(data: Any, find_feature: Callable[..., Any], mark: Callable[..., Any]) -> Assignment:
+    return mark(data, find_feature(data, 3))
 
 
 # --- formulas ---------------------------------------------------------------------------------------------------------
@@ -116,14 +111,11 @@ def test_an_unknown_axis(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("objective", KINDS)
-def test_it_is_a_mitigation_of_one_record(
-    model: Any, data: Any, features: list[Any], assignment: Any, objective: Any
-) -> None:
+def test_it_is_a_mitigation_of_one_record(model: Any, data: Any, assignment: Any, objective: Any) -> None:
     before = {key: value.clone() for key, value in model.state_dict.items()}
     told: list[Any] = []
     result = mitigate(
-        model, data, features, objective=objective, assignment=assignment, validation=data,
-        progress=lambda *state: told.append(state), **QUICK,
+        model, data, assignment, objective, validation=data, progress=lambda *state: told.append(state), **QUICK,
     )  # fmt: skip
     assert result.complete and told == [(1, 1, "Fine-tuning")]
     (record,) = result.history.records
@@ -139,24 +131,22 @@ def test_it_is_a_mitigation_of_one_record(
         assert np.allclose(getattr(new, name), expected, atol=1e-5)
         assert not np.allclose(getattr(new, name), getattr(old, name), atol=1e-3)
     assert np.array_equal(new.text, old.text)
-    assert rx.evaluate(result.model, data).image.overall == pytest.approx(record.validation["accuracy"])
-    again = mitigate(model, data, features, objective=objective, assignment=assignment, **QUICK)
+    assert rx.evaluate(rx.zero_shot(new)).image.overall == pytest.approx(record.validation["accuracy"])
+    again = mitigate(model, data, assignment, objective, **QUICK)
     assert np.array_equal(embed(again.model, data).image, new.image)
     assert again.model.fingerprint() == result.model.fingerprint() != model.fingerprint()  # type: ignore[attr-defined]
 
 
-def test_a_stream_that_never_began_leaves_the_embeddings(
-    model: Any, data: Any, features: list[Any], assignment: Any
-) -> None:
-    run = mitigate(model, data, features, objective=Shift(), assignment=assignment, stream=True, **QUICK)
+def test_a_stream_that_never_began_leaves_the_embeddings(model: Any, data: Any, assignment: Any) -> None:
+    run = begin(model, data, assignment, Shift(), **QUICK)
     assert isinstance(run, MitigationRun)
     result = run.result()
     assert not result.complete and result.model.fingerprint() == model.fingerprint()  # type: ignore[attr-defined]
     assert len(list(run)) == 1 and run.result().complete
 
 
-def test_a_steered_model_may_be_copied_and_trained(model: Any, data: Any, features: list[Any], assignment: Any) -> None:
-    steered = mitigate(model, data, features, objective=Projection(), assignment=assignment, **QUICK).model
+def test_a_steered_model_may_be_copied_and_trained(model: Any, data: Any, assignment: Any) -> None:
+    steered = mitigate(model, data, assignment, Projection(), **QUICK).model
     other = steered.copy()
     assert other.visual is not steered.visual and np.array_equal(embed(other, data).image, embed(steered, data).image)
     list(train(other, prepare(steered, data, assignment), Standard(), TrainingSettings(1, 1e-3, 20)))
@@ -165,9 +155,9 @@ def test_a_steered_model_may_be_copied_and_trained(model: Any, data: Any, featur
 
 @pytest.mark.parametrize("objective", KINDS)
 def test_it_is_saved_as_what_it_does_to_embeddings(
-    model: Any, make_model: Any, data: Any, features: list[Any], assignment: Any, tmp_path: Any, objective: Any
+    model: Any, make_model: Any, data: Any, assignment: Any, tmp_path: Any, objective: Any
 ) -> None:
-    result = mitigate(model, data, features, objective=objective, assignment=assignment, **QUICK)
+    result = mitigate(model, data, assignment, objective, **QUICK)
     path = rx.save(result, tmp_path / "steered")
     opened = rx.load(path, model=model)
     assert isinstance(opened, Steered) and opened.name == result.model.name
@@ -187,10 +177,8 @@ def test_its_weights_alone_are_not_given(model: Any) -> None:
         _ = Steered(model).state_dict
 
 
-def test_it_is_not_saved_before_it_steers(
-    model: Any, data: Any, features: list[Any], assignment: Any, tmp_path: Any
-) -> None:
-    run = mitigate(model, data, features, objective=Shift(), assignment=assignment, stream=True, **QUICK)
+def test_it_is_not_saved_before_it_steers(model: Any, data: Any, assignment: Any, tmp_path: Any) -> None:
+    run = begin(model, data, assignment, Shift(), **QUICK)
     with pytest.raises(ModelError, match="a model that steers"):
         rx.save(run.result(), tmp_path / "steered")
     assert list(tmp_path.iterdir()) == []

@@ -12,9 +12,10 @@ import pytest
 
 import ravl_explore as rx
 from ravl_explore import clustering, data, metrics, objectives, regions
-from ravl_explore.assignment.assignment import assign
+from ravl_explore.data.annotations import Annotations
 from ravl_explore.data.known_images import Identity
 from ravl_explore.errors import DataError, InputError, RavlError
+from ravl_explore.mitigation import begin
 from ravl_explore.regions.base import Regions
 from ravl_explore.support import checks
 from ravl_explore.training import History, TrainingSettings
@@ -30,8 +31,9 @@ def made(request: pytest.FixtureRequest, model: Any, make_embeddings: Make, clus
     embeddings = rx.embed(model, pictures)
     scores = rx.zero_shot(embeddings)
     found = rx.discover(scores, cluster(embeddings.region, [0, 1, 2]), min_influence=0)
-    marked = assign(model, pictures, found.clusters[:1])
-    evaluation = rx.evaluate(model, pictures, assignment=marked)
+    feature = found.choose(found.clusters[0])
+    marked = rx.assign(embeddings, feature)
+    evaluation = rx.evaluate(scores, marked)
     return SimpleNamespace(
         model=model,
         pictures=pictures,
@@ -39,7 +41,7 @@ def made(request: pytest.FixtureRequest, model: Any, make_embeddings: Make, clus
         scores=scores,
         clustering=found.clustering,
         discovery=found,
-        features=found.clusters[:1],
+        feature=feature,
         assignment=marked,
         evaluation=evaluation,
     )
@@ -90,6 +92,14 @@ NOUNS: list[tuple[str, str, Callable[[Any], Any], str]] = [
     ("assignment", "core", lambda x: x | True, "core regions that are not spurious"),
     ("assignment", "regions", lambda x: Regions(x.boxes, x.image_index + 9), "image indices below 6"),
     ("assignment", "attribute", lambda x: 3, "attribute a text, got 3"),
+    ("assignment", "feature", lambda x: 3, "feature a Feature, got 3"),
+    ("assignment", "labels", lambda x: np.zeros(3), "labels as an array of signed integers"),
+    ("embeddings", "annotations", lambda x: None, "annotations an Annotations, got None"),
+    ("embeddings", "annotations", lambda x: Annotations("red", np.zeros(5, bool)), r"feature_present as .* \(6,\)"),
+    ("embeddings", "annotations", lambda x: Annotations("red", np.zeros(6)), "feature_present as an array of booleans"),
+    ("embeddings", "annotations", lambda x: Annotations(3), "feature_name a text, got 3"),  # type: ignore[arg-type]
+    ("embeddings", "annotations", lambda x: Annotations(None, None, np.full(24, 2)), "region_labels from -1 to 1"),
+    ("embeddings", "annotations", lambda x: Annotations(None, None, np.zeros(6, int)), r"region_labels as .* \(24,\)"),
     ("evaluation", "labels", lambda x: x + 1, "labels from 0 to 1, got 1 to 2"),
     ("evaluation", "predictions", lambda x: x[:-1], "predictions as an array"),
     ("evaluation", "predictions", lambda x: x + 5, "predictions from 0 to 1"),
@@ -158,25 +168,31 @@ def test_a_history_holds_records(records: Any) -> None:
 
 HUGE = 10**60
 SLIPS: list[tuple[str, Callable[[Any], Any]]] = [
-    ("features as a list, got a SpuriousFeature", lambda m: m.go(features=m.features[0])),
-    ("features as a list, got a Discovery", lambda m: m.go(features=m.discovery)),
-    ("features of a list", lambda m: m.go(features=["cluster 3"])),
-    ("each feature once", lambda m: m.go(features=[*m.features, *m.features])),
+    ("assignment an Assignment, got a SpuriousFeature", lambda m: m.go(assignment=m.discovery.clusters[0])),
+    ("assignment an Assignment, got a Discovery", lambda m: m.go(assignment=m.discovery)),
+    ("assignment an Assignment, got a list", lambda m: m.go(assignment=["cluster 3"])),
+    ("assignment an Assignment, got a list", lambda m: m.go(assignment=[m.feature, m.feature])),
+    ("each cluster by itself, got a list", lambda m: m.discovery.choose(["cluster 3"])),
+    ("cluster a whole number from 0 up, got 'cluster 3'", lambda m: m.discovery.choose("cluster 3")),
+    ("each cluster once", lambda m: m.discovery.choose(0, 0)),
     ("objective an objective, got the class Standard itself", lambda m: m.go(objective=objectives.Standard)),
     ("objective an objective, got 'standard'", lambda m: m.go(objective="standard")),
     ("objective an objective, got a list", lambda m: m.go(objective=[objectives.Standard()])),
-    ("labels as an array, got a list", lambda m: m.go(labels=[0] * 6)),
     ("seed a whole number up to", lambda m: m.go(seed=2**64)),
     ("seed a whole number from 0 up, got 'one'", lambda m: m.go(seed="one")),
     ("epochs a whole number up to 1,000,000, got a number of 61 digits", lambda m: m.go(epochs=HUGE)),
-    ("batch_size a whole number up to", lambda m: m.go(batch_size=10**12)),
+    ("batch_size a whole number up to", lambda m: TrainingSettings(batch_size=10**12)),
     ("learning_rate between 0 and 1, got '1e-4'", lambda m: m.go(learning_rate="1e-4")),
     ("settings a TrainingSettings, got a dict", lambda m: m.go(settings={"epochs": 1})),
     ("folder a path, got ''", lambda m: m.go(folder="")),
     ("folder a path, got 3", lambda m: m.go(folder=3)),
-    ("stream True or False, got 'no'", lambda m: m.go(stream="no")),
-    ("validation images with a validation_assignment", lambda m: m.go(validation_assignment="x")),
-    ("validation_assignment an Assignment", lambda m: m.go(validation=m.pictures, validation_assignment="x")),
+    ("validation a dataset, got 'val'", lambda m: m.go(validation="val")),
+    (r"validation=images, or \(images, assignment\), got a tuple of 1", lambda m: m.go(validation=(m.pictures,))),
+    ("the assignment of validation an Assignment", lambda m: m.go(validation=(m.pictures, "x"))),
+    (
+        "settings a TrainingSettings, got 3",
+        lambda m: begin(m.model, m.pictures, m.assignment, objectives.Standard(), 3),
+    ),  # type: ignore[arg-type]
     ("assignment an Assignment, got an array", lambda m: m.go(assignment=m.assignment.present)),
     ("data a dataset, got 'images'", lambda m: m.go(data="images")),
     ("concepts a source of concept masks", lambda m: m.go(concepts="masks.json")),
@@ -205,20 +221,22 @@ SLIPS: list[tuple[str, Callable[[Any], Any]]] = [
     ("clusterer a clusterer", lambda m: rx.search(m.model, m.pictures, clusterer=clustering.KMedoids)),
     ("at most 100,000 clusters", lambda m: rx.search(m.model, m.pictures, n_clusters=range(2, 10**12))),
     ("seed a whole number", lambda m: rx.search(m.model, m.pictures, seed=-1)),
-    ("min_group_size", lambda m: rx.evaluate(m.model, m.pictures, min_group_size=float("nan"))),  # type: ignore[arg-type]
-    ("assignment an Assignment", lambda m: rx.evaluate(m.model, m.pictures, assignment=m.discovery)),
+    ("min_group_size", lambda m: rx.evaluate(m.scores, min_group_size=float("nan"))),  # type: ignore[arg-type]
+    ("assignment an Assignment", lambda m: rx.evaluate(m.scores, m.discovery)),
     ("before an Evaluation, got None", lambda m: rx.compare(None, None)),  # type: ignore[arg-type]
     ("after an Evaluation", lambda m: rx.compare(m.evaluation, m.scores)),
-    ("features as a list", lambda m: rx.assign(m.model, m.pictures, m.features[0])),
-    ("labels as an array", lambda m: rx.assign(m.model, m.pictures, m.features, labels=[0] * 6)),  # type: ignore[arg-type]
-    ("features as a list", lambda m: rx.check_features(m.embeddings, m.features[0])),
-    ("embeddings an Embeddings", lambda m: rx.check_features(m.scores, m.features)),
+    ("scores a Scores, got an Embeddings", lambda m: rx.evaluate(m.embeddings)),
+    ("feature a Feature, got a SpuriousFeature", lambda m: rx.assign(m.embeddings, m.discovery.clusters[0])),
+    ("embeddings an Embeddings", lambda m: rx.assign(m.pictures, m.feature)),
+    ("labels as an array, got a list", lambda m: rx.assign(m.embeddings, m.feature, labels=[0] * 6)),  # type: ignore[arg-type]
+    ("feature a Feature, got a SpuriousFeature", lambda m: rx.check_features(m.embeddings, m.discovery.clusters[0])),
+    ("embeddings an Embeddings", lambda m: rx.check_features(m.scores, m.feature)),
+    ("feature a Feature, got a list", lambda m: m.all(feature=[m.feature])),
     ("seeds as a list, got 5", lambda m: m.all(seeds=5)),
     ("each of seeds a whole number", lambda m: m.all(seeds=[0.5])),
     ("objectives as a list", lambda m: m.all(objectives=objectives.Standard())),
     ("each of objectives an objective", lambda m: m.all(objectives=[objectives.Standard])),
     (r"objectives\['ours'\] an objective", lambda m: m.all(objectives={"ours": "standard"})),
-    ("keywords of mitigate.., got epoch", lambda m: m.all(epoch=3)),
     ("epochs a whole number", lambda m: m.all(epochs="3")),
     ("validation", lambda m: m.all(validation="val")),
     ("images as a list of numbers", lambda m: rx.relevance_maps(m.vit, m.pictures, [0.5])),
@@ -247,12 +265,12 @@ def test_a_slip_is_told_by_the_name_of_the_argument(
     made: SimpleNamespace, told: str, call: Callable[[Any], Any]
 ) -> None:
     def go(**changes: Any) -> Any:
-        arguments: dict[str, Any] = {"data": made.pictures, "features": made.features, "epochs": 1, "batch_size": 2}
-        arguments |= {"objective": objectives.Standard(), "assignment": made.assignment}
+        arguments: dict[str, Any] = {"data": made.pictures, "assignment": made.assignment}
+        arguments |= {"objective": objectives.Standard(), "settings": TrainingSettings(epochs=1, batch_size=2)}
         return rx.mitigate(made.model, **(arguments | changes))
 
     def run_all(**changes: Any) -> Any:
-        return rx.run_all(made.model, made.pictures, made.features, made.pictures, **changes)
+        return rx.run_all(made.model, made.pictures, changes.pop("feature", made.feature), made.pictures, **changes)
 
     vit = SimpleNamespace(
         trace=None, **{name: getattr(made.model, name) for name in ("name", "dim", "image_size", "region_method")}
@@ -301,17 +319,22 @@ def test_memory_is_also_what_the_process_may_take(monkeypatch: pytest.MonkeyPatc
 
 
 def test_other_images_of_the_same_labels_are_refused(made: SimpleNamespace) -> None:
+    def scored(images: Any) -> rx.Scores:
+        return rx.zero_shot(rx.embed(made.model, images))
+
     other = data.ArrayDataset(np.zeros((6, 32, 32, 3), np.uint8), made.pictures.labels, ("cat", "dog"))
     for call in (
         lambda: made.embeddings.of(other),
-        lambda: rx.evaluate(made.model, other, assignment=made.assignment),
-        lambda: rx.mitigate(made.model, other, made.features, assignment=made.assignment),
-        lambda: rx.compare(made.evaluation, rx.evaluate(made.model, other)),
+        lambda: rx.evaluate(scored(other), made.assignment),
+        lambda: rx.mitigate(made.model, other, made.assignment, objectives.Standard()),
+        lambda: rx.compare(made.evaluation, rx.evaluate(scored(other))),
     ):
         with pytest.raises(InputError, match=r"other images|two evaluations of the same dataset"):
             call()
     with pytest.raises(InputError, match="other images"):
-        rx.mitigate(made.model, made.pictures, made.features, validation=other, validation_assignment=made.assignment)
+        rx.mitigate(
+            made.model, made.pictures, made.assignment, objectives.Standard(), validation=(other, made.assignment)
+        )
 
 
 def test_the_same_images_in_another_wrapping_are_known_again(made: SimpleNamespace) -> None:
@@ -355,7 +378,7 @@ def test_what_needs_a_class_that_the_images_lack_is_nan(made: SimpleNamespace) -
 
 
 def test_a_class_without_images_is_told_in_the_notes(made: SimpleNamespace) -> None:
-    feature = [replace(made.features[0], attribute="hen")]
+    feature = replace(made.feature, attribute="hen")
     runs = rx.run_all(
         made.model, made.pictures, feature, made.pictures, objectives=[objectives.Projection()], seeds=[0]
     )

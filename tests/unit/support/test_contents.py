@@ -45,6 +45,32 @@ class Printed:
         return "Printed()"
 
 
+class Extended(Quiet):
+    """No dataclass of its own, so that its attribute is no field."""
+
+    def __init__(self, shown: int, more: object) -> None:
+        super().__init__(shown)
+        self.more = more
+
+
+class Lazy:
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    @functools.cached_property
+    def square(self) -> int:
+        return self.value**2
+
+
+@dataclass(frozen=True)
+class LazyFields:
+    value: int
+
+    @functools.cached_property
+    def square(self) -> int:
+        return self.value**2
+
+
 LONG = np.arange(5000)
 PAIRS: dict[str, tuple[Any, Any]] = {
     "numbers": (1, 2),
@@ -63,6 +89,7 @@ PAIRS: dict[str, tuple[Any, Any]] = {
     "tensors": (torch.zeros(3), torch.ones(3)),
     "mappings": ({"a": 1}, {"a": 2}),
     "sets": ({1, 2}, {1, 3}),
+    "attributes beside fields": (Extended(1, "a"), Extended(1, "b")),
     "attributes": (Plain(a=1), Plain(a=2)),
     "slots": (Slotted(1), Slotted(2)),
     "what prints alike": (Printed(1), Printed(2)),
@@ -94,6 +121,13 @@ def test_what_differs_has_two_names(pair: tuple[Any, Any]) -> None:
 )
 def test_what_is_made_again_has_the_same_name(make: Callable[[], Any]) -> None:
     assert content(make()) == content(make())
+
+
+@pytest.mark.parametrize("kind", [Lazy, LazyFields])
+def test_what_was_computed_meanwhile_says_nothing(kind: Any) -> None:
+    used, fresh = kind(3), kind(3)
+    assert used.square == 9
+    assert content(used) == content(fresh) != content(kind(4))
 
 
 def test_the_order_of_a_mapping_says_nothing() -> None:

@@ -18,17 +18,20 @@ import torch
 
 import ravl_explore as rx
 from ravl_explore import models
-from ravl_explore.assignment.assignment import assign
 from ravl_explore.data.known_images import UNKNOWN
 from ravl_explore.errors import Cancelled, InputError, StorageError, TrainingError
-from ravl_explore.mitigation import MitigationRun, mitigate
+from ravl_explore.mitigation import MitigationRun, begin, mitigate
 from ravl_explore.objectives import CounterfactualRegions, Projection, RegionAware, SpuriousAware, Upsampled, VlGdro
 from ravl_explore.objectives.base import ImageObjective
+from ravl_explore.support.contents import content
 from ravl_explore.support.files import UNFINISHED
 from ravl_explore.training import RunFolder, TrainingSettings
 from ravl_explore.training.checkpoint import Checkpoint
 
-QUICK: dict[str, Any] = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "seed": 0}
+QUICK = TrainingSettings(epochs=2, batch_size=8, learning_rate=1e-3, seed=0)
+PATIENT = TrainingSettings(
+    epochs=6, batch_size=8, learning_rate=0.02, seed=0, warmup_steps=0, weight_decay=0.0, patience=4, monitor="accuracy"
+)
 OBJECTIVES = {
     "RegionAware": RegionAware(max_spurious=2),
     "VlGdro": VlGdro(rate=1.0),
@@ -36,6 +39,7 @@ OBJECTIVES = {
     "CounterfactualRegions": CounterfactualRegions(),
     "SpuriousAware": SpuriousAware(),
 }
+Make = Callable[..., Any]
 each_objective = pytest.mark.parametrize("name", OBJECTIVES)
 
 
@@ -45,21 +49,22 @@ def data(make_data: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
-def features(data: Any, find_features: Callable[..., Any]) -> list[Any]:
-    return [each for each in find_features(data) if each.cluster == 3]
+def common(model: Any, data: Any, find_feature: Make, mark: Make) -> dict[str, Any]:
+    """What all runs share unless they say otherwise: model, data, marked regions, objective, settings."""
+    marked = replace(mark(data, find_feature(data, 3)), identity=UNKNOWN)  # so that it goes with other images, too
+    return {"model": model, "data": data, "assignment": marked, "objective": RegionAware(), "settings": QUICK}
 
 
 @pytest.fixture
-def train(model: Any, data: Any, features: list[Any]) -> Callable[..., Any]:
-    """Arguments of mitigate() -> what it gives, always of the same model, data, features and regions."""
-    assignment = replace(assign(model, data, features), identity=UNKNOWN)  # so that it goes with other images, too
+def train(common: dict[str, Any]) -> Callable[..., Any]:
+    """Changed arguments of mitigate() -> what it gives."""
+    return lambda **changes: mitigate(**(common | changes))
 
-    def run(**changes: Any) -> Any:
-        return mitigate(
-            **({"model": model, "data": data, "features": features, "assignment": assignment} | QUICK | changes)
-        )
 
-    return run
+@pytest.fixture
+def begun(common: dict[str, Any]) -> Callable[..., MitigationRun]:
+    """Changed arguments of begin() -> the run to iterate over."""
+    return lambda **changes: begin(**(common | changes))
 
 
 @pytest.fixture(scope="module")
@@ -114,11 +119,11 @@ def killed_after(run: MitigationRun, step: int, folder: Path, copy: Path) -> Non
 
 @pytest.mark.parametrize(("name", "step"), [("RegionAware", 2), ("Upsampled", 3), ("CounterfactualRegions", 5)])
 def test_the_next_steps_are_the_same_bits(
-    train: Any, uninterrupted: Any, tmp_path: Path, often: None, name: str, step: int
+    begun: Any, uninterrupted: Any, tmp_path: Path, often: None, name: str, step: int
 ) -> None:
     objective, whole = OBJECTIVES[name], uninterrupted(name)
-    killed_after(train(objective=objective, folder=tmp_path / "a", stream=True), step, tmp_path / "a", tmp_path / "b")
-    run = train(objective=objective, folder=tmp_path / "b", stream=True)
+    killed_after(begun(objective=objective, folder=tmp_path / "a"), step, tmp_path / "a", tmp_path / "b")
+    run = begun(objective=objective, folder=tmp_path / "b")
     assert [record.step for record in run] == list(range(step + 1, 7)), "only what is left"
     result = run.result()
     assert result.complete and said(result.history.records) == said(whole.history.records)
@@ -133,16 +138,16 @@ import torch
 from ravl_explore.training import folder
 from tests.unit import conftest as c
 from tests.unit.training.test_folder import OBJECTIVES, QUICK
-from ravl_explore.assignment.assignment import assign
-from ravl_explore.data.base import ArrayDataset
-from ravl_explore.mitigation import mitigate
+from ravl_explore.assignment import assign
+from ravl_explore.embedding.embeddings import embed
+from ravl_explore.mitigation import begin
 
 torch.set_num_threads(1)
 folder.SECONDS, folder.SHARE = 0.0, 1e9
 make_model, make_data = c.make_model.__wrapped__(), c.make_data.__wrapped__()
 model, data = make_model(), make_data(20)
-(feature,) = (each for each in c.find_features.__wrapped__(model, c.nearest_medoid)(data) if each.cluster == 3)
-assignment = assign(model, data, [feature])
+feature = c.find_discovery.__wrapped__(model, c.nearest_medoid)(data).choose(3)
+assignment = assign(embed(model, data), feature)
 for name, objective in OBJECTIVES.items():
     child = os.fork()
     if child:
@@ -150,9 +155,7 @@ for name, objective in OBJECTIVES.items():
         assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, status
         continue
     where = os.path.join(sys.argv[1], name)
-    for record in mitigate(
-        model, data, [feature], assignment=assignment, objective=objective, folder=where, stream=True, **QUICK
-    ):
+    for record in begin(model, data, assignment, objective, QUICK, folder=where):
         if record.step == 4:
             os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -172,8 +175,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
 
 
 @each_objective
-def test_a_killed_process_is_gone_on_with(train: Any, uninterrupted: Any, killed: Path, name: str) -> None:
-    whole, run = uninterrupted(name), train(objective=OBJECTIVES[name], folder=killed / name, stream=True)
+def test_a_killed_process_is_gone_on_with(begun: Any, uninterrupted: Any, killed: Path, name: str) -> None:
+    whole, run = uninterrupted(name), begun(objective=OBJECTIVES[name], folder=killed / name)
     assert [record.step for record in run] == [5, 6], "the kill cost nothing that was checkpointed"
     assert said(run.result().history.records) == said(whole.history.records)
     assert equal(weights(run.result().model), weights(whole.model))
@@ -187,14 +190,14 @@ def test_a_run_that_is_complete_is_read(train: Any, tmp_path: Path) -> None:
     assert said(again.history.records) == said(first.history.records)
 
 
-def test_a_run_that_was_stopped_or_cancelled_goes_on(train: Any, tmp_path: Path) -> None:
+def test_a_run_that_was_stopped_or_cancelled_goes_on(train: Any, begun: Any, tmp_path: Path) -> None:
     def cancel(done: int, total: int, stage: str) -> None:
         if done == 3:
             raise Cancelled
 
     with pytest.raises(Cancelled):
         train(folder=tmp_path / "run", progress=cancel)
-    run = train(folder=tmp_path / "run", stream=True)
+    run = begun(folder=tmp_path / "run")
     for record in run:
         if record.step == 5:
             run.close()
@@ -204,13 +207,15 @@ def test_a_run_that_was_stopped_or_cancelled_goes_on(train: Any, tmp_path: Path)
     assert result.complete and equal(weights(result.model), weights(train().model))
 
 
-def test_dropout_goes_on_the_same(train: Any, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dropout_goes_on_the_same(
+    train: Any, begun: Any, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Noise is by seed and step, not by what was drawn before."""
     noisy = model.copy()
     noisy.visual.layer3.append(torch.nn.Dropout(0.5))
     torch.manual_seed(3)
     whole = train(model=noisy)
-    run = train(model=noisy, folder=tmp_path / "run", stream=True)
+    run = begun(model=noisy, folder=tmp_path / "run")
     for record in run:
         if record.step == 2:
             break
@@ -219,11 +224,10 @@ def test_dropout_goes_on_the_same(train: Any, model: Any, tmp_path: Path, monkey
     assert equal(weights(train(model=noisy, folder=tmp_path / "run").model), weights(whole.model))
 
 
-def test_early_stopping_goes_on_the_same(train: Any, tmp_path: Path, often: None, make_data: Any) -> None:
-    settings = TrainingSettings(patience=4, monitor="accuracy", learning_rate=0.02, weight_decay=0.0, warmup_steps=0)
-    changes = {"settings": settings, "validation": make_data(30, seed=1), "epochs": 6, "learning_rate": None}
+def test_early_stopping_goes_on_the_same(train: Any, begun: Any, tmp_path: Path, often: None, make_data: Any) -> None:
+    changes = {"settings": PATIENT, "validation": make_data(30, seed=1)}
     whole = train(**changes)
-    killed_after(train(folder=tmp_path / "a", stream=True, **changes), 3, tmp_path / "a", tmp_path / "b")
+    killed_after(begun(folder=tmp_path / "a", **changes), 3, tmp_path / "a", tmp_path / "b")
     result = train(folder=tmp_path / "b", **changes)
     assert result.history.best_step == whole.history.best_step is not None
     assert said(result.history.records) == said(whole.history.records)
@@ -231,12 +235,11 @@ def test_early_stopping_goes_on_the_same(train: Any, tmp_path: Path, often: None
 
 
 def test_an_interrupted_last_checkpoint_leaves_the_best_weights(
-    train: Any, tmp_path: Path, often: None, make_data: Any, monkeypatch: pytest.MonkeyPatch
+    train: Any, begun: Any, tmp_path: Path, often: None, make_data: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = TrainingSettings(patience=4, monitor="accuracy", learning_rate=0.02, weight_decay=0.0, warmup_steps=0)
-    changes = {"settings": settings, "validation": make_data(30, seed=1), "epochs": 6, "learning_rate": None}
+    changes = {"settings": PATIENT, "validation": make_data(30, seed=1)}
     whole = train(**changes)
-    run = train(folder=tmp_path / "run", stream=True, **changes)
+    run = begun(folder=tmp_path / "run", **changes)
 
     def interrupted(*_: Any) -> bool:
         raise KeyboardInterrupt
@@ -253,7 +256,7 @@ def test_an_interrupted_last_checkpoint_leaves_the_best_weights(
 
 
 def test_the_folder_says_everything(
-    train: Any, model: Any, features: list[Any], tmp_path: Path, make_data: Any
+    train: Any, common: dict[str, Any], model: Any, tmp_path: Path, make_data: Any
 ) -> None:
     result = train(folder=tmp_path / "new" / "run", validation=make_data(30, seed=1))
     folder = tmp_path / "new" / "run"
@@ -262,11 +265,14 @@ def test_the_folder_says_everything(
     }  # fmt: skip
     stored = json.loads((folder / "settings.json").read_text())
     depends = stored["depends"]
-    assert depends["objective"] == repr(RegionAware()) and depends["settings epochs"] == 2
+    assert depends["objective"] == f"{RegionAware()!r} ({content(RegionAware())[:12]})"
+    assert depends["settings epochs"] == 2
     assert {name for name in depends if name.startswith("settings ")} == {
         f"settings {name}" for name in vars(TrainingSettings())
     }
-    assert depends["model fingerprint"] == model.fingerprint() and depends["clusters"] == [3]
+    assert depends["model fingerprint"] == model.fingerprint() and depends["feature"] == "cluster 3"
+    assert depends["feature fingerprint"] == common["assignment"].feature.fingerprint()
+    assert stored["format"] == "ravl_explore run 2"
     assert stored["made_with"]["torch"] == torch.__version__ and stored["made_with"]["ravl_explore"] == rx.__version__
     lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, 7))
@@ -291,7 +297,7 @@ def test_a_training_without_steps_is_kept_too(train: Any, model: Any, data: Any,
         ({"epochs": 3}, "settings epochs is 2 there, 3 here"),
         ({"objective": RegionAware(weight=0.5)}, r"objective is RegionAware\(weight=0.8.* there, .*weight=0.5"),
         ({"objective": Upsampled()}, r"objective is RegionAware\(.* there, Upsampled\(.* here"),
-        ({"settings": TrainingSettings(schedule="linear")}, "settings schedule is cosine there, linear here"),
+        ({"settings": replace(QUICK, schedule="linear")}, "settings schedule is cosine there, linear here"),
     ],
 )
 def test_a_run_of_other_settings_is_refused(train: Any, tmp_path: Path, changes: dict[str, Any], told: str) -> None:
@@ -333,9 +339,9 @@ def stored(data: Any, tmp_path: Path) -> Callable[[str, int], Any]:
     return store
 
 
-def test_a_run_goes_on_with_images_that_were_copied(train: Any, stored: Any, tmp_path: Path) -> None:
+def test_a_run_goes_on_with_images_that_were_copied(train: Any, begun: Any, stored: Any, tmp_path: Path) -> None:
     first, copies, validation = stored("one", 1), stored("two", 2), stored("three", 3)
-    run = train(data=first, validation=first, folder=tmp_path / "run", stream=True)
+    run = begun(data=first, validation=first, folder=tmp_path / "run")
     for record in run:
         if record.step == 2:
             run.close()
@@ -369,15 +375,45 @@ def test_a_model_may_be_called_otherwise(train: Any, model: Any, tmp_path: Path)
     assert train(model=renamed, folder=tmp_path / "run").complete
 
 
-def test_a_folder_of_an_earlier_version_is_gone_on_with(train: Any, tmp_path: Path) -> None:
-    """It has neither contents nor names of their own."""
-    train(folder=tmp_path / "run")
+def test_a_folder_of_the_earlier_format_is_refused_with_what_to_do(train: Any, model: Any, tmp_path: Path) -> None:
+    """What a run depends on is told otherwise now; the model in it can still be had."""
+    trained = train(folder=tmp_path / "run").model
     path = tmp_path / "run" / "settings.json"
     stored = json.loads(path.read_text())
-    stored["depends"] |= stored.pop("names")
-    del stored["contents"]
-    path.write_text(json.dumps(stored))
-    assert train(folder=tmp_path / "run").complete
+    of_then = {"clusters": [3], "medoids": "1f2e", "objective": repr(RegionAware())}
+    depends = {name: value for name, value in stored["depends"].items() if not name.startswith("feature")} | of_then
+    made_with = stored["made_with"] | {"ravl_explore": "0.3.7"}
+    path.write_text(json.dumps(stored | {"format": "ravl_explore run 1", "depends": depends, "made_with": made_with}))
+    before = {each.name: each.read_bytes() for each in (tmp_path / "run").iterdir()}
+    with pytest.raises(StorageError) as raised:
+        train(folder=tmp_path / "run")
+    assert str(raised.value) == (
+        f"Expected a run folder of this version (ravl_explore run 2), got {str(path)!r} of a run that ravl_explore "
+        "0.3.7 began (ravl_explore run 1). Choose another folder to train again; models.Checkpoint opens the model in "
+        "this one."
+    )
+    assert {each.name: each.read_bytes() for each in (tmp_path / "run").iterdir()} == before
+    assert equal(weights(models.Checkpoint(tmp_path / "run" / "model.safetensors")), weights(trained))
+    assert train(folder=tmp_path / "another").complete
+
+
+@pytest.mark.parametrize("part", ["format", "depends", "made_with", "contents", "names"])
+def test_settings_without_a_part_are_told(train: Any, tmp_path: Path, part: str) -> None:
+    folder = RunFolder(tmp_path, {"what": 1}, {})
+    folder.close()
+    stored = json.loads((tmp_path / "settings.json").read_text())
+    del stored[part]
+    (tmp_path / "settings.json").write_text(json.dumps(stored))
+    with pytest.raises(StorageError, match=rf"a run folder's settings.*'{part}'"):
+        RunFolder(tmp_path, {"what": 1}, {})
+
+
+@pytest.mark.parametrize("format_", ["ravl_explore run 3", "another", None, 2, ["ravl_explore run 2"]])
+def test_settings_of_another_format_are_told(tmp_path: Path, format_: Any) -> None:
+    RunFolder(tmp_path, {}, {}).close()
+    settings_with(format=format_)(tmp_path)
+    with pytest.raises(StorageError, match=r"a run folder's settings \(ravl_explore run 2\), got .*format"):
+        RunFolder(tmp_path, {}, {})
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(
@@ -429,6 +465,9 @@ def first_of(group: str, tensors: dict[str, Any]) -> str:
 DAMAGE = {
     "settings: depends a list": settings_with(depends=[]),
     "settings: depends null": settings_with(depends=None),
+    "settings: contents null": settings_with(contents=None),
+    "settings: names a list": settings_with(names=[]),
+    "settings: of then, by nobody": settings_with(format="ravl_explore run 1", made_with={}),
     "settings: made with a list": settings_with(made_with=[]),
     "settings: nested deeply": lambda folder: (folder / "settings.json").write_text("[" * 100_000),
     "step a text": checkpoint_with(step="x", complete=False),
@@ -519,12 +558,46 @@ def test_a_folder_of_something_else_is_refused(train: Any, tmp_path: Path) -> No
     assert (tmp_path / "model.safetensors").read_bytes() == b"mine"
 
 
-def test_a_folder_in_use_is_refused(train: Any, tmp_path: Path) -> None:
-    run = train(folder=tmp_path / "run", stream=True)
+def test_a_folder_in_use_is_refused(train: Any, begun: Any, tmp_path: Path) -> None:
+    run = begun(folder=tmp_path / "run")
     with pytest.raises(StorageError, match="where a run is under way"):
         train(folder=tmp_path / "run")
     run.close()
     assert train(folder=tmp_path / "run").complete
+
+
+def test_a_run_that_cannot_begin_lets_the_folder_go(train: Any, begun: Any, common: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="validation images with patience, got none"):
+        begun(settings=replace(QUICK, patience=1), folder=tmp_path / "run")
+    told: list[Any] = []
+    feature = common["assignment"].feature
+    with pytest.raises(InputError, match=r"told apart in the next session.*or leave folder out"):
+        train(
+            objective=Held(lambda: 1),
+            assignment=feature,
+            folder=tmp_path / "run",
+            progress=lambda *state: told.append(state),
+        )
+    assert told == [], "before anything is embedded"
+    assert train(objective=Held(lambda: 1)).complete, "without a folder nobody asks"
+    shutil.rmtree(tmp_path / "run")
+    assert train(folder=tmp_path / "run").complete
+
+
+class Held(ImageObjective):
+    """CLIP's loss, and something beside it."""
+
+    name = "held"
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+
+def test_an_objective_is_known_by_what_it_holds(train: Any, tmp_path: Path) -> None:
+    train(objective=Held([1, 2]), folder=tmp_path / "run")
+    assert train(objective=Held([1, 2]), folder=tmp_path / "run").complete
+    with pytest.raises(StorageError, match=r"objective is .*Held object"):
+        train(objective=Held([1, 3]), folder=tmp_path / "run")
 
 
 def test_a_file_in_the_way(train: Any, tmp_path: Path) -> None:
@@ -551,9 +624,14 @@ def full(*_: Any, **__: Any) -> None:
 
 
 def test_a_full_disk_does_not_end_the_training(
-    train: Any, tmp_path: Path, often: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    train: Any,
+    begun: Any,
+    tmp_path: Path,
+    often: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    run = train(folder=tmp_path / "run", stream=True)
+    run = begun(folder=tmp_path / "run")
     steps = iter(run)
     for _ in range(3):
         next(steps)
@@ -575,9 +653,9 @@ def test_a_full_disk_does_not_end_the_training(
 
 
 def test_a_disk_that_has_room_again_is_no_longer_noted(
-    train: Any, tmp_path: Path, often: None, monkeypatch: pytest.MonkeyPatch
+    begun: Any, tmp_path: Path, often: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = train(folder=tmp_path / "run", stream=True)
+    run = begun(folder=tmp_path / "run")
     steps = iter(run)
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full)
@@ -604,14 +682,14 @@ class Spoiled(ImageObjective):
         return {"loss": loss * float("nan") if Spoiled.steps == self.bad else loss}
 
 
-def test_a_loss_that_is_not_finite_loses_nothing(train: Any, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_loses_nothing(train: Any, begun: Any, tmp_path: Path) -> None:
     Spoiled.steps = 0
     with pytest.raises(TrainingError, match="a finite loss, got nan at step 4") as caught:
         train(objective=Spoiled(), folder=tmp_path / "run")
     result = caught.value.result
     assert not result.complete and len(result.history.records) == 3
     Spoiled.steps = 100
-    run = train(objective=Spoiled(), stream=True)
+    run = begun(objective=Spoiled())
     for record in run:
         if record.step == 3:
             break
@@ -620,9 +698,9 @@ def test_a_loss_that_is_not_finite_loses_nothing(train: Any, tmp_path: Path) -> 
     assert [r.step for r in train(objective=Spoiled(), folder=tmp_path / "run").history.records] == list(range(1, 7))
 
 
-def test_without_a_folder_the_error_carries_what_was_trained(train: Any) -> None:
+def test_without_a_folder_the_error_carries_what_was_trained(begun: Any) -> None:
     Spoiled.steps = 0
-    run = train(objective=Spoiled(), stream=True)
+    run = begun(objective=Spoiled())
     with pytest.raises(TrainingError) as caught:
         list(run)
     assert len(caught.value.result.history.records) == 3 and len(run.result().history.records) == 3
@@ -642,12 +720,11 @@ def test_a_run_folder_by_itself(tmp_path: Path) -> None:
 # --- groups -----------------------------------------------------------------------------------------------------------
 
 
-def test_groups_without_images_are_noted_or_stop(train: Any, model: Any, features: list[Any], make_data: Any) -> None:
+def test_groups_without_images_are_noted(train: Any, common: dict[str, Any], model: Any, make_data: Any) -> None:
+    """And told beforehand to whom it matters."""
     data = make_data(3)  # one image a class
-    changes: dict[str, Any] = {"data": data, "assignment": assign(model, data, features)}
-    (note,) = train(**changes).notes
+    embeddings, feature = rx.embed(model, data), common["assignment"].feature
+    (note,) = train(data=data, assignment=rx.assign(embeddings, feature)).notes
     assert note.startswith("No image is in these groups") and "'cat, " in note and "'hen, " in note
-    with pytest.raises(InputError, match="images of every class with the features and without, got none of 'cat, "):
-        train(empty_groups="stop", **changes)
-    with pytest.raises(InputError, match="empty_groups go on or stop, got 'no'"):
-        train(empty_groups="no")
+    empty = rx.check_features(embeddings, feature).empty
+    assert len(empty) == 3 and all(repr(each) in note for each in empty)

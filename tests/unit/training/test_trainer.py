@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from ravl_explore import models
-from ravl_explore.assignment.assignment import assign
 from ravl_explore.errors import InputError, ModelError, TrainingError
 from ravl_explore.mitigation import prepare
 from ravl_explore.models.base import resize
@@ -27,11 +26,12 @@ SETTINGS = TrainingSettings(epochs=2, learning_rate=1e-3, batch_size=8, seed=0)
 
 
 @pytest.fixture
-def training_set(model: Any, make_data: Callable[..., Any], find_features: Callable[..., Any]) -> TrainingSet:
+def training_set(
+    model: Any, make_data: Callable[..., Any], find_feature: Callable[..., Any], mark: Callable[..., Any]
+) -> TrainingSet:
     """Twenty pictures whose red quadrants are spurious."""
     data = make_data(20)
-    red = next(each for each in find_features(data) if each.cluster == 3)
-    return prepare(model, data, assign(model, data, [red]))
+    return prepare(model, data, mark(data, find_feature(data, 3)))
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,9 @@ def test_a_batch_holds_what_belongs_to_its_images(training_set: TrainingSet) -> 
     batch = training_set.batch(images, 64, data.image_sizes)
     rows = np.concatenate([np.arange(4 * i, 4 * i + 4) for i in images])
     assert torch.equal(batch.pixels, resize([data.image(int(i)) for i in images], 64))
-    assert batch.spurious.tolist() == training_set.spurious[rows].tolist()
-    assert batch.core.tolist() == training_set.core[rows].tolist()
+    assert training_set.assignment.part is not None and training_set.assignment.similarity is not None
+    for name in ("spurious", "core", "part", "similarity"):
+        assert getattr(batch, name).tolist() == getattr(training_set.assignment, name)[rows].tolist(), name
     assert batch.labels.tolist() == data.labels[images].tolist()
     assert batch.image_of_region.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     assert batch.boxes[5].tolist() == [1, 32, 0, 64, 32]
@@ -81,6 +82,15 @@ def test_captions_are_embedded_once_each(model: Any, training_set: TrainingSet) 
     assert len(training_set.captions) == 3
     expected = model.embed_text(training_set.data.captions)
     assert torch.allclose(training_set.captions[training_set.caption_index], expected, atol=1e-6)
+
+
+def test_labels_are_the_assignments_where_it_has_some(training_set: TrainingSet) -> None:
+    assert training_set.labels is training_set.data.labels
+    own = np.arange(20) % 4 - 1
+    told = replace(training_set, assignment=replace(training_set.assignment, labels=own, part=None, similarity=None))
+    batch = told.batch(np.array([4, 3, 1]), 64, told.data.image_sizes)
+    assert told.labels is own and batch.labels.tolist() == [-1, 2, 0]
+    assert batch.part is None and batch.similarity is None
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------
