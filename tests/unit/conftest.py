@@ -169,8 +169,8 @@ def make_discovery() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def find_features(model: Any, cluster: Callable[..., Any]) -> Callable[..., Any]:
-    """data, model -> every cluster of a Discovery on it, whose medoids are the first image's four quadrants."""
+def find_discovery(model: Any, cluster: Callable[..., Any]) -> Callable[..., Any]:
+    """data, model -> a Discovery on it, whose medoids are the first image's four quadrants."""
 
     def find(data: Any, searched: Any = None) -> Any:
         from ravl_explore.discovery import discover
@@ -178,6 +178,29 @@ def find_features(model: Any, cluster: Callable[..., Any]) -> Callable[..., Any]
         from ravl_explore.scores import zero_shot
 
         embeddings = embed(searched or model, data)
-        return discover(zero_shot(embeddings), cluster(embeddings.region, [0, 1, 2, 3])).clusters
+        return discover(zero_shot(embeddings), cluster(embeddings.region, [0, 1, 2, 3]))
 
     return find
+
+
+@pytest.fixture
+def find_feature(find_discovery: Callable[..., Any]) -> Callable[..., Any]:
+    """data, clusters, model -> those clusters of find_discovery() as one Feature; 3 is the red quadrant."""
+
+    def find(data: Any, *clusters: int, searched: Any = None) -> Any:
+        return find_discovery(data, searched).choose(*clusters)
+
+    return find
+
+
+@pytest.fixture
+def mark(model: Any) -> Callable[..., Any]:
+    """data, feature, proposer, and labels= of assign() -> the Assignment of data as the searched model sees it."""
+
+    def assigned(data: Any, feature: Any, proposer: Any = None, **labels: Any) -> Any:
+        from ravl_explore.assignment import assign
+        from ravl_explore.embedding.embeddings import embed
+
+        return assign(embed(model, data, proposer), feature, **labels)
+
+    return assigned
