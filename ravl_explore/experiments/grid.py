@@ -19,6 +19,7 @@ from ravl_explore.concepts.base import ConceptSource
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.errors import InputError, StorageError
 from ravl_explore.evaluation import Evaluation
+from ravl_explore.experiments.cautions import Caution
 from ravl_explore.experiments.experiment import Experiment
 from ravl_explore.experiments.run_files import (
     keep,
@@ -133,10 +134,11 @@ def run_all(
             folder.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
             raise StorageError("a folder for the runs", f"{str(folder)!r} ({error})", "Choose another.") from error
-    for caution in experiment.cautions:
-        logger.warning("%s", caution.text)
+    _tell(experiment.cautions)
     keys = RunKeys(experiment, folder, progress)
     before = _before(experiment, keys, folder, progress)
+    cautions = experiment.cautions_on(before)
+    _tell(cautions[len(experiment.cautions) :])
     runs: list[Run] = []
     plan = list(_plan(named, seeds))
     for number, (name, objective, seed) in enumerate(plan, start=1):
@@ -151,14 +153,15 @@ def run_all(
                 keep(folder, f"{_slug(name)}-{seed}", key, pack_run(run))
         runs.append(replace(run, objective=name))
         if on_run is not None:
-            on_run(Runs(before, tuple(runs), experiment.cautions_on(before)))
-    return Runs(before, tuple(runs), experiment.cautions_on(before))
+            on_run(Runs(before, tuple(runs), cautions))
+    return Runs(before, tuple(runs), cautions)
 
 
 def _run(
     experiment: Experiment, name: str, objective: Objective, settings: TrainingSettings, progress: Progress | None
 ) -> Run:
     """Train and measure."""
+    experiment.marked(progress)  # that all runs share is not in the first one's seconds
     started = time.monotonic()
     training = experiment.begin(objective, settings, progress=progress)
     try:
@@ -201,9 +204,17 @@ def _check(named: Sequence[tuple[str, Objective]], seeds: Sequence[int]) -> None
         raise InputError("at least one objective", "none", "Leave objectives out to run all.")
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError("at least one seed, each once", f"{tuple(seeds)}", SOME_SEEDS)
-    told = [(name, content(objective)) for name, objective in named]
+    told = [(name, _known_by(objective)) for name, objective in named]
     if len(set(told)) < len(told):
         raise InputError("each objective once", "one of them twice", "Give more seeds to repeat it.")
+
+
+def _known_by(objective: Objective) -> str:
+    """Its content; its text where that has none, such as of one that holds a lambda, which only a folder forbids."""
+    try:
+        return content(objective)
+    except InputError:
+        return repr(objective)
 
 
 def _plan(named: Sequence[tuple[str, Objective]], seeds: Sequence[int]) -> Iterator[tuple[str, Objective, int]]:
@@ -215,6 +226,12 @@ def _plan(named: Sequence[tuple[str, Objective]], seeds: Sequence[int]) -> Itera
 
 def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "run"
+
+
+def _tell(cautions: Sequence[Caution]) -> None:
+    """Log them, so that nobody waits for runs that cannot be trusted."""
+    for caution in cautions:
+        logger.warning("%s", caution.text)
 
 
 def _prefixed(progress: Progress | None, stage: str) -> Progress | None:
