@@ -13,6 +13,7 @@ import traitlets
 
 from ravl_explore.comparison import HIGHER_IS_BETTER, Comparison, numbers
 from ravl_explore.errors import InputError
+from ravl_explore.experiments.cautions import Caution
 from ravl_explore.experiments.runs import SPREAD, Run, Runs
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.support.files import user_path, write_whole
@@ -22,7 +23,7 @@ from ravl_explore.widgets.basics.acts import RowPicker
 from ravl_explore.widgets.basics.closing import Closing
 
 STATIC = Path(__file__).parent.parent / "static"
-FEATURES = ("clusters", "model")
+FEATURES = ("feature", "model")
 COMMON = ("epochs", "learning_rate", "batch_size")
 HELP = {
     "image accuracy": "Whole images classified rightly",
@@ -65,6 +66,7 @@ class RunsWidget(Closing, RowPicker):
         super().__init__()
         self._guard = threading.RLock()
         self._runs: tuple[Run, ...] = ()
+        self._cautions: tuple[Caution, ...] = ()
         if runs is not None:
             self.show(runs)
 
@@ -72,7 +74,7 @@ class RunsWidget(Closing, RowPicker):
     def runs(self) -> Runs | None:
         """What is listed; None as long as nothing is."""
         with self._guard:
-            return Runs(self._runs[0].comparison.before, self._runs) if self._runs else None
+            return Runs(self._runs[0].comparison.before, self._runs, self._cautions) if self._runs else None
 
     @property
     def comparison(self) -> Comparison | None:
@@ -94,13 +96,13 @@ class RunsWidget(Closing, RowPicker):
     def show(self, runs: Runs) -> None:
         """List these instead; none is picked."""
         with self._guard:
-            self.selected = None
+            self.selected, self._cautions = None, runs.cautions
             self._fill(tuple(runs))
 
     def clear(self) -> None:
         """Forget every run."""
         with self._guard:
-            self.selected = None
+            self.selected, self._cautions = None, ()
             self._fill(())
 
     def to_csv(self, path: str | Path) -> None:

@@ -23,10 +23,10 @@ from safetensors.torch import save_file
 import ravl_explore as rx
 from ravl_explore import clustering
 from ravl_explore import data as data_sources
+from ravl_explore.discovery.search import search
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.plots.layout import pca_layout
 from ravl_explore.regions import Grid
-from ravl_explore.discovery.search import search
 from ravl_explore.widgets import Explorer
 from ravl_explore.widgets import explorer as explorer_module
 from ravl_explore.widgets.basics.figure import LiveFigure
@@ -635,7 +635,7 @@ class TestOwnImages:
 
     def test_what_was_searched_is_not_embedded_again(self, own: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
         run(own)
-        monkeypatch.setattr("ravl_explore.widgets.mitigation.work.embed", None)
+        monkeypatch.setattr("ravl_explore.experiments.embedded_once.embed", None)
         panel = own.panel
         assert panel._context is not None and own.discovery is not None
         model, data, proposer, _ = panel._context

@@ -14,8 +14,8 @@ from ravl_explore import data as data_sources
 from ravl_explore import models
 from ravl_explore.data import ArrayDataset
 from ravl_explore.discovery import Discovery
-from ravl_explore.plots.layout import pca_layout
 from ravl_explore.discovery.search import Search
+from ravl_explore.plots.layout import pca_layout
 from ravl_explore.widgets import Explorer, MitigationPanel
 from ravl_explore.widgets.explorer import _summary
 from ravl_explore.widgets.findings import discovery as findings_module
