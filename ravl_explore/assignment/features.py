@@ -119,6 +119,7 @@ class ClusterFeature(Feature):
 
     def __post_init__(self) -> None:
         checks.array("medoids", self.medoids, "f", (None, None))
+        checks.instance("clusters", self.clusters, tuple, "Write (1, 7), or discovery.choose(1, 7).")
         if not self.clusters:
             raise InputError(
                 "at least one cluster", "none", "Choose one in the table, or write discovery.choose(discovery.best)."

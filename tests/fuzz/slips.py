@@ -94,7 +94,10 @@ def calls() -> dict[str, Call]:
                 "batch_size": 8,
             },
         ),
-        "choose": (lambda one, two: s["discovery"].choose(one, two), {"one": 0, "two": s["discovery"].clusters[1]}),
+        "choose": (
+            lambda one, two: s["discovery"].choose(one, two),
+            {"one": s["feature"].clusters[0], "two": s["discovery"].clusters[1]},
+        ),
         "assign": (rx.assign, {"embeddings": e, "feature": s["feature"], "labels": e.labels}),
         "check_features": (rx.check_features, {"embeddings": e, "feature": s["feature"], "labels": e.labels}),
         "evaluate": (rx.evaluate, {"scores": s["scores"], "assignment": s["assignment"], "min_group_size": 1}),
@@ -132,7 +135,6 @@ def calls() -> dict[str, Call]:
                 "learning_rate": 1e-4,
                 "settings": quick,
                 "folder": None,
-                "on_run": None,
             },
         ),
         "Experiment": (
@@ -174,7 +176,7 @@ def calls() -> dict[str, Call]:
         ),
         "Scores": (rx.Scores, {"image": s["scores"].image, "region": s["scores"].region, "embeddings": e}),
         "Regions": (regions.Regions, {"boxes": np.array([[0, 0, 4, 4.0]]), "image_index": np.array([0])}),
-        "ClusterFeature": (lambda **given: ClusterFeature(**given).score(e.region), dict(vars(s["feature"]))),
+        "ClusterFeature": (lambda **given: rx.assign(e, ClusterFeature(**given)), dict(vars(s["feature"]))),
         "Assignment": (rx.Assignment, dict(vars(s["assignment"]))),
         "Annotations": (
             lambda **given: replace(e, annotations=Annotations(**given)),

@@ -140,6 +140,16 @@ def test_cautions_are_logged_once_and_before_the_first_training(
     assert [caution.text for caution in runs.cautions if caution.text in runs.notes] == logged[0]
 
 
+def test_objectives_of_one_name_keep_their_own_learning_rates(work: tuple[Any, ...]) -> None:
+    @dataclass(frozen=True)
+    class Slow(Standard):
+        usual_learning_rate: float = 1e-5
+
+    runs = run_all(*work, objectives=[Slow(), Standard()], seeds=(0,), epochs=1)
+    assert [run.objective for run in runs] == [Standard().name] * 2
+    assert [run.settings["learning_rate"] for run in runs] == [1e-5, Standard().usual_learning_rate]
+
+
 def test_every_objective_is_what_the_menu_offers() -> None:
     assert list(every_objective()) == [choice.label for choice in choices(objectives) if not choice.form]
     assert every_objective()["Standard fine-tuning"] == Standard()
@@ -168,6 +178,7 @@ def test_bad_input(work: tuple[Any, ...], tmp_path: Path) -> None:
         ({"validation": 3}, "validation"),
         ({"labels": np.zeros(3, int)}, "one integer label for each of 24 images"),
         ({"proposer": 3}, "proposer"),
+        ({"on_run": [print]}, "on_run a function"),
         ({"folder": tmp_path, "objectives": [Standard()], "proposer": Unsayable()}, "told apart in the next session"),
     ):
         with pytest.raises(InputError, match=message):
