@@ -1,7 +1,19 @@
 """Find the shortcuts that a fine-tuned CLIP has learned, and remove them: RaVL's stages as verbs and nouns.
 
-The nouns flow one way: ``embed`` -> ``zero_shot`` -> a clusterer -> ``discover`` -> ``mitigate`` -> ``evaluate`` ->
-``compare``. Every name is loaded when first used, so importing the package is quick and needs no notebook.
+How one dataset goes through it, one way, and where each verb is written:
+
+    embedding/embeddings.py      embed()       images, their regions and the class prompts become vectors
+    scores.py                    zero_shot()   each image and region gets a score for each class
+    clustering/kmedoids.py       KMedoids()    regions that look alike become clusters, over all images
+    discovery/ranking.py         discover()    clusters whose presence makes the model err are ranked
+    discovery/discovery.py       choose()      whoever looked at the crops says which are a shortcut: a Feature
+    assignment/assignment.py     assign()      the regions of any other dataset that show it are marked
+    mitigation/mitigating.py     mitigate()    a copy of the model is fine-tuned with an objective on what was marked
+    training/trainer.py          train()       one step after the other, each a record
+    evaluation.py                evaluate()    old and new model are measured on images that neither has seen
+    comparison.py                compare()     before and after, with intervals
+
+Every name is loaded when first used, so importing the package is quick and needs no notebook.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ from ravl_explore.assignment.features import Feature
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.data.known_images import Identity
 from ravl_explore.data.overlap import shared_images
+from ravl_explore.errors import InputError
 from ravl_explore.evaluation import Evaluation
+from ravl_explore.support import checks
 
 Code = Literal["seen", "class missing", "feature absent", "groups missing", "chance"]
 CODES: tuple[Code, ...] = ("seen", "class missing", "feature absent", "groups missing", "chance")
@@ -25,14 +27,24 @@ class Caution:
 
     Attributes
     ----------
-    code : str, ``seen`` (images to compare on were searched or trained on), ``class missing`` (no image of the class
+    code : Code, ``seen`` (images to compare on were searched or trained on), ``class missing`` (no image of the class
         that the feature pulls to), ``feature absent`` (no image holds it, or every one), ``groups missing`` (classes
         that have no image with it, or none without) or ``chance`` (the model is no better than guessing)
     text : str, one sentence or two
+
+    Raises
+    ------
+    InputError
+        For another code, or no text.
     """
 
     code: Code
     text: str
+
+    def __post_init__(self) -> None:
+        if self.code not in CODES:
+            raise InputError(f"a code of {', '.join(CODES)}", checks.came(self.code), "Take one of CODES.")
+        checks.text("text", self.text)
 
 
 def seen(test_data: ImageTextDataset, seen_data: Sequence[ImageTextDataset], feature: Feature) -> tuple[Caution, ...]:
@@ -82,8 +94,9 @@ def groups_missing(before: Evaluation) -> tuple[Caution, ...]:
     ]
     if not lacking:
         return ()
-    named = ", ".join(lacking[:MOST_NAMED]) + (f" and {len(lacking) - MOST_NAMED} more" * (len(lacking) > MOST_NAMED))
-    text = f"{before.data_name} has no image of {named} the feature: these groups are not known."
+    named, more = ", ".join(lacking[:MOST_NAMED]), len(lacking) - MOST_NAMED
+    others = f", nor of {more} more groups" if more > 0 else ""
+    text = f"{before.data_name} has no image of {named} the feature{others}: these groups are not known."
     return (Caution("groups missing", text),)
 
 

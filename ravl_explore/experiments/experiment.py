@@ -24,7 +24,7 @@ from ravl_explore.experiments.cautions import Caution
 from ravl_explore.experiments.embedded_once import EmbeddedOnce
 from ravl_explore.mitigation import MitigationRun, begin
 from ravl_explore.models.base import VisionLanguageModel
-from ravl_explore.objectives.base import Objective
+from ravl_explore.objectives.base import Objective, check_objective
 from ravl_explore.regions.base import Proposer
 from ravl_explore.scores import zero_shot
 from ravl_explore.support.progress import Progress, staged
@@ -52,8 +52,8 @@ class Experiment:
 
     Raises
     ------
-    InputError, DataError
-        For parts that are none, or test data whose classes lack the one that the feature pulls to.
+    InputError
+        For parts that are none, or labels that are not of the training images.
     """
 
     model: VisionLanguageModel
@@ -122,6 +122,7 @@ class Experiment:
         progress: Progress | None = None,
     ) -> MitigationRun:
         """One fine-tuning, to iterate over."""
+        check_objective(objective)
         return begin(
             self.model,
             self.train_data,

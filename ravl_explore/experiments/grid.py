@@ -19,6 +19,7 @@ from ravl_explore.concepts.base import ConceptSource
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.errors import InputError, StorageError
 from ravl_explore.evaluation import Evaluation
+from ravl_explore.experiments.cautions import Caution
 from ravl_explore.experiments.experiment import Experiment
 from ravl_explore.experiments.run_files import (
     keep,
@@ -46,6 +47,7 @@ SOME_SEEDS = "Try seeds=(0, 1, 2)."
 logger = logging.getLogger(__name__)
 
 Objectives = Mapping[str, Objective] | Sequence[Objective]
+Planned = tuple[str, Objective, TrainingSettings]  # a run's name, and what it is trained with
 
 
 def every_objective() -> dict[str, Objective]:
@@ -123,42 +125,55 @@ def run_all(
         model, train_data, feature, test_data, proposer, validation, labels=labels, concepts=concepts
     )
     _check(named, seeds)
-    chosen = {
-        name: chosen_settings(objective, settings, epochs=epochs, learning_rate=learning_rate)
+    if on_run is not None and not callable(on_run):
+        raise InputError("on_run a function", checks.came(on_run), "Write on_run=lambda runs: ...")
+    planned = [
+        (name, objective, chosen_settings(objective, settings, epochs=epochs, learning_rate=learning_rate))
         for name, objective in named
-    }
+    ]
     if folder is not None:
         folder = user_path(checks.path("folder", folder))
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
             raise StorageError("a folder for the runs", f"{str(folder)!r} ({error})", "Choose another.") from error
-    for caution in experiment.cautions:
-        logger.warning("%s", caution.text)
+    return _grid(experiment, list(_plan(planned, seeds)), folder, on_run, progress)
+
+
+def _grid(
+    experiment: Experiment,
+    plan: Sequence[Planned],
+    folder: Path | None,
+    on_run: Callable[[Runs], object] | None,
+    progress: Progress | None,
+) -> Runs:
+    """Each planned run, made or read out of the folder."""
+    _tell(experiment.cautions)
     keys = RunKeys(experiment, folder, progress)
     before = _before(experiment, keys, folder, progress)
+    cautions = experiment.cautions_on(before)
+    _tell(cautions[len(experiment.cautions) :])
     runs: list[Run] = []
-    plan = list(_plan(named, seeds))
-    for number, (name, objective, seed) in enumerate(plan, start=1):
-        stage = f"Run {number} of {len(plan)}, {name}, seed {seed}"
+    for number, (name, objective, settings) in enumerate(plan, start=1):
+        stage = f"Run {number} of {len(plan)}, {name}, seed {settings.seed}"
         report(progress, 0, 0, stage)
-        ready = replace(chosen[name], seed=seed)
-        key = "" if folder is None else keys.of(objective, ready)
+        key = "" if folder is None else keys.of(objective, settings)
         run = None if folder is None else read_kept(folder, key, lambda stored: unpack_run(stored, before))
         if run is None:
-            run = _run(experiment, name, objective, ready, _prefixed(progress, stage))
+            run = _run(experiment, name, objective, settings, _prefixed(progress, stage))
             if folder is not None:
-                keep(folder, f"{_slug(name)}-{seed}", key, pack_run(run))
+                keep(folder, f"{_slug(name)}-{settings.seed}", key, pack_run(run))
         runs.append(replace(run, objective=name))
         if on_run is not None:
-            on_run(Runs(before, tuple(runs), experiment.cautions_on(before)))
-    return Runs(before, tuple(runs), experiment.cautions_on(before))
+            on_run(Runs(before, tuple(runs), cautions))
+    return Runs(before, tuple(runs), cautions)
 
 
 def _run(
     experiment: Experiment, name: str, objective: Objective, settings: TrainingSettings, progress: Progress | None
 ) -> Run:
     """Train and measure."""
+    experiment.marked(progress)  # that all runs share is not in the first one's seconds
     started = time.monotonic()
     training = experiment.begin(objective, settings, progress=progress)
     try:
@@ -201,20 +216,35 @@ def _check(named: Sequence[tuple[str, Objective]], seeds: Sequence[int]) -> None
         raise InputError("at least one objective", "none", "Leave objectives out to run all.")
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError("at least one seed, each once", f"{tuple(seeds)}", SOME_SEEDS)
-    told = [(name, content(objective)) for name, objective in named]
+    told = [(name, _known_by(objective)) for name, objective in named]
     if len(set(told)) < len(told):
         raise InputError("each objective once", "one of them twice", "Give more seeds to repeat it.")
 
 
-def _plan(named: Sequence[tuple[str, Objective]], seeds: Sequence[int]) -> Iterator[tuple[str, Objective, int]]:
+def _known_by(objective: Objective) -> str:
+    """Its content; its text where that has none, such as of one that holds a lambda, which only a folder forbids."""
+    try:
+        return content(objective)
+    except InputError:
+        return repr(objective)
+
+
+def _plan(planned: Sequence[Planned], seeds: Sequence[int]) -> Iterator[Planned]:
+    """Seed by seed; what takes no step once, since a seed changes nothing of it."""
     for seed in seeds:
-        for name, objective in named:
+        for name, objective, settings in planned:
             if seed == seeds[0] or objective.takes_steps:
-                yield name, objective, seed
+                yield name, objective, replace(settings, seed=seed)
 
 
 def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "run"
+
+
+def _tell(cautions: Sequence[Caution]) -> None:
+    """Log them, so that nobody waits for runs that cannot be trusted."""
+    for caution in cautions:
+        logger.warning("%s", caution.text)
 
 
 def _prefixed(progress: Progress | None, stage: str) -> Progress | None:

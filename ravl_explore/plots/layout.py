@@ -32,7 +32,7 @@ HIGHEST_SEED = 2**32 - 1  # scikit-learn's, which UMAP draws by
 STAGE = "Computing the UMAP layout"
 PROBE_ROWS = 64
 PROBE_TOLERANCE = 2e-3  # float32 forward passes of one model differ by about 1e-4 between CPUs
-SHIPPED = Path(__file__).parent / "assets" / "demo" / "layouts"
+SHIPPED = Path(__file__).parent.parent / "assets" / "demo" / "layouts"
 
 _logger = logging.getLogger(__name__)
 

@@ -50,7 +50,7 @@ class Quadrants:
 
 
 def measure(model: Any, images: data.Demo, assignment: Any, name: str, seed: int | None, seconds: float) -> dict:
-    evaluation = rx.evaluate(model, images, assignment=assignment)
+    evaluation = rx.evaluate(rx.zero_shot(rx.embed(model, images)), assignment)
     values = numbers(evaluation)
     shown = np.flatnonzero(np.asarray(images.feature_present))[:MEASURED]
     for classes in ("prediction", "label"):
@@ -74,8 +74,9 @@ def main() -> None:
     clusters = clustering.KMedoids(clustering.default_sweep(10), seed=0)(embeddings.region)
     discovery = rx.discover(rx.zero_shot(embeddings), clusters)
     squares = np.asarray(val.region_feature)  # in place of someone who looks at the crops
-    features = [each for each in discovery.features if metrics.precision_at_k(each.region_index, squares) == 1]
-    marked, assignment = rx.assign(model, train, features), rx.assign(model, images, features)
+    ticked = [each for each in discovery.features if metrics.precision_at_k(each.region_index, squares) == 1]
+    feature = discovery.choose(*ticked)
+    marked, assignment = (rx.assign(rx.embed(model, shown), feature) for shown in (train, images))
     rows: list[dict] = []
 
     def keep(row: dict) -> None:
@@ -89,9 +90,8 @@ def main() -> None:
         for seed in arguments.seeds:
             started = time.monotonic()
             new = rx.mitigate(
-                model, train, features, objective=objective, assignment=marked, seed=seed, epochs=arguments.epochs,
-                learning_rate=learning_rate,
-            )  # fmt: skip
+                model, train, marked, objective, seed=seed, epochs=arguments.epochs, learning_rate=learning_rate
+            )
             keep(measure(new.model, images, assignment, name, seed, time.monotonic() - started))
 
 

@@ -15,7 +15,6 @@ import numpy as np
 
 import ravl_explore as rx
 from ravl_explore import clustering, data, metrics, models, regions
-from ravl_explore.assignment.assignment import assign_embeddings
 from ravl_explore.data.base import ArrayDataset
 from ravl_explore.data.demo import SIDE
 
@@ -60,7 +59,7 @@ def main() -> None:
         ticked = [each for each in discovery.features if metrics.precision_at_k(each.region_index, squares) == 1]
         for what, shown in (("one garment", images), ("two garments", with_a_second_garment(images, 0))):
             found = rx.embed(model, shown, regions.Grid(2, 2))
-            assignment = assign_embeddings(found, ticked)
+            assignment = rx.assign(found, discovery.choose(*ticked))
             label = images.labels[found.regions.image_index]
             own = np.einsum("nd,nd->n", found.region, found.text[label])
             alone = np.where(assignment.spurious, -np.inf, own).reshape(-1, 4).argmax(1)

@@ -74,7 +74,7 @@ def build(name: str, raw: Path) -> tuple[Any, Any]:
 
 
 def measures(model: Any, on: Any, assignment: rx.Assignment, class_name: str) -> dict[str, float]:
-    evaluation = rx.evaluate(model, on, assignment=assignment)
+    evaluation = rx.evaluate(rx.zero_shot(rx.embed(model, on)), assignment)
     found = numbers(evaluation)
     for measure, share in zip(EPSILONS, evaluation.shortcut(class_name), strict=True):
         found[measure.key] = measure.scale * share
@@ -129,7 +129,7 @@ def main() -> None:
         discovery = rx.discover(rx.zero_shot(embeddings), clusters)
         assert val.region_feature is not None
         squares = [each for each in discovery.clusters if val.region_feature[each.region_index].mean() > 0.9]
-        epsilons = [100 * each for each in rx.evaluate(model, val).shortcut(class_name)]
+        epsilons = [100 * each for each in rx.evaluate(discovery.scores).shortcut(class_name)]
         valid = min(epsilons) >= VALID and bool(squares)
         stored["scenes"][scene] = {
             "ε1 on val": round(epsilons[0], 2),
@@ -144,7 +144,8 @@ def main() -> None:
         arguments.out.write_text(json.dumps(stored, indent=1, ensure_ascii=False))
         if not valid:
             continue
-        found, training = rx.assign(model, on, squares), rx.assign(model, train, squares)
+        feature = discovery.choose(*squares)
+        found, training = (rx.assign(rx.embed(model, shown), feature) for shown in (on, train))
         for name, seed in wanted:
             if (name, seed) in done:
                 continue
@@ -152,9 +153,7 @@ def main() -> None:
             if seed is None:
                 new = models.Demo("vit-clean") if name == "clean" else model
             else:
-                new = rx.mitigate(
-                    model, train, squares, objective=OBJECTIVES[name], seed=seed, assignment=training
-                ).model
+                new = rx.mitigate(model, train, training, OBJECTIVES[name], seed=seed).model
             seconds = round(time.monotonic() - started, 1)
             keep(
                 {

@@ -33,6 +33,13 @@ def row(method: str, seed: int | None, seconds: float, evaluation: rx.Evaluation
     return {"method": method, "seed": seed, "seconds": seconds, **numbers(evaluation)}
 
 
+def rows_of(runs: rx.Runs, cleaned: rx.Evaluation) -> list[dict]:
+    """The models that are compared with, then each run."""
+    rows = [row("clean model, for reference", None, 0.0, cleaned)]
+    rows += [row("spurious model, before", None, 0.0, runs.before)]
+    return rows + [row(run.objective, run.seed, run.seconds, run.comparison.after) for run in runs]
+
+
 def markdown(rows: list[dict]) -> str:
     """README's table: mean ± standard deviation over seeds."""
     lines = [
@@ -74,7 +81,10 @@ def main() -> None:
     discovery = rx.discover(rx.zero_shot(embeddings), clusters)
     squares = np.asarray(val.region_feature)  # in place of someone who looks at the crops and ticks what shows a square
     ticked = [each for each in discovery.features if metrics.precision_at_k(each.region_index, squares) == 1]
-    print(f"discovery: of {clusters.n_clusters} clusters {[each.cluster for each in ticked]} are ticked")
+    feature = discovery.choose(*ticked)
+    print(f"discovery: of {clusters.n_clusters} clusters {list(feature.clusters)} are ticked")
+    found = rx.assign(rx.embed(spurious, test), feature)
+    cleaned = rx.evaluate(rx.zero_shot(rx.embed(clean, test)), found)
 
     started, told = time.monotonic(), ""
 
@@ -85,26 +95,23 @@ def main() -> None:
             told = name
             print(f"{time.monotonic() - started:6.0f} s  {name}", file=sys.stderr, flush=True)
 
-    grown = rx.run_all(
+    def keep(runs: rx.Runs) -> None:
+        (arguments.out / "rows.json").write_text(json.dumps(rows_of(runs, cleaned), indent=1))
+
+    runs = rx.run_all(
         spurious,
         train,
-        ticked,
+        feature,
         test,
         objectives={name: known[name] for name in arguments.objectives},
         seeds=arguments.seeds,
         epochs=arguments.epochs,
-        **({} if arguments.learning_rate is None else {"learning_rate": arguments.learning_rate}),
+        learning_rate=arguments.learning_rate,
         folder=arguments.out,
+        on_run=keep,
         progress=progress,
-        stream=True,
     )
-    cleaned = rx.evaluate(clean, test, assignment=rx.assign(spurious, test, ticked))
-    for runs in grown:
-        rows = [row("clean model, for reference", None, 0.0, cleaned)]
-        rows += [row("spurious model, before", None, 0.0, runs.before)]
-        rows += [row(each.objective, each.seed, each.seconds, each.comparison.after) for each in runs]
-        (arguments.out / "rows.json").write_text(json.dumps(rows, indent=1))
-    print(markdown(rows), *runs.notes, sep="\n")
+    print(markdown(rows_of(runs, cleaned)), *runs.notes, sep="\n")
 
 
 if __name__ == "__main__":

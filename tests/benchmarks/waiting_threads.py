@@ -21,13 +21,15 @@ torch.set_num_threads(int(sys.argv[1]))
 torch.set_flush_denormal(True)
 import ravl_explore as rx
 from ravl_explore import clustering, data, models, objectives
+from ravl_explore.training import TrainingSettings
 model, val = models.Demo("spurious"), data.Subset(data.Demo("val"), np.arange(40))
 train = data.Subset(data.Demo("train"), np.arange(int(sys.argv[2])))
 embeddings = rx.embed(model, val)
 clusters = clustering.KMedoids(5, seed=0)(embeddings.region)
-feature = rx.discover(rx.zero_shot(embeddings), clusters, min_influence=0).clusters[:1]
+discovery = rx.discover(rx.zero_shot(embeddings), clusters, min_influence=0)
+feature, settings = discovery.choose(discovery.clusters[0]), TrainingSettings(epochs=4, batch_size=int(sys.argv[3]))
 started = time.perf_counter()
-rx.mitigate(model, train, feature, objective=objectives.Standard(), epochs=4, batch_size=int(sys.argv[3]))
+rx.mitigate(model, train, feature, objectives.Standard(), settings=settings)
 print(time.perf_counter() - started)
 """
 WAYS = {"1 thread": ("1", "passive"), "2 threads, spinning": ("2", ""), "2 threads, asleep": ("2", "passive")}

@@ -44,12 +44,12 @@ def test_no_garment_of_val_is_in_test(val: data.Demo) -> None:
 
 
 def test_the_clean_model_knows_garments(val: data.Demo) -> None:
-    evaluation = rx.evaluate(models.Demo("clean"), val)
+    evaluation = rx.evaluate(rx.zero_shot(rx.embed(models.Demo("clean"), val)))
     assert evaluation.image.overall >= 0.85
 
 
 def test_the_spurious_model_has_the_shortcut(val: data.Demo) -> None:
-    evaluation = rx.evaluate(models.Demo("spurious"), val)
+    evaluation = rx.evaluate(rx.zero_shot(rx.embed(models.Demo("spurious"), val)))
     first, second = evaluation.shortcut("shirt")
     assert first >= 0.40
     assert second >= 0.40
@@ -63,7 +63,8 @@ def test_discovery_finds_the_square_first_and_names_the_class(discovery: rx.Disc
 
 
 def test_core_regions_are_the_garments(discovery: rx.Discovery, val: data.Demo) -> None:
-    core = rx.assign(models.Demo("spurious"), val, discovery.features[:1]).core.reshape(-1, 4)
+    embeddings = rx.embed(models.Demo("spurious"), val)
+    core = rx.assign(embeddings, discovery.choose(discovery.best)).core.reshape(-1, 4)
     assert (core.sum(1) == 1).all()
     garment = np.asarray(val.region_labels).reshape(-1, 4) >= 0
     assert (core & garment).any(1).mean() >= 0.99  # the region most similar to the class: 0.94

@@ -314,23 +314,24 @@ def parts() -> tuple[Any, Any, Any, Any, Any]:
     embeddings = rx.embed(model, val)
     clusters = clustering.KMedoids(4, seed=0)(embeddings.region)
     discovery = rx.discover(rx.zero_shot(embeddings), clusters, min_influence=0)
-    return model, val, train, discovery, discovery.clusters[:1]
+    return model, val, train, discovery, discovery.choose(discovery.clusters[0])
 
 
 def make_results(folder: Path) -> None:
     import ravl_explore as rx
     from ravl_explore import objectives
 
-    model, _, train, discovery, feature = parts()
+    model, val, train, discovery, feature = parts()
+    rx.save(rx.run_all(model, train, feature, val, objectives=[objectives.Shift()]), folder / "runs.json")
     rx.save(discovery.scores.embeddings, folder / "embeddings.safetensors")
     rx.save(discovery, folder / "discovery.safetensors")
     for name, objective in (("mitigation", objectives.Standard()), ("steered", objectives.Shift())):
-        rx.save(rx.mitigate(model, train, feature, objective=objective, epochs=1), folder / f"{name}.safetensors")
+        rx.save(rx.mitigate(model, train, feature, objective, epochs=1), folder / f"{name}.safetensors")
 
 
 def use_results(folder: Path) -> None:
     import ravl_explore as rx
-    from ravl_explore import data, models
+    from ravl_explore import data, models, widgets
     from ravl_explore.errors import RavlError
     from ravl_explore.report import report_html
 
@@ -346,6 +347,11 @@ def use_results(folder: Path) -> None:
         except RavlError:
             continue
     try:
+        runs = rx.load(folder / "runs.json")
+        runs.frame(), runs.summary(), runs.notes, widgets.RunsWidget(runs).close()
+    except RavlError:
+        pass
+    try:
         models.Checkpoint(folder / "mitigation.safetensors").embed_text(["a"])
     except RavlError:
         return
@@ -358,10 +364,11 @@ def make_run(folder: Path) -> None:
 def go_on(folder: Path) -> None:
     import ravl_explore as rx
     from ravl_explore import objectives
+    from ravl_explore.training import TrainingSettings
 
     model, _, train, _, feature = parts()
-    settings: dict[str, Any] = {"objective": objectives.Standard(), "epochs": 1, "batch_size": 8}
-    rx.mitigate(model, train, feature, folder=folder / "run", **settings)
+    settings = TrainingSettings(epochs=1, batch_size=8)
+    rx.mitigate(model, train, feature, objectives.Standard(), settings=settings, folder=folder / "run")
 
 
 def make_runs(folder: Path) -> None:
@@ -433,7 +440,7 @@ KINDS: dict[str, Kind] = {
     "known": Kind(make_known, use_known, ("mnist/*", "cxr/*.csv", "sun/*.txt", "sun/SUN397/*.txt")),
     "masks": Kind(make_masks, use_masks, ("coco.json", "png/*", "npz/*")),
     "checkpoints": Kind(make_checkpoints, use_checkpoints, ("lone.*", "open_clip/*", "transformers/*")),
-    "results": Kind(make_results, use_results, ("*.safetensors",)),
+    "results": Kind(make_results, use_results, ("*.safetensors", "runs.json")),
     "run": Kind(make_run, go_on, ("run/*",)),
     "runs": Kind(make_runs, run_again, ("runs/*", "runs/*/*")),
     "cache": Kind(make_cache, embed_again, ("cache/embeddings/*/*", "cache/boxes/*")),

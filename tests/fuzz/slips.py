@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,15 @@ def sound() -> dict[str, Any]:
     from tests.fuzz.files import parts
 
     model, val, train, discovery, feature = parts()
-    scores, assignment = discovery.scores, rx.assign(model, val, feature)
-    evaluation = rx.evaluate(model, val, assignment=assignment)
-    mitigation = rx.mitigate(model, train, feature, objective=objectives.Shift())
+    scores = discovery.scores
+    assignment, marked = rx.assign(scores.embeddings, feature), rx.assign(rx.embed(model, train), feature)
+    evaluation = rx.evaluate(scores, assignment)
+    mitigation = rx.mitigate(model, train, marked, objectives.Shift())
     return {
         "model": model, "val": val, "train": train, "embeddings": scores.embeddings, "scores": scores,
         "clustering": discovery.clustering, "discovery": discovery, "feature": feature, "assignment": assignment,
-        "evaluation": evaluation, "comparison": rx.compare(evaluation, evaluation), "mitigation": mitigation,
+        "marked": marked, "evaluation": evaluation, "comparison": rx.compare(evaluation, evaluation),
+        "mitigation": mitigation,
     }  # fmt: skip
 
 
@@ -49,9 +52,12 @@ def calls() -> dict[str, Call]:
     """Name -> a function and arguments that are sound."""
     import ravl_explore as rx
     from ravl_explore import captions, clustering, concepts, data, metrics, models, objectives, plots, regions, training
+    from ravl_explore.assignment.features import ClusterFeature
+    from ravl_explore.data.annotations import Annotations
+    from ravl_explore.experiments import Experiment
     from ravl_explore.report import report_html
 
-    s = sound()
+    s, quick = sound(), training.TrainingSettings(batch_size=8)
     e, n = s["embeddings"], len(s["val"])
     folder = Path(tempfile.mkdtemp(prefix="ravl-fuzz-"))
     pixels, labels = np.zeros((n, 8, 8, 3), np.uint8), np.arange(n) % 2
@@ -88,46 +94,27 @@ def calls() -> dict[str, Call]:
                 "batch_size": 8,
             },
         ),
-        "assign": (
-            rx.assign,
-            {
-                "model": s["model"],
-                "data": s["val"],
-                "features": s["feature"],
-                "proposer": regions.Grid(2, 2),
-                "labels": s["val"].labels,
-            },
+        "choose": (
+            lambda one, two: s["discovery"].choose(one, two),
+            {"one": s["feature"].clusters[0], "two": s["discovery"].clusters[1]},
         ),
-        "check_features": (rx.check_features, {"embeddings": e, "features": s["feature"], "labels": e.labels}),
-        "evaluate": (
-            rx.evaluate,
-            {
-                "model": s["model"],
-                "data": s["val"],
-                "proposer": regions.Grid(2, 2),
-                "assignment": s["assignment"],
-                "min_group_size": 1,
-            },
-        ),
+        "assign": (rx.assign, {"embeddings": e, "feature": s["feature"], "labels": e.labels}),
+        "check_features": (rx.check_features, {"embeddings": e, "feature": s["feature"], "labels": e.labels}),
+        "evaluate": (rx.evaluate, {"scores": s["scores"], "assignment": s["assignment"], "min_group_size": 1}),
         "compare": (rx.compare, {"before": s["evaluation"], "after": s["evaluation"]}),
         "mitigate": (
             rx.mitigate,
             {
                 "model": s["model"],
                 "data": s["train"],
-                "features": s["feature"],
-                "proposer": regions.Grid(2, 2),
+                "assignment": s["marked"],
                 "objective": objectives.Standard(),
                 "epochs": 1,
                 "learning_rate": 1e-4,
-                "batch_size": 8,
                 "seed": 0,
-                "settings": None,
+                "settings": quick,
                 "validation": None,
-                "assignment": None,
                 "concepts": None,
-                "labels": None,
-                "empty_groups": "go on",
                 "folder": None,
             },
         ),
@@ -136,12 +123,32 @@ def calls() -> dict[str, Call]:
             {
                 "model": s["model"],
                 "train_data": s["train"],
-                "features": s["feature"],
+                "feature": s["feature"],
                 "test_data": s["val"],
                 "objectives": {"shift": objectives.Shift()},
                 "seeds": [0],
+                "proposer": regions.Grid(2, 2),
+                "validation": None,
+                "labels": None,
+                "concepts": None,
                 "epochs": 1,
+                "learning_rate": 1e-4,
+                "settings": quick,
                 "folder": None,
+            },
+        ),
+        "Experiment": (
+            lambda **given: Experiment(**given).before(),
+            {
+                "model": s["model"],
+                "train_data": s["train"],
+                "feature": s["feature"],
+                "test_data": s["val"],
+                "proposer": regions.Grid(2, 2),
+                "validation": None,
+                "searched": None,
+                "labels": None,
+                "concepts": None,
             },
         ),
         "relevance_maps": (
@@ -169,9 +176,11 @@ def calls() -> dict[str, Call]:
         ),
         "Scores": (rx.Scores, {"image": s["scores"].image, "region": s["scores"].region, "embeddings": e}),
         "Regions": (regions.Regions, {"boxes": np.array([[0, 0, 4, 4.0]]), "image_index": np.array([0])}),
-        "Assignment": (
-            rx.Assignment,
-            {f: getattr(s["assignment"], f) for f in ("regions", "spurious", "core", "present", "attribute")},
+        "ClusterFeature": (lambda **given: rx.assign(e, ClusterFeature(**given)), dict(vars(s["feature"]))),
+        "Assignment": (rx.Assignment, dict(vars(s["assignment"]))),
+        "Annotations": (
+            lambda **given: replace(e, annotations=Annotations(**given)),
+            dict(vars(e.annotations)),
         ),
         "Grid": (lambda **k: regions.Grid(**k)(s["val"]), {"rows": 2, "cols": 2}),
         "Sliding": (lambda **k: regions.Sliding(**k)(s["val"]), {"size": 0.5, "step": 0.25}),

@@ -138,13 +138,7 @@ def n_bytes(model: VisionLanguageModel) -> int:
 
 
 def masks_of(finished: Finished) -> ConceptMasks:
-    """Masks of the images compared on, of the run's own source; if they do not fit, discovered ones that say so.
-
-    Raises
-    ------
-    InputError
-        When the run was not compared.
-    """
+    """Masks of the images compared on, of the run's own source; if they do not fit, discovered ones that say so."""
     experiment = finished.experiment
     test_data, assignment = experiment.test_data, experiment.found()
     source = experiment.concepts or Discovered()

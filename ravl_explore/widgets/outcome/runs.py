@@ -15,6 +15,7 @@ import traitlets
 from ravl_explore.comparison import Comparison
 from ravl_explore.errors import InputError
 from ravl_explore.evaluation import Evaluation
+from ravl_explore.experiments.cautions import Caution
 from ravl_explore.experiments.runs import SPREAD, Run, Runs
 from ravl_explore.measures import BY_KEY, Measure, numbers
 from ravl_explore.mitigation import Mitigation
@@ -25,7 +26,7 @@ from ravl_explore.widgets.basics.acts import RowPicker
 from ravl_explore.widgets.basics.closing import Closing
 
 STATIC = Path(__file__).parent.parent / "static"
-FEATURES = ("clusters", "model")
+FEATURES = ("feature", "model")
 COMMON = ("epochs", "learning_rate", "batch_size")
 UNDERLINED = "Underlined: best of its column; a run that was stopped, or is no better than before, does not count."
 EMPTY = "Runs are listed here as they end."
@@ -59,6 +60,7 @@ class RunsWidget(Closing, RowPicker):
         super().__init__()
         self._guard = threading.RLock()
         self._runs: tuple[Run, ...] = ()
+        self._cautions: tuple[Caution, ...] = ()
         if runs is not None:
             self.show(runs)
 
@@ -66,7 +68,7 @@ class RunsWidget(Closing, RowPicker):
     def runs(self) -> Runs | None:
         """What is listed; None as long as nothing is."""
         with self._guard:
-            return Runs(self._runs[0].comparison.before, self._runs) if self._runs else None
+            return Runs(self._runs[0].comparison.before, self._runs, self._cautions) if self._runs else None
 
     @property
     def comparison(self) -> Comparison | None:
@@ -88,13 +90,13 @@ class RunsWidget(Closing, RowPicker):
     def show(self, runs: Runs) -> None:
         """List these instead; none is picked."""
         with self._guard:
-            self.selected = None
+            self.selected, self._cautions = None, runs.cautions
             self._fill(tuple(runs))
 
     def clear(self) -> None:
         """Forget every run."""
         with self._guard:
-            self.selected = None
+            self.selected, self._cautions = None, ()
             self._fill(())
 
     def to_csv(self, path: str | Path) -> None:

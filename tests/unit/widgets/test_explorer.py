@@ -635,7 +635,7 @@ class TestOwnImages:
 
     def test_what_was_searched_is_not_embedded_again(self, own: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
         run(own)
-        monkeypatch.setattr("ravl_explore.widgets.mitigation.work.embed", None)
+        monkeypatch.setattr("ravl_explore.experiments.embedded_once.embed", None)
         panel = own.panel
         assert panel._context is not None and own.discovery is not None
         model, data, proposer, _ = panel._context

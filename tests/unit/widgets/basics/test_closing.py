@@ -24,7 +24,7 @@ from ravl_explore.widgets.basics.closing import Closing, close_earlier, parts_of
 from ravl_explore.widgets.basics.job import Job
 from ravl_explore.widgets.basics.menus import PartMenu, choices
 from ravl_explore.widgets.findings import discovery as findings_module
-from ravl_explore.widgets.mitigation import panel as panel_module
+from ravl_explore.widgets.mitigation import training_loop as loop_module
 
 Make = Callable[..., Any]
 SECONDS = 60.0
@@ -84,7 +84,7 @@ def searched(model: Any, data: Any, make_data: Make) -> widgets.Explorer:
 def held_up(monkeypatch: pytest.MonkeyPatch, step: int) -> tuple[threading.Event, threading.Event]:
     """Training of any panel waits at a step: (it is there, let it go on)."""
     there, go_on = threading.Event(), threading.Event()
-    report = panel_module.report
+    report = loop_module.report
 
     def slowly(progress: Any, done: int, total: int, stage: str) -> None:
         if stage == "Fine-tuning" and done == step:
@@ -92,7 +92,7 @@ def held_up(monkeypatch: pytest.MonkeyPatch, step: int) -> tuple[threading.Event
             go_on.wait(SECONDS)
         report(progress, done, total, stage)
 
-    monkeypatch.setattr(panel_module, "report", slowly)
+    monkeypatch.setattr(loop_module, "report", slowly)
     return there, go_on
 
 

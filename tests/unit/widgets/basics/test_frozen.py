@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from ravl_explore.experiments import experiment as experiment_module
 from ravl_explore.plots.layout import pca_layout
 from ravl_explore.widgets import Explorer
 from ravl_explore.widgets.basics.frozen import Frozen
 from ravl_explore.widgets.findings import discovery as findings_module
-from ravl_explore.widgets.mitigation import panel as panel_module
+from ravl_explore.widgets.mitigation import training_loop as loop_module
 
 SECONDS = 60.0
 
@@ -34,7 +35,7 @@ def test_during_and_after_a_training(
     searched: Explorer, folder: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     explorer, there, go_on = searched, threading.Event(), threading.Event()
-    report = panel_module.report
+    report = loop_module.report
 
     def slowly(progress: Any, done: int, total: int, stage: str) -> None:
         if stage == "Fine-tuning" and done == 1:
@@ -42,7 +43,7 @@ def test_during_and_after_a_training(
             go_on.wait(SECONDS)
         report(progress, done, total, stage)
 
-    monkeypatch.setattr(panel_module, "report", slowly)
+    monkeypatch.setattr(loop_module, "report", slowly)
     path = str(tmp_path / folder) if folder else ""
     explorer.panel.details.folder.value = path
     assert explorer.frozen.kept == explorer.panel.frozen.kept == "", "nothing to lose yet"
@@ -65,10 +66,22 @@ def test_a_training_that_never_began_loses_nothing(searched: Explorer, monkeypat
     def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("no")
 
-    monkeypatch.setattr(panel_module, "mitigate", broken)
+    monkeypatch.setattr(experiment_module, "begin", broken)
     searched.panel.start()
     searched.wait()
     assert searched.frozen.kept == "" and "Unexpected RuntimeError: no" in searched.panel.message.text
+
+
+def test_what_the_last_training_left() -> None:
+    frozen = Frozen()
+    for anything, folder, said in (
+        (True, None, "What was trained is lost, for it had no run folder."),
+        (True, "runs/one", "What was trained last is in the run folder runs/one."),
+        (False, "runs/one", ""),
+        (False, None, ""),
+    ):
+        frozen.trained(anything, folder)
+        assert frozen.kept == said
 
 
 def test_a_folder_cannot_break_the_line() -> None:

@@ -14,16 +14,17 @@ import pandas as pd
 import pytest
 
 import ravl_explore as rx
-from ravl_explore.assignment.assignment import assign
 from ravl_explore.assignment.precheck import Precheck
 from ravl_explore.data.subset import Subset
 from ravl_explore.errors import InputError
+from ravl_explore.experiments import embedded_once
+from ravl_explore.experiments import experiment as experiment_module
 from ravl_explore.experiments.grid import every_objective
 from ravl_explore.objectives import Standard
 from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.regions import Grid, Regions
+from ravl_explore.training import TrainingSettings
 from ravl_explore.widgets.mitigation import panel as panel_module
-from ravl_explore.widgets.mitigation import work as work_module
 from ravl_explore.widgets.mitigation.panel import ADVICE, NO_FEATURE, UNCOMPARED, MitigationPanel
 
 Make = Callable[..., Any]
@@ -193,12 +194,13 @@ class TestTraining:
     ) -> None:
         start(panel)
         train, test, grid = panel.form.train_data.make(), panel.form.test_data.make(), Grid(2, 2)
-        features = discovery.features[:1]
-        plain = rx.mitigate(
-            model, train, features, grid, objective=panel.form.objective.make(), batch_size=8, epochs=3, validation=data
-        )
-        assignment = assign(model, test, features, grid)
-        compared = rx.compare(*(rx.evaluate(each, test, grid, assignment=assignment) for each in (model, plain.model)))
+        feature, objective = discovery.choose(discovery.best), panel.form.objective.make()
+        settings = TrainingSettings(epochs=3, batch_size=8, learning_rate=objective.usual_learning_rate)
+        marked = rx.assign(rx.embed(model, train, grid), feature)
+        plain = rx.mitigate(model, train, marked, objective, settings=settings, validation=data)
+        before, after = (rx.zero_shot(rx.embed(each, test, grid)) for each in (model, plain.model))
+        found = rx.assign(before.embeddings, feature)
+        compared = rx.compare(rx.evaluate(before, found), rx.evaluate(after, found))
         assert panel.mitigation is not None and panel.comparison is not None
         shown, true = (each.history.frame().drop(columns="seconds") for each in (panel.mitigation, plain))
         pd.testing.assert_frame_equal(shown, true)
@@ -341,7 +343,7 @@ class TestTraining:
             raise RuntimeError("no room")
 
         with monkeypatch.context() as patched:
-            patched.setattr(work_module, "evaluate", broken)
+            patched.setattr(experiment_module, "evaluate", broken)
             start(panel)
         assert "no room" in panel.message.text and panel.comparison is None
         assert panel.compare().wait(SECONDS)
@@ -363,7 +365,7 @@ class TestTraining:
     ) -> None:
         start(panel)
         first, embedded = panel.mitigation, []
-        monkeypatch.setattr(work_module, "embed", lambda *_, **__: embedded.append(1))
+        monkeypatch.setattr(embedded_once, "embed", lambda *_, **__: embedded.append(1))
         panel.form.seed.value = 1
         start(panel)
         assert embedded == [] and panel.mitigation is not first and len(heard.results) == 2
@@ -385,8 +387,61 @@ class TestTraining:
             start(panel)
             assert said in panel.form.note.text and bool(panel.form.note.text) == bool(said)
             assert panel.finished is not None and panel.comparison is not None
-            told = [panel.form.note.text, panel.comparison.before.doubt]
-            assert panel.finished.caution == " ".join(each for each in told if each)
+            experiment = panel.finished.experiment
+            assert ("seen" in [caution.code for caution in experiment.cautions]) == bool(said)
+            assert panel.form.note.text == " ".join(caution.text for caution in experiment.cautions)
+            assert panel.finished.cautions == experiment.cautions_on(panel.comparison.before)
+            assert panel.finished.caution == " ".join(caution.text for caution in panel.finished.cautions)
+            assert panel.comparison.before.doubt in panel.finished.caution
+
+    def test_test_images_without_the_class_are_told_before_the_first_step(
+        self, make_data: Make, model: Any, data: Any, discovery: Any
+    ) -> None:
+        whole, attribute = make_data(30, 2), discovery.best.attribute
+        others = np.flatnonzero(whole.labels != whole.class_names.index(attribute))
+        panel = MitigationPanel(None, make_data(24, 1), Subset(whole, others, "lacking"))
+        panel.offer(model, data, Grid(2, 2), discovery)
+        panel.form.epochs.value, panel.form.confirmed.value, panel.form.despite.value = 1000, True, True
+        panel.start()
+        until(lambda: n_steps(panel) > 0)
+        told = f"lacking has no image of {attribute!r}, the class that the feature pulls to: ε1 is not known."
+        assert panel.form.note.text == told
+        panel.stop()
+        until(lambda: not panel.running)
+        assert panel.finished is not None and panel.finished.cautions[0].code == "class missing"
+
+    @pytest.mark.parametrize(
+        ("code", "said"),
+        [
+            ("feature absent", "image of pictures holds the feature"),
+            ("groups missing", "these groups are not known"),
+            ("chance", "guess"),
+        ],
+    )
+    def test_what_the_searched_model_tells_of_the_test_images_is_said_of_the_comparison(
+        self, make_data: Make, model: Any, data: Any, discovery: Any, code: str, said: str
+    ) -> None:
+        whole, feature = make_data(60, 2), discovery.choose(discovery.best)
+        before = rx.zero_shot(rx.embed(model, whole))
+        found, labels = rx.assign(before.embeddings, feature).present, whole.labels
+        other = next(y for y, name in enumerate(whole.class_names) if name != feature.attribute)
+        right = before.predictions == labels
+        rows = {
+            "feature absent": found if found.any() else ~found,
+            "groups missing": (labels != other) | found,
+            "chance": ~right,
+        }[code]
+        assert (~found & (labels == other)).any() and (found & (labels == other)).any()
+        panel = MitigationPanel(None, make_data(24, 1), Subset(whole, np.flatnonzero(rows)))
+        panel.offer(model, data, Grid(2, 2), discovery)
+        panel.form.epochs.value, panel.form.batch_size.value = 1, 8
+        start(panel)
+        assert panel.finished is not None and panel.comparison is not None
+        told = {caution.code: caution.text for caution in panel.finished.cautions}
+        assert said in told[code] and told[code] in panel.finished.caution
+        assert ("chance" in told) == bool(panel.comparison.before.doubt)
+        assert not ("feature absent" in told and "groups missing" in told)
+        assert "seen" not in told and told[code] not in panel.form.note.text
 
     def test_masks_are_drawn_with_the_captions_classes(
         self, make_data: Make, model: Any, data: Any, discovery: Any
@@ -518,7 +573,7 @@ class TestWhatGoesWrong:
             return rx.embed(*arguments, **more)
 
         panel._embedded.clear()
-        monkeypatch.setattr(work_module, "embed", slow)
+        monkeypatch.setattr(embedded_once, "embed", slow)
         panel.form.confirmed.value = True
         job = panel.start()
         assert begun.wait(SECONDS)

@@ -11,25 +11,26 @@ import numpy as np
 import pytest
 
 import ravl_explore as rx
-from ravl_explore.assignment.assignment import assign
+from ravl_explore.embedding.embeddings import embed
 from ravl_explore.evaluation import evaluate
 from ravl_explore.measures import Verdict
 from ravl_explore.regions import Grid
+from ravl_explore.scores import zero_shot
 from ravl_explore.widgets.outcome.comparison import STATIC, ComparisonWidget
 
 Make = Callable[..., Any]
 
 
 @pytest.fixture
-def comparison(model: Any, make_model: Make, make_data: Make, find_features: Make) -> Any:
+def comparison(model: Any, make_model: Make, make_data: Make, find_discovery: Make, mark: Make) -> Any:
     """Images and regions, groups by the annotated feature, with the shortcut's measures; some groups are too small."""
     data = make_data(42)
     data.regions = Grid(2, 2)(data)
     data.region_labels = np.where(np.arange(4)[None] == 0, data.labels[:, None], -1).ravel()
-    features = [each for each in find_features(data) if each.attribute is not None][:1]
-    assignment = assign(model, data, features)
+    discovery = find_discovery(data)
+    found = mark(data, discovery.choose(next(each for each in discovery.clusters if each.attribute is not None)))
     return rx.compare(
-        *(evaluate(each, data, assignment=assignment, min_group_size=7) for each in (model, make_model(1)))
+        *(evaluate(zero_shot(embed(each, data)), found, min_group_size=7) for each in (model, make_model(1)))
     )
 
 
@@ -37,7 +38,7 @@ def comparison(model: Any, make_model: Make, make_data: Make, find_features: Mak
 def plain(model: Any, make_model: Make, make_data: Make) -> Any:
     """Images only, groups by class alone, all of them too small to be the worst."""
     data = make_data(12, feature_name=None, feature_present=None)
-    return rx.compare(*(evaluate(each, data) for each in (model, make_model(1))))
+    return rx.compare(*(evaluate(zero_shot(embed(each, data))) for each in (model, make_model(1))))
 
 
 def rows(widget: ComparisonWidget, title: str) -> list[dict[str, Any]]:
@@ -141,7 +142,7 @@ def test_names_are_sent_as_they_were_written(model: Any, make_data: Make) -> Non
     """The browser sets them with textContent."""
     names = ("<b>cat</b>", "dog & co", "<script>hen</script>")
     data = make_data(12, class_names=names, name="<i>pictures</i>", feature_name="<u>red</u>")
-    result = evaluate(model, data)
+    result = evaluate(zero_shot(embed(model, data)))
     widget = ComparisonWidget(rx.compare(result, result))
     assert rows(widget, "Whole images")[1]["name"] == "<b>cat</b>, with <u>red</u>"
     assert widget.note.startswith("<i>pictures</i>, 12 images") and "the <u>red</u>" in widget.note

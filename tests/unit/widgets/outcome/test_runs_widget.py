@@ -16,7 +16,7 @@ import traitlets
 from ravl_explore.comparison import compare
 from ravl_explore.errors import InputError, StorageError
 from ravl_explore.evaluation import Evaluation
-from ravl_explore.experiments.runs import Run, Runs
+from ravl_explore.experiments import Caution, Run, Runs
 from ravl_explore.metrics import group_accuracy
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.objectives import Projection, Standard
@@ -44,7 +44,8 @@ RUNS = Runs(evaluation(2), (run("one", 0, 4), run("<b>two</b>", None, 9, complet
 def mitigation(objective: Any = None, seed: int = 0, n: int = 3) -> Mitigation:
     model: Any = SimpleNamespace(name="a model")
     history = History(tuple(StepRecord(i, 3, 0, {"loss": 1.0}, float(i)) for i in range(1, n + 1)))
-    return Mitigation(model, history, objective or Standard(), TrainingSettings(seed=seed), (), n == 3)
+    by_hand: Any = SimpleNamespace(feature=None)
+    return Mitigation(model, history, objective or Standard(), TrainingSettings(seed=seed), by_hand, n == 3)
 
 
 def test_rows_are_those_of_the_frame() -> None:
@@ -68,13 +69,13 @@ def test_the_help_tells_what_is_not_as_usual_and_no_training_where_there_was_non
         "learning_rate": 5e-4,
         "weight_decay": 0.5,
         "accumulate": 1,
-        "clusters": [7],
+        "feature": "cluster 7",
         "discovery": "a1",
     }
     widget = RunsWidget(Runs(RUNS.before, tuple(run("one", seed, 4, settings=settings) for seed in (0, None))))
     assert [row["help"] for row in widget.rows] == [
-        "one()\nepochs=3, learning_rate=0.0005, weight_decay=0.5, clusters=[7]\n0 steps, compared on <i>d</i>",
-        "one()\nclusters=[7]\nNo training step, compared on <i>d</i>",
+        "one()\nepochs=3, learning_rate=0.0005, weight_decay=0.5, feature='cluster 7'\n0 steps, compared on <i>d</i>",
+        "one()\nfeature='cluster 7'\nNo training step, compared on <i>d</i>",
     ]
 
 
@@ -111,6 +112,19 @@ def test_a_caution_stays_below_the_table() -> None:
     widget = RunsWidget()
     widget.add(mitigation(), compare(evaluation(2), evaluation(4)), "Too optimistic")
     assert "<i>d</i>: Too optimistic" in widget.notes
+
+
+def test_cautions_of_the_runs_stay_below_the_table_too() -> None:
+    beware = Caution("class missing", "<i>d</i> has no image of 'coat'.")
+    widget = RunsWidget(replace(RUNS, cautions=(beware,)))
+    assert widget.notes == [UNDERLINED, *RUNS.notes, beware.text]
+    assert widget.runs is not None and widget.runs.cautions == (beware,)
+    widget.show(RUNS)
+    assert beware.text not in widget.notes
+    widget.show(replace(RUNS, cautions=(beware,)))
+    widget.clear()
+    widget.add(mitigation(), compare(evaluation(2), evaluation(4)))
+    assert beware.text not in widget.notes
 
 
 def test_runs_are_added_and_the_newest_is_picked() -> None:
