@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int
 from ravl_explore.assignment.assignment import Assignment
 from ravl_explore.data.base import ImageTextDataset, check_dataset, checked_image
 from ravl_explore.data.known_images import UNKNOWN, Identity
-from ravl_explore.embedding.embeddings import check_model, embed
+from ravl_explore.embedding.embeddings import embed
 from ravl_explore.errors import InputError
 from ravl_explore.metrics import (
     GroupAccuracy,
@@ -22,7 +22,7 @@ from ravl_explore.metrics import (
     performance_gap,
     shortcut_strength,
 )
-from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resize
+from ravl_explore.models.base import VisionLanguageModel, check_model, class_embeddings, resize
 from ravl_explore.regions.base import Proposer, Regions
 from ravl_explore.scores import Scores, zero_shot
 from ravl_explore.support import checks

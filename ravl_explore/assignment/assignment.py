@@ -12,9 +12,9 @@ from ravl_explore.assignment.core_regions import core_regions
 from ravl_explore.data.base import ImageTextDataset, check_dataset
 from ravl_explore.data.known_images import UNKNOWN, Identity, check_belongs
 from ravl_explore.discovery import SpuriousFeature, check_features
-from ravl_explore.embedding.embeddings import Embeddings, check_model, embed
+from ravl_explore.embedding.embeddings import Embeddings, embed
 from ravl_explore.errors import InputError, ModelError
-from ravl_explore.models.base import VisionLanguageModel
+from ravl_explore.models.base import VisionLanguageModel, check_model
 from ravl_explore.regions.base import Proposer, Regions
 from ravl_explore.support import checks
 from ravl_explore.support.progress import Progress

@@ -29,13 +29,15 @@ from ravl_explore.errors import DataError, InputError, ModelError
 from ravl_explore.models.base import (
     TEMPERATURE,
     VisionLanguageModel,
+    batch_boxes,
+    check_model,
     class_embeddings,
     resize,
-    scale_boxes,
 )
-from ravl_explore.regions.base import Proposer, Regions, propose
+from ravl_explore.regions.base import Proposer, Regions
 from ravl_explore.regions.given import Given
 from ravl_explore.regions.grid import Grid
+from ravl_explore.regions.proposing import check_proposer, propose
 from ravl_explore.support import checks
 from ravl_explore.support.files import user_path
 from ravl_explore.support.fingerprints import digest
@@ -48,7 +50,6 @@ SHRINK = 4  # images of more than this many times the model's pixels are squashe
 MOST_NAMED = 3
 MOST_IN_BATCH = 1_000_000  # images: 600 GB of pixels for the smallest CLIP
 COLDEST, HOTTEST = 1e-6, 1e3  # below, scores overflow; above, they are all alike
-MODEL = ("name", "dim", "image_size", "region_method", "embed_text", "encode")
 
 Image = np.ndarray | torch.Tensor
 
@@ -257,20 +258,6 @@ def embed(
     )
 
 
-def check_model(model: VisionLanguageModel) -> None:
-    """Raise InputError unless it is a model: no name or path of one, and not its class."""
-    checks.offers("model", model, "a model", MODEL, "Open one with models.open_model, or models.Demo('spurious').")
-
-
-def check_proposer(proposer: Proposer) -> Proposer:
-    """The proposer, once it is one: no name of one, and not its class."""
-    remedy = "Give an object such as regions.Grid(2, 2), or open a name with regions.open_proposer."
-    if isinstance(proposer, Regions):
-        raise InputError("proposer a proposer of regions", "Regions", "Wrap boxes as regions.Given(boxes).")
-    checks.offers("proposer", proposer, "a proposer of regions", ("__call__",), remedy)
-    return proposer
-
-
 def check_temperature(temperature: float) -> None:
     """Raise InputError unless similarities can be divided by it."""
     remedy = "The paper uses 0.07."
@@ -451,22 +438,6 @@ def _pixels(images: list[Image], size: int) -> torch.Tensor:
     if len(small) == len(images):
         return resize(small, size)
     return torch.stack([each if isinstance(each, torch.Tensor) else resize([each], size)[0] for each in images])
-
-
-def batch_boxes(regions: Regions, image_sizes: np.ndarray, images: np.ndarray, size: int) -> torch.Tensor:
-    """Boxes of some images as (n, 5) float32: place in the batch, then x1, y1, x2, y2 in the model's input pixels."""
-    rows = region_rows(regions, images)
-    place = np.repeat(np.arange(len(images)), [len(each) for each in rows])
-    flat = np.concatenate(rows) if rows else np.zeros(0, np.int64)
-    boxes = scale_boxes(regions.boxes[flat], image_sizes[regions.image_index[flat]], size)
-    return torch.from_numpy(np.concatenate([place[:, None].astype(np.float32), boxes], axis=1))
-
-
-def region_rows(regions: Regions, images: np.ndarray) -> list[np.ndarray]:
-    """For each image, the rows of its regions."""
-    starts = np.searchsorted(regions.image_index, images, side="left")
-    stops = np.searchsorted(regions.image_index, images, side="right")
-    return [np.arange(start, stop) for start, stop in zip(starts, stops, strict=True)]
 
 
 def _check_unit_rows(name: str, rows: np.ndarray) -> None:

@@ -20,7 +20,7 @@ from ravl_explore.comparison import compare
 from ravl_explore.data.base import ImageTextDataset, check_dataset
 from ravl_explore.data.files import content_fingerprint
 from ravl_explore.discovery import SpuriousFeature, check_features
-from ravl_explore.embedding.embeddings import Embeddings, check_model, check_proposer, embed
+from ravl_explore.embedding.embeddings import Embeddings, embed
 from ravl_explore.errors import InputError, StorageError
 from ravl_explore.evaluation import Evaluation, evaluate, evaluate_scores
 from ravl_explore.experiments.runs import (
@@ -35,10 +35,11 @@ from ravl_explore.experiments.runs import (
     write_content,
 )
 from ravl_explore.mitigation import mitigate
-from ravl_explore.models.base import VisionLanguageModel
+from ravl_explore.models.base import VisionLanguageModel, check_model
 from ravl_explore.objectives.base import Objective, check_objective
 from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.regions.base import Proposer
+from ravl_explore.regions.proposing import check_proposer
 from ravl_explore.scores import zero_shot
 from ravl_explore.support import checks
 from ravl_explore.support.files import user_path

@@ -18,19 +18,20 @@ from ravl_explore.concepts.discovered import Discovered
 from ravl_explore.data.base import ImageTextDataset, check_dataset
 from ravl_explore.data.relabelled import Relabelled
 from ravl_explore.discovery import SpuriousFeature, check_features
-from ravl_explore.embedding.embeddings import check_model, check_proposer, embed
+from ravl_explore.embedding.embeddings import embed
 from ravl_explore.errors import InputError
 from ravl_explore.evaluation import validator
 from ravl_explore.metrics import group_accuracy
 from ravl_explore.mitigation.result import Mitigation, MitigationRun
 from ravl_explore.mitigation.run_identity import IN_WORDS, contents, depends, made_with, names
 from ravl_explore.mitigation.training_set import prepare
-from ravl_explore.models.base import VisionLanguageModel
+from ravl_explore.models.base import VisionLanguageModel, check_model
 from ravl_explore.objectives.base import Objective, check_objective
 from ravl_explore.objectives.groups import empty_groups as groups_without_images
 from ravl_explore.objectives.region_aware import RegionAware
 from ravl_explore.objectives.training_free import Steered, TrainingFree
 from ravl_explore.regions.base import Proposer
+from ravl_explore.regions.proposing import check_proposer
 from ravl_explore.support import checks
 from ravl_explore.support.progress import Progress
 from ravl_explore.training import RunFolder, TrainingSettings, steer, train

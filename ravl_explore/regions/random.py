@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ravl_explore.errors import InputError
-from ravl_explore.regions.base import HasImageSizes, Regions, check_room, sizes_of_images
+from ravl_explore.regions.base import HasImageSizes, Regions
+from ravl_explore.regions.proposing import check_room, sizes_of_images
 from ravl_explore.support import checks
 from ravl_explore.support.fields import Field
 

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from ravl_explore.concepts.base import ConceptMasks
 from ravl_explore.data.base import ImageTextDataset, checked_image
-from ravl_explore.embedding.embeddings import batch_boxes, region_rows
-from ravl_explore.models.base import resize
+from ravl_explore.models.base import batch_boxes, resize
 from ravl_explore.objectives.base import Batch
 from ravl_explore.regions.base import Regions
 
@@ -54,7 +53,7 @@ class TrainingSet:
 
     def batch(self, images: Int[np.ndarray, " b"], size: int, image_sizes: np.ndarray) -> Batch:
         """The step's images, squashed to the model's input ``size``, with their regions and, if any, concept masks."""
-        rows = np.concatenate(region_rows(self.regions, images))
+        rows, _ = self.regions.rows_of(images)
         batch = Batch(
             pixels=self._pixels(images, size, image_sizes),
             boxes=batch_boxes(self.regions, image_sizes, images, size),
