@@ -21,7 +21,8 @@ from safetensors import SafetensorError, safe_open
 from ravl_explore.clustering.base import Clustering
 from ravl_explore.data.known_images import Identity
 from ravl_explore.discovery import Discovery, discover
-from ravl_explore.embedding.embeddings import Embeddings, Unreadable
+from ravl_explore.embedding.embeddings import Embeddings
+from ravl_explore.embedding.skipping import Unreadable
 from ravl_explore.errors import ModelError, RavlError, StorageError
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.models.base import VisionLanguageModel

@@ -24,7 +24,7 @@ from ravl_explore import cli
 from ravl_explore.cli.limits import Limits
 from ravl_explore.cli.progress_bar import ProgressBar
 from ravl_explore.data.base import ArrayDataset
-from ravl_explore.embedding.embeddings import Unreadable
+from ravl_explore.embedding.skipping import Unreadable
 from ravl_explore.errors import InputError, StorageError
 from ravl_explore.searching import Search
 
