@@ -18,6 +18,16 @@ EXAMPLE = "Try Grid(2, 2)."
 class Grid:
     """Cut every image into ``rows`` x ``cols`` equal boxes, row after row from the top left.
 
+    Parameters
+    ----------
+    rows, cols : int
+        Cells down and across, at least one.
+
+    Raises
+    ------
+    InputError
+        For fewer.
+
     Examples
     --------
     >>> from types import SimpleNamespace
