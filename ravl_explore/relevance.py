@@ -11,12 +11,12 @@ from jaxtyping import Bool, Float, Int
 
 from ravl_explore.concepts.base import ConceptMasks
 from ravl_explore.data.base import ImageTextDataset, check_attributes, checked_image, checked_sizes
-from ravl_explore.embedding.embeddings import check_model
 from ravl_explore.errors import InputError, ModelError
 from ravl_explore.metrics import Alignment, alignment
 from ravl_explore.metrics.alignment import minmax
-from ravl_explore.models.base import TEMPERATURE, VisionLanguageModel, class_embeddings, resize
+from ravl_explore.models.base import TEMPERATURE, VisionLanguageModel, check_model, class_embeddings, resize
 from ravl_explore.objectives.concept_guided import Score, explained
+from ravl_explore.regions.covered_pixels import covered_pixels
 from ravl_explore.support import checks
 from ravl_explore.support.progress import Progress, report
 
@@ -72,7 +72,8 @@ class RelevanceMaps:
 
     def _on_grid(self, mask: Bool[np.ndarray, "height width"], row: int) -> Bool[np.ndarray, "h w"]:
         height, width = mask.shape
-        x1, y1, x2, y2 = (0, 0, width, height) if self.boxes is None else inner(self.boxes[row], width, height)
+        box = None if self.boxes is None else self.boxes[row]
+        x1, y1, x2, y2 = (0, 0, width, height) if box is None else covered_pixels(box, width, height)
         h, w = self.maps.shape[1:]
         rows = y1 + ((np.arange(h) + 0.5) * (y2 - y1) / h).astype(int)
         columns = x1 + ((np.arange(w) + 0.5) * (x2 - x1) / w).astype(int)
@@ -193,13 +194,6 @@ def _indices(images: Sequence[int] | np.ndarray) -> Int[np.ndarray, " n"]:
     return found.astype(np.int64).reshape(-1)
 
 
-def inner(box: np.ndarray, width: int, height: int) -> tuple[int, int, int, int]:
-    """The whole pixels that a box covers, at least one, within the image."""
-    x1, y1 = min(max(0, int(box[0])), width - 1), min(max(0, int(box[1])), height - 1)
-    x2, y2 = min(width, int(np.ceil(box[2]))), min(height, int(np.ceil(box[3])))
-    return x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)
-
-
 def _looked_at(pixels: np.ndarray, box: np.ndarray | None) -> np.ndarray:
     if box is None:
         return pixels
@@ -210,5 +204,5 @@ def _looked_at(pixels: np.ndarray, box: np.ndarray | None) -> np.ndarray:
             f"{box.tolist()} in an image of {size.tolist()} pixels",
             "Give corners in pixels of the stored image.",
         )
-    x1, y1, x2, y2 = inner(box, *size.tolist())
+    x1, y1, x2, y2 = covered_pixels(box, *size.tolist())
     return np.ascontiguousarray(pixels[y1:y2, x1:x2])

@@ -12,7 +12,7 @@ from ravl_explore.errors import InputError
 from ravl_explore.metrics import chance_doubt, chance_level
 from ravl_explore.support import checks
 
-ROWS = 65_536
+ROWS = 65_536  # scored, or checked, at a time
 SUM_TOLERANCE = 1e-3  # of float32 sums of many classes, and of scores kept as float16
 
 
@@ -22,9 +22,12 @@ class Scores:
 
     Attributes
     ----------
-    image : (n_images, n_classes) float32
-    region : (n_regions, n_classes) float32
-    embeddings : what was scored
+    image : Float[np.ndarray, "n_images n_classes"]
+        Each row from 0 to 1, with a sum of 1; float32 where :func:`zero_shot` made them.
+    region : Float[np.ndarray, "n_regions n_classes"]
+        The same of each region.
+    embeddings : Embeddings
+        What was scored.
 
     Raises
     ------
@@ -37,20 +40,22 @@ class Scores:
     embeddings: Embeddings
 
     def __post_init__(self) -> None:
-        e = checks.instance("embeddings", self.embeddings, Embeddings, "Make scores with zero_shot(embeddings).")
-        for name, n_rows in (("image", len(e.image)), ("region", len(e.region))):
-            scores = checks.array(f"{name} scores", getattr(self, name), "f", (n_rows, len(e.text)), read=False)
+        remedy = "Make scores with zero_shot(embeddings)."
+        embeddings = checks.instance("embeddings", self.embeddings, Embeddings, remedy)
+        n_classes = len(embeddings.text)
+        for name, n_rows in (("image", len(embeddings.image)), ("region", len(embeddings.region))):
+            scores = checks.array(f"{name} scores", getattr(self, name), "f", (n_rows, n_classes), read=False)
             for start in range(0, n_rows, ROWS):
                 _check_softmax(name, scores[start : start + ROWS], start)
 
     @property
     def predictions(self) -> Int[np.ndarray, " n_images"]:
-        """(n_images,) the class with the highest score; the first one of a tie."""
+        """The class with the highest score of each image; the first one of a tie."""
         return self.image.argmax(1)
 
     @property
     def correct(self) -> Bool[np.ndarray, " n_images"]:
-        """(n_images,) whether the prediction is the label."""
+        """Whether the prediction of each image is its label."""
         return self.predictions == self.embeddings.labels
 
     @property
@@ -76,6 +81,16 @@ class Scores:
 def zero_shot(embeddings: Embeddings) -> Scores:
     """Score every image and region against every class (released code: softmax at temperature 0.07).
 
+    Parameters
+    ----------
+    embeddings : Embeddings
+        Of images, regions and class prompts, with the temperature.
+
+    Returns
+    -------
+    Scores
+        Softmax over classes, float32.
+
     Raises
     ------
     InputError
@@ -84,6 +99,18 @@ def zero_shot(embeddings: Embeddings) -> Scores:
     checks.instance("embeddings", embeddings, Embeddings, "Make them with embed(model, data).")
     prompts = embeddings.text.T / embeddings.temperature
     return Scores(_scores(embeddings.image, prompts), _scores(embeddings.region, prompts), embeddings)
+
+
+def softmax(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+    """Softmax over the last axis, without overflow.
+
+    Examples
+    --------
+    >>> softmax(np.array([[1000.0, 1000.0]])).tolist()
+    [[0.5, 0.5]]
+    """
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
 def _scores(rows: Float[np.ndarray, "n dim"], prompts: Float[np.ndarray, "dim k"]) -> Float[np.ndarray, "n k"]:
@@ -96,6 +123,7 @@ def _scores(rows: Float[np.ndarray, "n dim"], prompts: Float[np.ndarray, "dim k"
 
 
 def _check_softmax(name: str, scores: Float[np.ndarray, "n k"], start: int) -> None:
+    """Raise InputError unless each row is one; the first row is called ``start``."""
     sums = scores @ np.ones(scores.shape[1], scores.dtype)
     fits = np.abs(sums - 1) <= SUM_TOLERANCE  # NaN does not
     if fits.all() and (not scores.size or scores.min() >= 0):
@@ -111,13 +139,3 @@ def _check_softmax(name: str, scores: Float[np.ndarray, "n k"], start: int) -> N
         f"row {start + row} with a lowest of {scores[row].min():g} and a sum of {sums[row]:g}",
         "Give the softmax over classes, as zero_shot does.",
     )
-
-
-def softmax(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-    """Softmax over the last axis, without overflow.
-
-    >>> softmax(np.array([[1000.0, 1000.0]])).tolist()
-    [[0.5, 0.5]]
-    """
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)

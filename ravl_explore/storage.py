@@ -22,7 +22,8 @@ from ravl_explore.clustering.base import Clustering
 from ravl_explore.data.annotations import Annotations
 from ravl_explore.data.known_images import Identity
 from ravl_explore.discovery import Discovery, discover
-from ravl_explore.embedding.embeddings import Embeddings, Unreadable
+from ravl_explore.embedding.embeddings import Embeddings
+from ravl_explore.embedding.skipping import Unreadable
 from ravl_explore.errors import ModelError, RavlError, StorageError
 from ravl_explore.experiments.run_files import is_runs, load_runs, save_runs
 from ravl_explore.experiments.runs import Runs

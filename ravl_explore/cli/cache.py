@@ -19,7 +19,8 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 def show() -> None:
     """List the stored embeddings, newest first."""
     with clean_ending():
-        from ravl_explore.embedding.cache import embeddings_folder, list_cached
+        from ravl_explore.embedding.cache import list_cached
+        from ravl_explore.embedding.folders import embeddings_folder
 
         entries = list_cached()
         for each in entries:

@@ -32,7 +32,11 @@ class Annotations:
     def of(cls, data: ImageTextDataset, regions: Regions) -> Annotations:
         """Of a dataset whose ``regions`` were embedded."""
         own, shown = data.regions, data.region_labels
-        same = own is not None and len(own) == len(regions) and np.allclose(own.boxes, regions.boxes)
+        same = (
+            own is not None
+            and np.array_equal(own.image_index, regions.image_index)
+            and np.allclose(own.boxes, regions.boxes)
+        )
         return cls(data.feature_name, data.feature_present, shown if same else None)
 
     def check(self, n_images: int, n_regions: int, n_classes: int) -> None:

@@ -54,7 +54,7 @@ class Subset:
         self.region_labels: Int[np.ndarray, " n_regions"] | None = data.region_labels
         self.region_feature: Bool[np.ndarray, " n_regions"] | None = data.region_feature
         if data.regions is not None:
-            rows, image_index = _region_rows(data.regions, self.index)
+            rows, image_index = data.regions.rows_of(self.index)
             self.regions = Regions(data.regions.boxes[rows], image_index)
             self.region_labels = None if self.region_labels is None else self.region_labels[rows]
             self.region_feature = None if self.region_feature is None else self.region_feature[rows]
@@ -122,12 +122,3 @@ def _rows(index: Sequence[int] | np.ndarray, n_images: int) -> np.ndarray:
             f"image numbers from 0 to {n_images - 1}", f"{index.min()} to {index.max()}", "Use numbers of this dataset."
         )
     return index
-
-
-def _region_rows(regions: Regions, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the regions of ``images`` stand, image after image, and each one's place in ``images``."""
-    starts = np.searchsorted(regions.image_index, images, side="left")
-    counts = np.searchsorted(regions.image_index, images, side="right") - starts
-    image_index = np.repeat(np.arange(len(images)), counts)
-    within = np.arange(len(image_index)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return starts[image_index] + within, image_index

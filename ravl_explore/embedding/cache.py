@@ -1,40 +1,19 @@
-"""Embeddings on disk while they are made: memory-mapped, resumable after a kill, listed and cleared by hand.
-
-One folder a fingerprint, in ``$RAVL_CACHE/embeddings``: two ``.npy`` arrays, filled from the front, and ``state.json``,
-rewritten whole after each flush, which says how far they are filled and what the checksums of that are. What lies
-behind that point is written again; what does not fit its checksum is made anew, all of it. The checksums (CRC-32) cost
-one reading of the arrays when they are opened, at 1 to 2 GB/s: 5 to 10 s for 10 GB, a third of what the check of their
-lengths takes that follows. Boxes that took long to find lie beside them, in ``$RAVL_CACHE/boxes``.
-"""
+"""The cache of embeddings, listed and cleared by hand: ``$RAVL_CACHE/embeddings``, with the boxes beside it."""
 
 from __future__ import annotations
 
-import io
-import json
-import logging
-import os
 import shutil
-import time
-import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
-from jaxtyping import Float32
 
+from ravl_explore.embedding.arrays import State
+from ravl_explore.embedding.disk_arrays import read_state
+from ravl_explore.embedding.folders import boxes_folder, embeddings_folder
 from ravl_explore.errors import InputError, StorageError
-from ravl_explore.support.files import cache_root, remove_unfinished, write_whole
-from ravl_explore.support.fingerprints import digest
-
-FORMAT = "embeddings 2"
-ARRAYS = ("image", "region")
-FLUSH_SECONDS = 5.0  # what a kill may cost
-BLOCK_ROWS = 8192  # read at a time for a checksum
-
-logger = logging.getLogger(__name__)
+from ravl_explore.support.files import remove_unfinished
 
 
 @dataclass(frozen=True)
@@ -43,12 +22,18 @@ class CachedEmbeddings:
 
     Attributes
     ----------
-    folder : where it lies
-    model_name, data_name : what was embedded with what
-    n_images, n_regions : how many are done
-    bytes : disk space
-    complete : whether all are done
-    modified : when it was last written
+    folder : Path
+        Where it lies.
+    model_name, data_name : str
+        What was embedded with what; empty for a damaged one, or one of another version.
+    n_images, n_regions : int
+        How many are done.
+    bytes : int
+        Disk space.
+    complete : bool
+        Whether all are done.
+    modified : datetime
+        When it was last written.
     """
 
     folder: Path
@@ -59,193 +44,6 @@ class CachedEmbeddings:
     bytes: int
     complete: bool
     modified: datetime
-
-
-@dataclass
-class State:
-    """How far the arrays of a folder are filled."""
-
-    model_name: str
-    data_name: str
-    seen: int = 0  # images of the dataset that were read or skipped
-    n_images: int = 0
-    n_regions: int = 0
-    skipped: list[list[Any]] = field(default_factory=list)  # [place in the dataset, where, reason]
-    complete: bool = False
-    checksums: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ARRAYS, 0))  # of the filled parts
-    format: str = FORMAT
-
-
-class DiskArrays:
-    """Two arrays that are filled from the front, on disk.
-
-    Parameters
-    ----------
-    folder : of this very work; made when it is not there
-    n_images, n_regions, dim : the most that can come
-    model_name, data_name : for the list of what is cached
-
-    Raises
-    ------
-    StorageError
-        When the folder cannot be written, the disk is full, or another process fills the same folder. What is complete
-        is only read, so it may lie on a disk that cannot be written.
-    """
-
-    def __init__(self, folder: Path, n_images: int, n_regions: int, dim: int, model_name: str, data_name: str) -> None:
-        self.folder = folder
-        self._shapes = {"image": (n_images, dim), "region": (n_regions, dim)}
-        self._lock: FileLock | None = None
-        found = self._found()
-        if found is not None and found.complete:
-            self.state = found
-            return
-        self._lock = self._hold()
-        try:
-            remove_unfinished(folder)
-            found = self._found()  # by now another process may have finished it
-            if found is None and (folder / "state.json").exists():
-                logger.warning("The cached embeddings in %s are damaged; they are made anew", folder)
-            self.state = found or State(model_name, data_name)
-            if not self.state.complete:
-                self._open(resume=self.state.seen > 0)
-        except BaseException:
-            self._lock.release()
-            raise
-        self._flushed = time.monotonic()
-
-    def append(self, seen: int, image: np.ndarray, region: np.ndarray, skipped: list[list[Any]]) -> None:
-        """Write the next rows; ``seen`` counts the images of the dataset that are behind us now."""
-        state = self.state
-        try:
-            for name, rows, start in (("image", image, state.n_images), ("region", region, state.n_regions)):
-                self._open_arrays[name][start : start + len(rows)] = rows
-                state.checksums[name] = _checksum(rows, state.checksums[name])
-        except OSError as error:
-            raise _cannot_write(self.folder, error) from error
-        state.seen, state.n_images, state.n_regions = seen, state.n_images + len(image), state.n_regions + len(region)
-        state.skipped += skipped
-        if time.monotonic() - self._flushed > FLUSH_SECONDS:
-            self.flush()
-
-    def flush(self, complete: bool = False) -> None:
-        """Bring all to disk, the arrays before the state that tells of them."""
-        for array in self._open_arrays.values():
-            array.flush()
-        self.state.complete = complete
-        stored = asdict(self.state)
-        write_whole(self.folder / "state.json", json.dumps(stored | {"digest": digest([stored])}).encode())
-        self._flushed = time.monotonic()
-
-    def finish(self) -> None:
-        """All is there."""
-        if not self.state.complete:
-            self.flush(complete=True)
-
-    def close(self) -> None:
-        """Keep what is done and let others in; safe to call twice."""
-        if self._lock is not None and self._lock.is_locked:
-            if not self.state.complete:
-                self.flush()
-            self._lock.release()
-
-    def read(self) -> tuple[Float32[np.ndarray, "n_images dim"], Float32[np.ndarray, "n_regions dim"]]:
-        """The filled part of both arrays, memory-mapped and read-only."""
-        image, region = (_mapped(self.folder, name) for name in ARRAYS)
-        return image[: self.state.n_images], region[: self.state.n_regions]
-
-    def _hold(self) -> FileLock:
-        """Keep other processes out."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(str(self.folder / ".lock"))
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise StorageError(
-                "embeddings that nobody else is making",
-                f"another process at work in {str(self.folder)!r}",
-                "Wait for it.",
-            ) from error
-        except (OSError, ValueError, NotImplementedError) as error:  # the last where a disk knows no locks
-            raise _cannot_write(self.folder, error) from error
-        return lock
-
-    def _found(self) -> State | None:
-        """What the folder holds, if it is whole: state and arrays of this very work, as they were written."""
-        state = _read_state(self.folder)
-        if state is None or (state.complete and state.seen != self._shapes["image"][0]):
-            return None
-        for name, filled in (("image", state.n_images), ("region", state.n_regions)):
-            try:
-                array = _mapped(self.folder, name)
-                if array.shape != self._shapes[name] or array.dtype != np.float32 or filled > len(array):
-                    return None
-                if _checksum(array[:filled]) != state.checksums[name]:
-                    return None
-            except Exception:  # a damaged array can raise nearly anything; it is then made anew
-                return None
-        return state
-
-    def _open(self, resume: bool) -> None:
-        mode = "r+" if resume else "w+"
-        need = sum(4 * rows * dim for rows, dim in self._shapes.values())
-        free = shutil.disk_usage(self.folder).free
-        if not resume and need > free:
-            raise StorageError(
-                f"{need / 1e9:.1f} GB of free disk for the embeddings",
-                f"{free / 1e9:.1f} GB at {str(self.folder)!r}",
-                "Clear the cache (ravl-explore cache clear), or set RAVL_CACHE to another disk.",
-            )
-        try:
-            for name in () if resume else ARRAYS:  # who has an older array open keeps it
-                (self.folder / f"{name}.npy").unlink(missing_ok=True)
-            self._open_arrays = {
-                name: np.lib.format.open_memmap(
-                    self.folder / f"{name}.npy", mode, dtype=None if resume else np.float32, shape=shape
-                )
-                for name, shape in self._shapes.items()
-            }
-            if not resume:
-                self._reserve()
-        except OSError as error:
-            raise _cannot_write(self.folder, error) from error
-
-    def _reserve(self) -> None:
-        """Take the disk space now: writing to a mapped file on a full disk would end the process, not raise."""
-        if not hasattr(os, "posix_fallocate"):
-            return
-        for name in self._shapes:
-            path = self.folder / f"{name}.npy"
-            with path.open("r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-
-
-def embeddings_folder(root: Path | None = None) -> Path:
-    """Where cached embeddings lie: ``$RAVL_CACHE/embeddings`` unless another root is given."""
-    return (root or cache_root()) / "embeddings"
-
-
-def read_boxes(name: str, root: Path | None = None) -> tuple[np.ndarray, np.ndarray] | None:
-    """Boxes and image indices kept under a fingerprint; None where there are none, or they are not as written."""
-    try:
-        content = io.BytesIO((_boxes_folder(root) / f"{name}.npz").read_bytes())
-        with np.load(content, allow_pickle=False) as stored:
-            boxes, image_index, told = stored["boxes"], stored["image_index"], str(stored["digest"])
-    except Exception:  # a damaged zip can raise nearly anything; the boxes are then looked for anew
-        return None
-    return (boxes, image_index) if told == digest([boxes, image_index]) else None
-
-
-def write_boxes(name: str, boxes: np.ndarray, image_index: np.ndarray, root: Path | None = None) -> None:
-    """Keep boxes for :func:`read_boxes`."""
-    content = io.BytesIO()
-    np.savez(content, boxes=boxes, image_index=image_index, digest=np.array(digest([boxes, image_index])))
-    folder = _boxes_folder(root)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
-    write_whole(folder / f"{name}.npz", content.getvalue())
 
 
 def list_cached(root: Path | None = None) -> list[CachedEmbeddings]:
@@ -262,34 +60,20 @@ def list_cached(root: Path | None = None) -> list[CachedEmbeddings]:
     except OSError as error:
         came = f"{error.strerror or error} at {error.filename or str(top)!r}"
         raise StorageError("a cache that can be read", came, "Open it, or set RAVL_CACHE to another folder.") from error
-    return sorted(entries, key=lambda each: each.modified, reverse=True)
-
-
-def _entry(folder: Path) -> CachedEmbeddings:
-    state, n_bytes, modified = _read_state(folder), 0, folder.stat().st_mtime
-    for each in folder.iterdir():
-        try:
-            stat = each.stat()
-        except FileNotFoundError:  # an unfinished one that has got its name meanwhile
-            continue
-        n_bytes += stat.st_size
-        modified = max(modified, stat.st_mtime)
-    return CachedEmbeddings(
-        folder,
-        state.model_name if state else "",
-        state.data_name if state else "",
-        state.n_images if state else 0,
-        state.n_regions if state else 0,
-        n_bytes,
-        bool(state and state.complete),
-        datetime.fromtimestamp(modified),
-    )
+    return sorted(entries, key=lambda entry: entry.modified, reverse=True)
 
 
 def clear_cached(folder: Path | str | None = None, root: Path | None = None) -> int:
     """Delete one entry, or all with the boxes of detectors; returns the bytes freed.
 
     Embeddings that are open stay usable where the system allows.
+
+    Parameters
+    ----------
+    folder : Path or str or None
+        The entry's folder, or its name; None clears all.
+    root : Path or None
+        ``$RAVL_CACHE`` unless given.
 
     Raises
     ------
@@ -301,65 +85,61 @@ def clear_cached(folder: Path | str | None = None, root: Path | None = None) -> 
     entries = list_cached(root)
     if folder is not None:
         wanted = embeddings_folder(root) / Path(folder).name
-        entries = [each for each in entries if each.folder == wanted]
+        entries = [entry for entry in entries if entry.folder == wanted]
         if not entries:
             raise InputError("an entry of the cache", repr(str(folder)), "See 'ravl-explore cache list'.")
-    freed = 0
-    if folder is None:
-        remove_unfinished(_boxes_folder(root))
-    for boxes in _boxes_folder(root).glob("*.npz") if folder is None else ():
-        try:
-            size = boxes.stat().st_size
-            boxes.unlink()
-        except OSError as error:
-            raise StorageError("to delete kept boxes", f"{error}", "Delete the file by hand.") from error
-        freed += size
+    freed = _clear_boxes(boxes_folder(root)) if folder is None else 0
     for entry in entries:
-        try:
-            with FileLock(str(entry.folder / ".lock"), timeout=0):
-                for each in entry.folder.iterdir():
-                    if each.name != ".lock":
-                        each.unlink()
-            shutil.rmtree(entry.folder)
-        except Timeout as error:
-            raise StorageError(
-                "a cache entry at rest", f"{str(entry.folder)!r}, which is being written", "Stop that work first."
-            ) from error
-        except OSError as error:
-            raise StorageError("to delete a cache entry", f"{error}", "Delete the folder by hand.") from error
+        _clear(entry.folder)
         freed += entry.bytes
     return freed
 
 
-def _boxes_folder(root: Path | None) -> Path:
-    return (root or cache_root()) / "boxes"
-
-
-def _read_state(folder: Path) -> State | None:
-    """What ``state.json`` says, if every word of it is as it was written."""
-    try:
-        stored = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        told = stored.pop("digest")
-        state = State(**stored)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return None
-    return state if state.format == FORMAT and told == digest([stored]) else None
-
-
-def _mapped(folder: Path, name: str) -> np.ndarray:
-    return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-
-
-def _checksum(rows: np.ndarray, before: int = 0) -> int:
-    """CRC-32 of float32 rows, after that of those before them."""
-    for start in range(0, len(rows), BLOCK_ROWS):
-        before = zlib.crc32(np.ascontiguousarray(rows[start : start + BLOCK_ROWS], np.float32).data, before)
-    return before
-
-
-def _cannot_write(folder: Path, error: Exception) -> StorageError:
-    return StorageError(
-        "room and permission to write embeddings",
-        f"{getattr(error, 'strerror', None) or error} at {str(folder)!r}",
-        "Free space, or set RAVL_CACHE to another folder, and run again: what is done is kept.",
+def _entry(folder: Path) -> CachedEmbeddings:
+    n_bytes, modified = 0, folder.stat().st_mtime
+    for file in folder.iterdir():
+        try:
+            stat = file.stat()
+        except FileNotFoundError:  # an unfinished one that has got its name meanwhile
+            continue
+        n_bytes += stat.st_size
+        modified = max(modified, stat.st_mtime)
+    state = read_state(folder) or State()
+    return CachedEmbeddings(
+        folder,
+        state.model_name,
+        state.data_name,
+        state.n_images,
+        state.n_regions,
+        n_bytes,
+        state.complete,
+        datetime.fromtimestamp(modified),
     )
+
+
+def _clear_boxes(folder: Path) -> int:
+    remove_unfinished(folder)
+    freed = 0
+    for file in folder.glob("*.npz"):
+        try:
+            size = file.stat().st_size
+            file.unlink()
+        except OSError as error:
+            raise StorageError("to delete kept boxes", f"{error}", "Delete the file by hand.") from error
+        freed += size
+    return freed
+
+
+def _clear(folder: Path) -> None:
+    try:
+        with FileLock(str(folder / ".lock"), timeout=0):
+            for file in folder.iterdir():
+                if file.name != ".lock":
+                    file.unlink()
+        shutil.rmtree(folder)
+    except Timeout as error:
+        raise StorageError(
+            "a cache entry at rest", f"{str(folder)!r}, which is being written", "Stop that work first."
+        ) from error
+    except OSError as error:
+        raise StorageError("to delete a cache entry", f"{error}", "Delete the folder by hand.") from error

@@ -17,7 +17,7 @@ from ravl_explore.concepts.base import ConceptMasks, ConceptSource, read_all
 from ravl_explore.concepts.discovered import Discovered
 from ravl_explore.data.base import ImageTextDataset, check_dataset
 from ravl_explore.data.relabelled import Relabelled
-from ravl_explore.embedding.embeddings import check_model, embed
+from ravl_explore.embedding.embeddings import embed
 from ravl_explore.errors import InputError, ModelError
 from ravl_explore.metrics import group_accuracy
 from ravl_explore.mitigation.result import Mitigation, MitigationRun
@@ -25,7 +25,7 @@ from ravl_explore.mitigation.run_identity import IN_WORDS, contents, depends, ma
 from ravl_explore.mitigation.steering import steer
 from ravl_explore.mitigation.training_set import prepare
 from ravl_explore.mitigation.validation import validator
-from ravl_explore.models.base import VisionLanguageModel
+from ravl_explore.models.base import VisionLanguageModel, check_model
 from ravl_explore.objectives.base import Objective, check_objective
 from ravl_explore.objectives.groups import empty_groups
 from ravl_explore.objectives.training_free import Steered, TrainingFree

@@ -13,16 +13,19 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
 from ravl_explore.errors import InputError, ModelError
+from ravl_explore.regions.base import Regions
+from ravl_explore.support import checks
 
 SAME = 1e-4  # distance of unit-norm embeddings (cosine 1 - 5e-9) that rounding alone explains
 CLOSE = 1 - 1e-5  # cosine in float32 from which on the distance is looked at exactly
 ALIKE_ROWS = 1024  # compared with all others at a time
 TEMPERATURE = 0.07  # paper, Appendix B; the released code uses it for scores too
+REQUIRED = ("name", "dim", "image_size", "region_method", "embed_text", "encode")
 
 
 class VisionLanguageModel(Protocol):
@@ -91,6 +94,38 @@ def scale_boxes(boxes: np.ndarray, image_sizes: np.ndarray, size: int) -> Float[
     """Boxes (n, 4) in pixels of stored images (n, 2: width, height) -> pixels of the squashed input."""
     scale = size / np.asarray(image_sizes, dtype=np.float32)
     return (boxes * scale[:, [0, 1, 0, 1]]).astype(np.float32)
+
+
+def batch_boxes(
+    regions: Regions, image_sizes: Int[np.ndarray, "n_images 2"], images: Int[np.ndarray, " b"], size: int
+) -> Float[Tensor, "n 5"]:
+    """The regions of some images as ``encode`` takes them.
+
+    Parameters
+    ----------
+    regions : Regions
+        Boxes in pixels of the stored images.
+    image_sizes : Int[np.ndarray, "n_images 2"]
+        Width and height of every stored image, in pixels.
+    images : Int[np.ndarray, " b"]
+        Numbers of the batch's images, in its order.
+    size : int
+        Side of the model's input, in pixels.
+
+    Returns
+    -------
+    Float[Tensor, "n 5"]
+        The image's place in the batch, then x1, y1, x2, y2 in pixels of the model's input, image after image.
+    """
+    rows, place = regions.rows_of(images)
+    boxes = scale_boxes(regions.boxes[rows], image_sizes[regions.image_index[rows]], size)
+    return torch.from_numpy(np.concatenate([place[:, None].astype(np.float32), boxes], axis=1))
+
+
+def check_model(model: VisionLanguageModel) -> None:
+    """Raise InputError unless it is a model: no name or path of one, and not its class."""
+    remedy = "Open one with models.open_model, or models.Demo('spurious')."
+    checks.offers("model", model, "a model", REQUIRED, remedy)
 
 
 def class_embeddings(

@@ -7,18 +7,17 @@ and add its class to ``__all__`` of :mod:`ravl_explore.regions`; the explorer's 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
+from numpy.typing import ArrayLike
 
 from ravl_explore.errors import InputError
 from ravl_explore.support import checks
 from ravl_explore.support.checks import KINDS, came
-from ravl_explore.support.progress import Progress
-
-BYTES_A_BOX = 80  # while boxes are made: corners in double precision, then single, beside their checks
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +26,10 @@ class Regions:
 
     Attributes
     ----------
-    boxes : (n_regions, 4) float32
-        x1, y1, x2, y2 in pixels of the stored image; x grows right, y grows down.
-    image_index : (n_regions,) int64
-        The image each box lies in; non-decreasing, so an image's regions are neighbours.
+    boxes : Float[np.ndarray, "n_regions 4"]
+        x1, y1, x2, y2 in pixels of the stored image, kept as float32; x grows right, y grows down.
+    image_index : Int[np.ndarray, " n_regions"]
+        The image each box lies in, kept as int64; non-decreasing, so an image's regions are neighbours.
 
     Raises
     ------
@@ -70,8 +69,14 @@ class Regions:
         return len(self.boxes)
 
     @classmethod
-    def from_lists(cls, boxes_per_image: list) -> Regions:
-        """Build from one (n_i, 4) array or list of boxes per image, in image order; an image may have none."""
+    def from_lists(cls, boxes_per_image: Sequence[ArrayLike]) -> Regions:
+        """Build from each image's boxes, in the order of the images.
+
+        Parameters
+        ----------
+        boxes_per_image : Sequence[ArrayLike]
+            For each image (n, 4) numbers: x1, y1, x2, y2 in its pixels; an image may have none.
+        """
         if not checks.is_list(boxes_per_image):
             raise InputError("a list of boxes for each image", came(boxes_per_image), "Write [[[x1, y1, x2, y2]], []].")
         arrays = [_numbers("boxes", boxes, "fiu").astype(np.float32, copy=False) for boxes in boxes_per_image]
@@ -88,13 +93,45 @@ class Regions:
         return cls(boxes, np.repeat(np.arange(len(arrays)), counts))
 
     def count(self, n_images: int) -> Int[np.ndarray, " n_images"]:
-        """Regions per image, (n_images,)."""
+        """Regions of each of ``n_images`` images."""
         return np.bincount(self.image_index, minlength=n_images)
 
     def rows(self, image: int) -> slice:
         """Where the regions of one image stand."""
         start, stop = np.searchsorted(self.image_index, [image, image + 1])
         return slice(int(start), int(stop))
+
+    def rows_of(
+        self, images: Int[np.ndarray, " n_images"]
+    ) -> tuple[Int[np.ndarray, " n_rows"], Int[np.ndarray, " n_rows"]]:
+        """Where the regions of some images stand, image after image, and each one's place in ``images``.
+
+        Parameters
+        ----------
+        images : Int[np.ndarray, " n_images"]
+            Numbers of images, in any order; one that comes twice gives its regions twice.
+
+        Returns
+        -------
+        rows, place : tuple of Int[np.ndarray, " n_rows"]
+
+        Examples
+        --------
+        >>> regions = Regions.from_lists([[[0, 0, 1, 1]], [], [[0, 0, 2, 2], [0, 0, 3, 3]]])
+        >>> rows, place = regions.rows_of(np.array([2, 1, 0]))
+        >>> rows.tolist(), place.tolist()
+        ([1, 2, 0], [0, 0, 2])
+        """
+        starts = np.searchsorted(self.image_index, images, side="left")
+        counts = np.searchsorted(self.image_index, images, side="right") - starts
+        place = np.repeat(np.arange(len(images)), counts)
+        within = np.arange(len(place)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return starts[place] + within, place
+
+    def of_images(self, images: Int[np.ndarray, " n_images"]) -> Regions:
+        """The regions of some images, which are counted by their place in ``images`` from then on."""
+        rows, place = self.rows_of(images)
+        return Regions(self.boxes[rows], place)
 
     def check_images(self, n_images: int) -> None:
         """Raise InputError when the image of a box is not among ``n_images``."""
@@ -106,9 +143,14 @@ class Regions:
             )
 
     def check_inside(self, image_sizes: Int[np.ndarray, "n_images 2"], tolerance: float = 1.0) -> None:
-        """Raise InputError when a box's image is not there, or a box leaves its image by over ``tolerance`` pixels.
+        """Raise InputError without a box, or when one's image is not there, or it leaves its image.
 
-        ``image_sizes`` is (n_images, 2): width, height in pixels.
+        Parameters
+        ----------
+        image_sizes : Int[np.ndarray, "n_images 2"]
+            Width and height of each image, in pixels.
+        tolerance : float
+            By how many pixels a box may leave its image, as rounded ones do.
         """
         if len(self) == 0:
             raise InputError("at least one region", "none", "Pick a region proposer that finds boxes in these images.")
@@ -126,21 +168,7 @@ class Regions:
             )
 
 
-def sizes_of_images(data: HasImageSizes) -> Float[np.ndarray, "n_images 2"]:
-    """Width and height of every image, as float32, once they are that."""
-    checks.offers("data", data, "a dataset", ("image_sizes",), "Open one with data.open_dataset.")
-    sizes = checks.array("image_sizes", np.asarray(data.image_sizes), "fiu", (None, 2), 1)
-    return sizes.astype(np.float32)
-
-
-def check_room(per_image: int, n_images: int, name: str, remedy: str) -> None:
-    """Raise InputError when that many boxes are more than memory holds, before one of them is made."""
-    n = per_image * n_images
-    what = f"{checks.gigantic(n)} boxes ({name}, in {n_images:,} images)"
-    checks.fits_memory(what, BYTES_A_BOX * n, remedy)
-
-
-def _numbers(name: str, values: Any, kinds: str) -> np.ndarray:
+def _numbers(name: str, values: ArrayLike, kinds: str) -> np.ndarray:
     """As an array; NumPy would cut fractions off indices, and read texts as numbers."""
     try:
         found = np.asarray(values)
@@ -196,6 +224,9 @@ class Proposer(Protocol):
     Most need only the images' sizes and are done at once. One that looks at the pixels has a class attribute
     ``reads_pixels = True`` and is called with a second argument, ``progress``; it reads ``data.image(i)``, and gives an
     image that cannot be read no box, since embedding the image will say what is wrong with it.
+
+    One that was made with the boxes of a dataset's images, so that it knows the images by their numbers, also offers
+    ``of_images(images, n_images)``: the same for some of the dataset's ``n_images`` images, in that order.
     """
 
     @property
@@ -206,10 +237,3 @@ class Proposer(Protocol):
     def __call__(self, data: Any) -> Regions:
         """Boxes for every image of ``data``, in pixels of the stored images."""
         ...
-
-
-def propose(proposer: Proposer, data: HasImageSizes, progress: Progress | None = None) -> Regions:
-    """Boxes for every image of ``data``; a proposer that looks at the pixels reports to ``progress``."""
-    if getattr(proposer, "reads_pixels", False):
-        return proposer(data, progress)  # type: ignore[call-arg]
-    return proposer(data)

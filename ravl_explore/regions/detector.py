@@ -26,13 +26,17 @@ class Detector:
 
     Parameters
     ----------
-    weights : a name in ``detector_weights.BUILDERS`` (Faster, Mask and Keypoint R-CNN on COCO), or the path of the
+    weights : str or Path or None
+        A name in ``detector_weights.BUILDERS`` (Faster, Mask and Keypoint R-CNN on COCO), or the path of the
         ``state_dict`` of one of these, of which the backbone and the proposal network are enough;
         ``fasterrcnn_resnet50_fpn`` unless given. A name's file is looked for in ``$RAVL_CACHE/models`` and in PyTorch's
-        own cache, and is else downloaded
-    n_boxes : most boxes per image, highest objectness first; there may be fewer
-    nms : boxes that overlap a better one by more than this share are dropped (intersection over union, 0 to 1)
-    device : where the network runs
+        own cache, and is else downloaded.
+    n_boxes : int
+        Most boxes per image, highest objectness first; there may be fewer.
+    nms : float
+        Boxes that overlap a better one by more than this share are dropped (intersection over union, 0 to 1).
+    device : str
+        Where the network runs.
 
     Raises
     ------
@@ -81,6 +85,13 @@ class Detector:
         """Propose boxes for every image; one that cannot be read gets none, and embedding it will say why.
 
         The last result is kept: the same images are not looked at twice where ``data`` has a ``fingerprint()``.
+
+        Parameters
+        ----------
+        data : HasImages
+            Whose images are looked at.
+        progress : Progress or None
+            Told the images done.
         """
         known = data.fingerprint() if hasattr(data, "fingerprint") else ""  # type: ignore[attr-defined]
         if known and self._kept is not None and self._kept[0] == known:
@@ -88,7 +99,8 @@ class Detector:
         boxes: list[np.ndarray] = []
         report(progress, 0, len(data), "Looking for objects")
         for start in range(0, len(data), BATCH_SIZE):
-            boxes += self._propose([_image(data, i) for i in range(start, min(start + BATCH_SIZE, len(data)))])
+            batch = range(start, min(start + BATCH_SIZE, len(data)))
+            boxes += self._propose([_image(data, index) for index in batch])
             report(progress, len(boxes), len(data), "Looking for objects")
         regions = Regions.from_lists(boxes)
         self._kept = (known, regions)
@@ -111,11 +123,11 @@ class Detector:
 
         pixels = [torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div_(255) for image in images]
         with torch.inference_mode():
-            batch, _ = self._network.transform([each.to(self.device) for each in pixels])
+            batch, _ = self._network.transform([image.to(self.device) for image in pixels])
             proposals, _ = self._network.rpn(batch, self._network.backbone(batch.tensors))
         return [
-            _usable(resize_boxes(each, list(resized), list(image.shape[:2])).cpu().numpy(), image)
-            for each, resized, image in zip(proposals, batch.image_sizes, images, strict=True)
+            _usable(resize_boxes(boxes, list(resized), list(image.shape[:2])).cpu().numpy(), image)
+            for boxes, resized, image in zip(proposals, batch.image_sizes, images, strict=True)
         ]
 
 

@@ -6,7 +6,7 @@ import hashlib
 import urllib.request
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,11 @@ from ravl_explore.errors import ModelError, RavlError
 from ravl_explore.support.files import cache_root, user_path, write_whole
 from ravl_explore.support.fingerprints import digest
 from ravl_explore.support.tensor_files import is_file, read_tensor_file
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torchvision.models import WeightsEnum
+    from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
 DEFAULT_WEIGHTS = "fasterrcnn_resnet50_fpn"
 BEFORE_NMS = 1000  # per pyramid level; RegionCLIP's setting, which RaVL's "prior work" used
@@ -32,8 +37,25 @@ BUILDERS = {
 }
 
 
-def build_detector(weights: str, n_boxes: int, nms: float, device: str) -> tuple[Any, str]:
-    """The network, ready to propose, and a digest of its weights."""
+def build_detector(weights: str, n_boxes: int, nms: float, device: str) -> tuple[GeneralizedRCNN, str]:
+    """The network, ready to propose, and a digest of its weights.
+
+    Parameters
+    ----------
+    weights : str
+        A name in ``BUILDERS``, or the path of a file.
+    n_boxes : int
+        Most boxes an image.
+    nms : float
+        Overlap from which on the worse of two boxes is dropped, 0 to 1.
+    device : str
+        Where the network is put.
+
+    Raises
+    ------
+    ModelError
+        When the weights are not there, cannot be read without running code, or are of another detector.
+    """
     named = weights in BUILDERS
     path = _file_of(weights) if named else user_path(weights)
     content = _read(path)
@@ -58,10 +80,10 @@ def build_detector(weights: str, n_boxes: int, nms: float, device: str) -> tuple
         network = network.eval().requires_grad_(False).to(device)
     except (RuntimeError, AssertionError) as error:
         raise ModelError("a device of this machine", repr(device), "Use 'cpu', or check PyTorch's build.") from error
-    return network, digest([np.asarray(each.cpu()) for each in network.state_dict().values()])
+    return network, digest([np.asarray(tensor.cpu()) for tensor in network.state_dict().values()])
 
 
-def _load(module: Any, part: str, content: dict[str, Any], path: Path) -> None:
+def _load(module: nn.Module, part: str, content: dict[str, Tensor], path: Path) -> None:
     mine = {key.removeprefix(f"{part}."): value for key, value in content.items() if key.startswith(f"{part}.")}
     wanted = {key for key in module.state_dict() if not key.endswith("num_batches_tracked")}
     missing, unexpected = sorted(wanted - mine.keys()), sorted(mine.keys() - module.state_dict().keys())
@@ -89,7 +111,7 @@ def _load(module: Any, part: str, content: dict[str, Any], path: Path) -> None:
         ) from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Tensor]:
     """Tensors by name; never runs code from the file."""
     if not is_file(path):
         raise ModelError(
@@ -107,7 +129,7 @@ def _read(path: Path) -> dict[str, Any]:
     return {str(key).removeprefix("module."): value for key, value in content.items()}
 
 
-def _recognise(content: dict[str, Any], path: Path) -> tuple[str, bool]:
+def _recognise(content: dict[str, Tensor], path: Path) -> tuple[str, bool]:
     """The builder that a file's keys belong to, and whether it is one of the files with an epsilon of 0."""
     if "backbone.body.conv1.weight" in content:
         version = "_v2" if "rpn.head.conv.1.0.weight" in content else ""
@@ -122,7 +144,7 @@ def _recognise(content: dict[str, Any], path: Path) -> tuple[str, bool]:
     )
 
 
-def _weights_of(name: str) -> Any:
+def _weights_of(name: str) -> WeightsEnum:
     from torchvision.models import get_model_weights
 
     return get_model_weights(name)["COCO_V1"]  # type: ignore[misc]

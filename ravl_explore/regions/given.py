@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Int
+
 from ravl_explore.errors import InputError
 from ravl_explore.regions.base import HasImageSizes, Regions
 from ravl_explore.support import checks
@@ -12,6 +15,11 @@ from ravl_explore.support import checks
 @dataclass(frozen=True, eq=False)
 class Given:
     """Use the boxes in ``regions``; without any, those that the dataset itself brings as ``data.regions``.
+
+    Parameters
+    ----------
+    regions : Regions or None
+        Boxes of the dataset's images, by their numbers there.
 
     Raises
     ------
@@ -33,6 +41,13 @@ class Given:
     @property
     def name(self) -> str:
         return "Boxes of the dataset"
+
+    def of_images(self, images: Int[np.ndarray, " n"], n_images: int) -> Given:
+        """The same for some of the ``n_images`` images; a dataset's own boxes go with the dataset."""
+        if self.regions is None:
+            return self
+        self.regions.check_images(n_images)
+        return Given(self.regions.of_images(images))
 
     def __call__(self, data: HasImageSizes) -> Regions:
         regions = self.regions if self.regions is not None else getattr(data, "regions", None)

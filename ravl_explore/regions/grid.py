@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ravl_explore.regions.base import HasImageSizes, Regions, check_room, sizes_of_images
+from ravl_explore.regions.base import HasImageSizes, Regions
+from ravl_explore.regions.proposing import check_room, sizes_of_images
 from ravl_explore.support import checks
 from ravl_explore.support.fields import Field
 
@@ -16,6 +17,16 @@ EXAMPLE = "Try Grid(2, 2)."
 @dataclass(frozen=True)
 class Grid:
     """Cut every image into ``rows`` x ``cols`` equal boxes, row after row from the top left.
+
+    Parameters
+    ----------
+    rows, cols : int
+        Cells down and across, at least one.
+
+    Raises
+    ------
+    InputError
+        For fewer.
 
     Examples
     --------

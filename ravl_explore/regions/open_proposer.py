@@ -17,8 +17,13 @@ FORMS = "grid:2x2, sliding:SIZE[,STEP], random:N[,SEED], given, detector[:WEIGHT
 
 
 def open_proposer(text: str) -> Proposer:
-    """The proposer that ``text`` names: ``grid:ROWSxCOLS``, ``sliding:SIZE[,STEP]`` (fractions of the image's sides),
-    ``random:N[,SEED]``, ``given`` (the dataset's own boxes), ``detector[:WEIGHTS]`` or ``whole`` (the whole image).
+    """The proposer that a text names.
+
+    Parameters
+    ----------
+    text : str
+        ``grid:ROWSxCOLS``, ``sliding:SIZE[,STEP]`` (fractions of the image's sides), ``random:N[,SEED]``, ``given``
+        (the dataset's own boxes), ``detector[:WEIGHTS]`` or ``whole`` (the whole image).
 
     Raises
     ------

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ravl_explore.errors import InputError
-from ravl_explore.regions.base import HasImageSizes, Regions, check_room, sizes_of_images
+from ravl_explore.regions.base import HasImageSizes, Regions
+from ravl_explore.regions.proposing import check_room, sizes_of_images
 from ravl_explore.support import checks
 from ravl_explore.support.fields import Field
 
@@ -20,9 +21,17 @@ class Random:
 
     Parameters
     ----------
-    n : boxes per image
-    seed : of the draw
-    min_size, max_size : bounds of a box's width and height, as fractions of the image's; no side is below one pixel
+    n : int
+        Boxes per image.
+    seed : int
+        Of the draw.
+    min_size, max_size : float
+        Bounds of a box's width and height, as fractions of the image's (0 to 1); no side is below one pixel.
+
+    Raises
+    ------
+    InputError
+        For settings out of range.
 
     Examples
     --------

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ravl_explore.regions.base import HasImageSizes, Regions, check_room, sizes_of_images
+from ravl_explore.regions.base import HasImageSizes, Regions
+from ravl_explore.regions.proposing import check_room, sizes_of_images
 from ravl_explore.support import checks
 from ravl_explore.support.fields import Field
 
@@ -20,8 +21,15 @@ class Sliding:
 
     Parameters
     ----------
-    size : width and height of a window as a fraction of the image's own, above 0 to 1
-    step : how far the next window starts, in the same fractions; one window after another for ``step == size``
+    size : float
+        Width and height of a window as a fraction of the image's own, above 0 to 1.
+    step : float
+        How far the next window starts, in the same fractions; one window after another for ``step == size``.
+
+    Raises
+    ------
+    InputError
+        For settings out of range.
 
     Examples
     --------

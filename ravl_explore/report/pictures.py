@@ -13,6 +13,7 @@ from ravl_explore.data.base import ImageTextDataset, checked_image
 from ravl_explore.discovery import Discovery, SpuriousFeature
 from ravl_explore.errors import RavlError
 from ravl_explore.metrics import top_region
+from ravl_explore.regions.covered_pixels import covered_pixels
 from ravl_explore.report.markup import escape
 
 HEIGHT, WIDTH = 92, 138  # pixels of the page for a whole image; the crop gets HEIGHT x HEIGHT
@@ -66,9 +67,7 @@ def _figure(discovery: Discovery, data: ImageTextDataset, region: int) -> str:
 def _pair(pixels: np.ndarray, box: np.ndarray, image: int, told: str) -> str:
     whole = Image.fromarray(pixels)
     x1, y1, x2, y2 = (float(value) for value in box)
-    left, top = min(max(0, int(x1)), whole.width - 1), min(max(0, int(y1)), whole.height - 1)
-    right, bottom = min(whole.width, int(np.ceil(x2))), min(whole.height, int(np.ceil(y2)))
-    crop = whole.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+    crop = whole.crop(covered_pixels(box, *whole.size))
     width, height = _fit(whole.size, WIDTH, HEIGHT)
     crop_width, crop_height = _fit(crop.size, HEIGHT, HEIGHT)
     place = [100 * x1 / whole.width, 100 * y1 / whole.height]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.discovery import LIKELY_REAL, Discovery, SpuriousFeature
-from ravl_explore.embedding.embeddings import Unreadable
+from ravl_explore.embedding.skipping import Unreadable
 from ravl_explore.metrics import accuracy_interval
 from ravl_explore.report.drawings import accuracy_bars, swatch
 from ravl_explore.report.markup import NONE, chance, details, escape, interval, number, percent, plural, table

@@ -15,8 +15,7 @@ from torch import Tensor
 from ravl_explore.assignment.assignment import Assignment
 from ravl_explore.concepts.base import ConceptMasks
 from ravl_explore.data.base import ImageTextDataset, checked_image
-from ravl_explore.embedding.embeddings import batch_boxes, region_rows
-from ravl_explore.models.base import resize
+from ravl_explore.models.base import batch_boxes, resize
 from ravl_explore.objectives.base import Batch
 
 PIXELS_AT_ONCE = 2**22  # stored pixels that are held in full while they are squashed: 12 MB, and 50 MB as floats
@@ -56,7 +55,7 @@ class TrainingSet:
     def batch(self, images: Int[np.ndarray, " b"], size: int, image_sizes: np.ndarray) -> Batch:
         """The step's images, squashed to the model's input ``size``, with their regions and, if any, concept masks."""
         regions = self.assignment.regions
-        rows = np.concatenate(region_rows(regions, images))
+        rows, _ = regions.rows_of(images)
         told = {name: getattr(self.assignment, name) for name in MARKS}
         marks: dict[str, Any] = {
             name: None if marked is None else torch.from_numpy(marked[rows]) for name, marked in told.items()

@@ -11,6 +11,7 @@ from PIL import Image
 
 from ravl_explore.data.base import ImageTextDataset, checked_image
 from ravl_explore.discovery import Discovery
+from ravl_explore.regions.covered_pixels import covered_pixels
 
 MOST_SCORES = 5
 
@@ -24,11 +25,8 @@ class DiscoverySource:
 
     def crop(self, region: int, size: int) -> bytes:
         """The region's own pixels as PNG, at most ``size`` pixels wide and high."""
-        x1, y1, x2, y2 = self._embeddings.regions.boxes[region]
         image = Image.fromarray(self._pixels(region))
-        left, top = max(0, int(x1)), max(0, int(y1))  # a box may leave its image by a pixel
-        right, bottom = min(image.width, int(np.ceil(x2))), min(image.height, int(np.ceil(y2)))
-        return png(image.crop((left, top, max(right, left + 1), max(bottom, top + 1))), size)
+        return png(image.crop(covered_pixels(self._embeddings.regions.boxes[region], *image.size)), size)
 
     def image(self, region: int, size: int) -> tuple[bytes, tuple[float, float, float, float]]:
         """The whole image as PNG, and the region's box as fractions of its width and height."""

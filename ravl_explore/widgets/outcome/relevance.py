@@ -19,7 +19,8 @@ from ravl_explore.errors import InputError
 from ravl_explore.metrics import Alignment
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.plots.relevance import CIVIDIS, overlay
-from ravl_explore.relevance import RelevanceMaps, inner, relevance_maps
+from ravl_explore.regions.covered_pixels import covered_pixels
+from ravl_explore.relevance import RelevanceMaps, relevance_maps
 from ravl_explore.support.progress import Progress
 from ravl_explore.support.text import one_line
 from ravl_explore.widgets.basics.closing import Closing
@@ -312,7 +313,7 @@ def _drawn(offer: Offer, maps: tuple[RelevanceMaps, ...]) -> str:
     for row, image in enumerate(first.images.tolist()):
         pixels = checked_image(offer.data, image)
         if first.boxes is not None:
-            x1, y1, x2, y2 = inner(first.boxes[row], pixels.shape[1], pixels.shape[0])
+            x1, y1, x2, y2 = covered_pixels(first.boxes[row], pixels.shape[1], pixels.shape[0])
             pixels = pixels[y1:y2, x1:x2]
         small = np.asarray(_fitted(pixels))
         smooth = pixels.shape[0] > HEIGHT

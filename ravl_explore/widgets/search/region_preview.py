@@ -15,8 +15,9 @@ from PIL import Image
 
 from ravl_explore.data.base import ImageTextDataset, checked_image
 from ravl_explore.errors import DataError
-from ravl_explore.regions.base import Proposer, Regions, propose
+from ravl_explore.regions.base import Proposer, Regions
 from ravl_explore.regions.given import Given
+from ravl_explore.regions.proposing import propose
 from ravl_explore.support.progress import Progress, report
 from ravl_explore.support.text import one_line
 from ravl_explore.widgets.basics.closing import Closing

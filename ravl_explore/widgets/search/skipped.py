@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from ravl_explore.data import Subset
-from ravl_explore.embedding.embeddings import Unreadable
+from ravl_explore.embedding.skipping import Unreadable
 from ravl_explore.support.text import one_line
 
 MOST_LISTED = 10

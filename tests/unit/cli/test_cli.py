@@ -20,7 +20,9 @@ from typer.testing import CliRunner
 import ravl_explore
 from ravl_explore import cli
 from ravl_explore.cli import notebooks as lab
-from ravl_explore.embedding.cache import DiskArrays, embeddings_folder, list_cached
+from ravl_explore.embedding.cache import list_cached
+from ravl_explore.embedding.disk_arrays import DiskArrays
+from ravl_explore.embedding.folders import embeddings_folder
 from ravl_explore.errors import StorageError
 
 COMMAND = Path(sys.executable).with_name("ravl-explore")

@@ -25,7 +25,7 @@ from ravl_explore.cli.limits import Limits
 from ravl_explore.cli.progress_bar import ProgressBar
 from ravl_explore.data.base import ArrayDataset
 from ravl_explore.discovery.search import Search
-from ravl_explore.embedding.embeddings import Unreadable
+from ravl_explore.embedding.skipping import Unreadable
 from ravl_explore.errors import InputError, StorageError
 
 COMMAND = Path(sys.executable).with_name("ravl-explore")

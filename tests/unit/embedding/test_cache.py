@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ravl_explore.embedding.cache import clear_cached, embeddings_folder, list_cached, read_boxes, write_boxes
-from ravl_explore.embedding.embeddings import Unreadable, embed
-from ravl_explore.errors import Cancelled, DataError, InputError, StorageError
+from ravl_explore.embedding.cache import clear_cached, list_cached
+from ravl_explore.embedding.embeddings import embed
+from ravl_explore.embedding.folders import embeddings_folder
+from ravl_explore.errors import Cancelled, InputError, StorageError
 from ravl_explore.regions.grid import Grid
 from ravl_explore.support.files import UNFINISHED
 
@@ -30,27 +31,6 @@ def count_images(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     encode = model.encode
     monkeypatch.setattr(model, "encode", lambda pixels, boxes: taken.append(len(pixels)) or encode(pixels, boxes))
     return taken
-
-
-class Broken:
-    """A dataset of which some images cannot be decoded."""
-
-    def __init__(self, data: Any, bad: set[int]) -> None:
-        self._data, self._bad = data, bad
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._data, name)
-
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def where(self, index: int) -> str:
-        return f"{index}.png"
-
-    def image(self, index: int) -> np.ndarray:
-        if index in self._bad:
-            raise DataError("a readable image", "a torn one", "Mend it.")
-        return self._data.image(index)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -110,12 +90,12 @@ def test_a_cancelled_run_goes_on_where_it_was(
 KILLED = """
 import sys, time
 from pathlib import Path
-import ravl_explore.embedding.cache as cache
+import ravl_explore.embedding.disk_arrays as arrays
 from ravl_explore.data.demo import Demo
 from ravl_explore.data.subset import Subset
 from ravl_explore.embedding.embeddings import embed
 from ravl_explore.models.demo import Demo as Model
-cache.FLUSH_SECONDS = 0
+arrays.FLUSH_SECONDS = 0
 def slowly(done, total, stage):
     if stage == "Embedding images" and done >= 16:
         print("half", flush=True); time.sleep(60)
@@ -283,27 +263,6 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path, model: Any, make_
     assert {each.name for each in folder.iterdir()} == {".lock", "image.npy", "region.npy", "state.json"}
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "another", "of an earlier version"])
-def test_damaged_boxes_are_looked_for_anew(tmp_path: Path, damage: str) -> None:
-    boxes, image_index = np.array([[0, 0, 5, 5], [1, 1, 4, 4]], np.float32), np.array([0, 2])
-    write_boxes("name", boxes, image_index, tmp_path)
-    kept = read_boxes("name", tmp_path)
-    assert kept is not None and np.array_equal(kept[0], boxes) and np.array_equal(kept[1], image_index)
-    file = tmp_path / "boxes" / "name.npz"
-    content = bytearray(file.read_bytes())
-    if damage == "cut":
-        file.write_bytes(content[:-30])
-    elif damage == "flipped":
-        content[content.index(boxes.tobytes()) + 2] ^= 1
-        file.write_bytes(content)
-    elif damage == "another":
-        with np.load(file) as stored:
-            np.savez(file, boxes=boxes + 1, image_index=image_index, digest=stored["digest"])
-    else:
-        np.savez(file, boxes=boxes, image_index=image_index)
-    assert read_boxes("name", tmp_path) is None
-
-
 def test_a_closed_cache_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings_folder(tmp_path).mkdir()
 
@@ -313,36 +272,6 @@ def test_a_closed_cache_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Path, "iterdir", closed)
     with pytest.raises(StorageError, match="a cache that can be read, got Permission denied at 'there'"):
         list_cached(tmp_path)
-
-
-def test_unreadable_images_are_skipped_counted_and_named(
-    tmp_path: Path, model: Any, make_data: Callable[..., Any]
-) -> None:
-    data = make_data()
-    broken = Broken(data, {0, 7})
-    whole = embed(model, data)
-    for cache in (False, tmp_path, tmp_path):  # in memory, to disk, and from disk
-        found = embed(model, broken, cache=cache, max_unreadable=2, batch_size=5)
-        assert found.unreadable == (Unreadable(0, "0.png", "a torn one"), Unreadable(7, "7.png", "a torn one"))
-        kept = np.setdiff1d(np.arange(12), [0, 7])
-        assert np.allclose(found.image, whole.image[kept], atol=1e-5)
-        assert found.labels.tolist() == whole.labels[kept].tolist()
-        assert np.allclose(found.region, whole.region[np.isin(whole.regions.image_index, kept)], atol=1e-5)
-        assert found.regions.image_index.tolist() == np.repeat(np.arange(10), 4).tolist()
-        part = found.of(broken)
-        assert np.array_equal(part.image(0), data.image(1)) and len(part) == 10
-        assert part.labels.tolist() == found.labels.tolist()
-
-
-def test_one_unreadable_image_too_many_ends_the_work(tmp_path: Path, model: Any, make_data: Callable[..., Any]) -> None:
-    broken = Broken(make_data(), {1, 7})
-    with pytest.raises(DataError, match="a torn one"):
-        embed(model, broken)
-    with pytest.raises(DataError, match=r"at most 1 .* got 2 so far: 1.png \(a torn one\); 7.png"):
-        embed(model, broken, max_unreadable=1)
-    embed(model, broken, max_unreadable=2, cache=tmp_path)
-    with pytest.raises(DataError, match="at most 1"):  # also when it comes from the cache
-        embed(model, broken, max_unreadable=1, cache=tmp_path)
 
 
 def test_the_list_and_clearing(tmp_path: Path, model: Any, make_data: Callable[..., Any]) -> None:
@@ -376,54 +305,3 @@ def test_a_full_disk_is_told_before_the_work(
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=100))
     with pytest.raises(StorageError, match="of free disk"):
         embed(model, make_data(), cache=tmp_path)
-
-
-class Slow:
-    """A proposer that looks at every image, and says what its boxes depend on."""
-
-    name, reads_pixels = "slow", True
-
-    def __init__(self, version: int = 0) -> None:
-        self.version, self.calls = version, 0
-
-    def fingerprint(self) -> str:
-        return f"slow {self.version}"
-
-    def __call__(self, data: Any, progress: Any = None) -> Any:
-        self.calls += 1
-        if progress is not None:
-            progress(1, 1, "Looking")
-        return Grid(1, 2)(data)
-
-
-def test_boxes_that_took_long_are_kept(tmp_path: Path, model: Any, make_data: Callable[..., Any]) -> None:
-    slow, told = Slow(), []
-    first = embed(model, make_data(), slow, cache=tmp_path, progress=lambda *state: told.append(state[2]))
-    assert "Looking" in told
-    again = embed(model, make_data(), slow, cache=tmp_path)
-    assert slow.calls == 1 and np.array_equal(first.regions.boxes, again.regions.boxes)
-    embed(model, make_data(seed=1), slow, cache=tmp_path)
-    assert slow.calls == 2  # other images
-    other = Slow(version=1)
-    embed(model, make_data(), other, cache=tmp_path)
-    assert other.calls == 1  # another proposer
-    for file in (tmp_path / "boxes").iterdir():
-        file.write_bytes(file.read_bytes()[:50])
-    embed(model, make_data(), slow, cache=tmp_path)
-    assert slow.calls == 3  # damaged
-    clear_cached(root=tmp_path)
-    assert not list((tmp_path / "boxes").iterdir())
-
-
-def test_own_boxes_stay_with_their_images_when_some_are_skipped(model: Any, make_data: Callable[..., Any]) -> None:
-    from ravl_explore.regions.base import Regions
-    from ravl_explore.regions.given import Given
-
-    data = make_data(4)
-    data.unreadable = lambda progress=None: {0: "a torn header"}
-    own = Given(Regions(np.array([[i, i, 20 + i, 20 + i] for i in range(4)]), np.arange(4)))
-    found = embed(model, data, own, max_unreadable=1)
-    assert found.regions.boxes[:, 0].tolist() == [1, 2, 3]
-    assert found.regions.image_index.tolist() == [0, 1, 2]
-    with pytest.raises(DataError, match="at most 0 images that cannot be read, got 1 so far"):
-        embed(model, data, own)

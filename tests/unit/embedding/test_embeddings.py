@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import ravl_explore as rx
-from ravl_explore.embedding.embeddings import Embeddings, batch_boxes, embed, region_rows
+from ravl_explore.embedding.embeddings import Embeddings, embed
 from ravl_explore.errors import Cancelled, DataError, InputError, ModelError
 from ravl_explore.models.base import class_embeddings, resize
 from ravl_explore.regions import Given, Grid, Regions
@@ -144,22 +144,3 @@ def test_embeddings_must_be_as_many_as_regions_and_labels(make_embeddings: Calla
         make_embeddings(region=good.region[1:])
     with pytest.raises(InputError, match="19 labels for 20"):
         make_embeddings(labels=good.labels[1:])
-
-
-# --- helpers that training shares -------------------------------------------------------------------------------------
-
-
-def test_boxes_of_a_batch_are_scaled_and_numbered_by_place() -> None:
-    regions = Regions.from_lists([[[0, 0, 5, 10]], [], [[0, 0, 20, 40], [10, 20, 20, 40]], [[1, 1, 2, 2]]])
-    sizes = np.array([[10, 10], [9, 9], [20, 40], [4, 4]])
-    assert [rows.tolist() for rows in region_rows(regions, np.array([2, 1, 0, 2]))] == [[1, 2], [], [0], [1, 2]]
-    found = batch_boxes(regions, sizes, np.array([2, 1, 0, 2]), 100)
-    expected = [
-        [0, 0, 0, 100, 100],
-        [0, 50, 50, 100, 100],
-        [2, 0, 0, 50, 100],
-        [3, 0, 0, 100, 100],
-        [3, 50, 50, 100, 100],
-    ]
-    assert found.tolist() == expected and found.dtype == torch.float32
-    assert batch_boxes(regions, sizes, np.array([1]), 100).shape == (0, 5)

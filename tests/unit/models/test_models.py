@@ -12,8 +12,9 @@ from torch.nn.functional import normalize
 from torchvision.ops import roi_align
 
 from ravl_explore.errors import InputError, ModelError
-from ravl_explore.models.base import class_embeddings, pick_device, resize, scale_boxes
+from ravl_explore.models.base import batch_boxes, class_embeddings, pick_device, resize, scale_boxes
 from ravl_explore.models.clip_model import CLIP_MEAN, CLIP_STD
+from ravl_explore.regions.base import Regions
 
 CLOSE = {"rtol": 0, "atol": 2e-5}
 
@@ -262,3 +263,18 @@ def test_boxes_are_squashed_like_their_images() -> None:
             row, [box[0] * 32 / width, box[1] * 32 / height, box[2] * 32 / width, box[3] * 32 / height]
         )
     assert found.dtype == np.float32
+
+
+def test_boxes_of_a_batch_are_scaled_and_numbered_by_place() -> None:
+    regions = Regions.from_lists([[[0, 0, 5, 10]], [], [[0, 0, 20, 40], [10, 20, 20, 40]], [[1, 1, 2, 2]]])
+    sizes = np.array([[10, 10], [9, 9], [20, 40], [4, 4]])
+    found = batch_boxes(regions, sizes, np.array([2, 1, 0, 2]), 100)
+    expected = [
+        [0, 0, 0, 100, 100],
+        [0, 50, 50, 100, 100],
+        [2, 0, 0, 50, 100],
+        [3, 0, 0, 100, 100],
+        [3, 50, 50, 100, 100],
+    ]
+    assert found.tolist() == expected and found.dtype == torch.float32
+    assert batch_boxes(regions, sizes, np.array([1]), 100).shape == (0, 5)

@@ -12,6 +12,7 @@ import pytest
 from ravl_explore import regions as menu
 from ravl_explore.errors import InputError
 from ravl_explore.regions import Given, Grid, Random, Regions, Sliding, open_proposer, propose
+from ravl_explore.regions.proposing import check_proposer, proposer_of
 
 
 def sized(*sizes: tuple[int, int], **more: object) -> SimpleNamespace:
@@ -26,6 +27,22 @@ def test_from_lists_keeps_the_order_and_images_without_boxes() -> None:
     assert regions.count(4).tolist() == [2, 0, 1, 0]
     assert [regions.boxes[regions.rows(i)].shape[0] for i in range(4)] == [2, 0, 1, 0]
     assert regions.rows(2) == slice(2, 3)
+
+
+@pytest.mark.parametrize("images", [[0, 1, 2, 3, 4, 5], [4, 0], [2, 2, 1, 2], [1], [], [5, 9]])
+def test_the_rows_of_some_images_are_those_of_one_after_another(images: list[int]) -> None:
+    counts = np.array([3, 0, 2, 1, 4, 0])
+    image_index = np.repeat(np.arange(6), counts)
+    boxes = np.array([[i, i, i + 1 + image, i + 2] for i, image in enumerate(image_index)])
+    regions = Regions(boxes, image_index)
+    expected = [
+        (row, at) for at, image in enumerate(images) for row in range(len(regions)) if image_index[row] == image
+    ]
+    rows, place = regions.rows_of(np.array(images, np.int64))
+    assert list(zip(rows.tolist(), place.tolist(), strict=True)) == expected
+    part = regions.of_images(np.array(images, np.int64))
+    assert part.boxes.tolist() == [boxes[row].tolist() for row, _ in expected]
+    assert part.image_index.tolist() == [at for _, at in expected]
 
 
 def test_nothing_is_a_possible_result() -> None:
@@ -114,6 +131,28 @@ def test_given_without_boxes_or_with_boxes_outside() -> None:
             Given()(data)
     with pytest.raises(InputError, match="every box inside its image"):
         Given(Regions.from_lists([[[0, 0, 20, 2]]]))(sized((9, 9)))
+
+
+def test_given_boxes_of_some_images_are_counted_without_the_others() -> None:
+    own = Regions.from_lists([[[0, 0, 1, 1]], [[0, 0, 2, 2]], [], [[0, 0, 3, 3], [0, 0, 4, 4]]])
+    part = proposer_of(Given(own), np.array([1, 3]), 4)(sized((9, 9), (9, 9)))
+    assert part.boxes[:, 2].tolist() == [2, 3, 4] and part.image_index.tolist() == [0, 1, 1]
+    with pytest.raises(InputError, match="image indices below 3, got 3"):
+        proposer_of(Given(own), np.array([1]), 3)
+
+
+@pytest.mark.parametrize("proposer", [Grid(2, 2), Random(3), Given(), lambda data: None])
+def test_other_proposers_know_no_images_by_number(proposer: Any) -> None:
+    assert proposer_of(proposer, np.array([1]), 3) is proposer
+
+
+@pytest.mark.parametrize("wrong", ["grid", Grid, None, 3])
+def test_what_is_no_proposer(wrong: Any) -> None:
+    assert check_proposer(Grid(2, 2)) == Grid(2, 2)
+    with pytest.raises(InputError, match=r"a proposer of regions, .*regions\.Grid\(2, 2\)"):
+        check_proposer(wrong)
+    with pytest.raises(InputError, match=r"Wrap boxes as regions\.Given"):
+        check_proposer(Regions.from_lists([[[0, 0, 1, 1]]]))  # type: ignore[arg-type]
 
 
 def windows(size: float, step: float) -> list[float]:

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from ravl_explore.data.base import ArrayDataset
-from ravl_explore.embedding.embeddings import Unreadable
+from ravl_explore.embedding.skipping import Unreadable
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.metrics import top_region
 from ravl_explore.report import report_html

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ravl_explore.embedding.embeddings import Unreadable
+from ravl_explore.embedding.skipping import Unreadable
 from ravl_explore.errors import InputError, MissingDependencyError, StorageError
 from ravl_explore.report import tables as export
 from ravl_explore.report.tables import write_tables

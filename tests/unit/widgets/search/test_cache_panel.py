@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import ravl_explore as rx
-from ravl_explore.embedding.cache import write_boxes
+from ravl_explore.embedding.kept_boxes import write_boxes
 from ravl_explore.regions import Grid
 from ravl_explore.widgets.search.cache_panel import CachePanel
 

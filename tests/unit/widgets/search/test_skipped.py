@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ravl_explore.data import Folder, Subset
-from ravl_explore.embedding.embeddings import Unreadable
+from ravl_explore.embedding.skipping import Unreadable
 from ravl_explore.widgets.search.skipped import MOST_LISTED, Skipped
 
 
