@@ -21,7 +21,6 @@ import base64
 import functools
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,9 +33,9 @@ from plotly.serializers import custom_serializers
 
 from ravl_explore.widgets.basics.figure_diff import copied, edits, flatten, nested
 from ravl_explore.widgets.basics.gestures import PointsEvent, points_event
+from ravl_explore.widgets.basics.static import script, style
 from ravl_explore.widgets.basics.throttle import RATE, Throttle
 
-STATIC = Path(__file__).parent.parent / "static"
 QUIET = 5.0  # seconds after an edit until the whole state follows, and between two of these at least
 
 _DRAWN = ("_widget_data", "_widget_layout")  # plotly's names for the state of what is drawn
@@ -63,8 +62,8 @@ class LiveFigure(go.FigureWidget):
     its widgets' state does not hold it, so a figure shows itself only where a kernel runs.
     """
 
-    _esm = (STATIC / "figure.js").read_text(encoding="utf-8")  # as text: a file would keep every figure (see Closing)
-    _css = (STATIC / "figure.css").read_text()
+    _esm = script("figure.js")
+    _css = style("figure.css")
     _plotly = traitlets.Unicode(plotly.__version__).tag(sync=True)
     _height = traitlets.Int().tag(sync=True)
     _bundle_sent = False

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anywidget
 import traitlets
 
 from ravl_explore.support.text import one_line
 from ravl_explore.widgets.basics.closing import Closing
+from ravl_explore.widgets.basics.static import script, style
 from ravl_explore.widgets.mitigation.work import Finished
-
-STATIC = Path(__file__).parent.parent / "static"
 
 
 class Frozen(Closing, anywidget.AnyWidget):
@@ -20,8 +17,8 @@ class Frozen(Closing, anywidget.AnyWidget):
     A kernel that was restarted, or was killed for its memory, can say nothing more: what it kept is told beforehand.
     """
 
-    _esm = STATIC / "frozen.js"
-    _css = STATIC / "frozen.css"
+    _esm = script("frozen.js")
+    _css = style("frozen.css")
     kept = traitlets.Unicode("").tag(sync=True)
     """What was kept, as plain sentences."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import operator
-import pathlib
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,10 +19,10 @@ import traitlets
 from ravl_explore.errors import InputError, RavlError
 from ravl_explore.widgets.basics.acts import act
 from ravl_explore.widgets.basics.closing import Closing
+from ravl_explore.widgets.basics.static import script, style
 
 logger = logging.getLogger(__name__)
 
-_STATIC = pathlib.Path(__file__).parent.parent / "static"
 _IMAGE_SIZE = 640  # pixels of the opened image's longer side: the pane is never wider than about half a notebook
 _MAX_SCORES = 5  # classes listed for an opened crop
 _MAX_ERRORS = 3  # different error messages listed for one page
@@ -146,8 +145,8 @@ class CropGallery(Closing, anywidget.AnyWidget):
 
     _lets_go = ("_shown",)
 
-    _esm = _STATIC / "crops.js"
-    _css = _STATIC / "crops.css"
+    _esm = script("crops.js")
+    _css = style("crops.css")
 
     title = traitlets.Unicode("").tag(sync=True)
     """Line above the thumbnails. Plain text."""
