@@ -18,6 +18,7 @@ What plotly's own widget does not do, measured on 7.1 (each point has a test):
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -72,6 +73,7 @@ class LiveFigure(MessageFigure):
         tools: Sequence[str] = SELECTING,
         rate: float = RATE,
     ) -> None:
+        self._drawing = threading.RLock()  # held while a figure is made and sent: one after the other
         self._listeners: list[Callable[[PointsEvent], None]] = []
         self._pending: tuple[go.Figure | Callable[[], go.Figure], set[str]] | None = None
         first = go.Figure(figure)
@@ -150,11 +152,17 @@ class LiveFigure(MessageFigure):
                 self._send({"method": "update", "state": state, "buffer_paths": []})
 
     def _draw_pending(self) -> None:
-        with self._guard:
-            pending, self._pending = self._pending, None
-            if pending is not None and self.comm is not None:
-                made = pending[0]() if callable(pending[0]) else pending[0]
-                self._apply(made, pending[1])
+        with self._drawing:
+            with self._guard:
+                pending, self._pending = self._pending, None
+            if pending is None or self.comm is None:
+                return
+            figure, reset = pending
+            # not under the guard: what makes it may wait for a lock whose holder is in draw()
+            made = figure() if callable(figure) else figure
+            with self._guard:
+                if self.comm is not None:
+                    self._apply(made, reset)
 
     def _apply(self, figure: go.Figure, reset: set[str]) -> None:
         """Send what differs from the figure drawn last, in one message; what the user changed meanwhile stays."""

@@ -225,6 +225,33 @@ def test_what_to_draw_may_be_made_when_its_turn_comes(live: LiveFigure) -> None:
     assert made == [1]
 
 
+def test_what_makes_a_figure_may_wait_for_one_who_draws(live: LiveFigure) -> None:
+    """As the map does: it is made under the map's lock, and whoever holds that asks for the next drawing."""
+    lock, waits, done = threading.Lock(), threading.Event(), threading.Event()
+
+    def make() -> go.Figure:
+        waits.set()
+        assert lock.acquire(timeout=5), "the one who holds it waits for the figure"
+        lock.release()
+        return chart([1.0])
+
+    def select() -> None:
+        with lock:
+            holds.set()
+            assert waits.wait(5)
+            live.draw(chart([2.0]))
+        done.set()
+
+    holds = threading.Event()
+    threading.Thread(target=select, daemon=True).start()
+    assert holds.wait(5)
+    live.draw(make)
+    live.flush()
+    assert done.wait(5)
+    live.flush()
+    assert drawn_y(live) == [[2.0]]
+
+
 def test_no_update_is_lost_while_the_browser_talks(live: LiveFigure, sent: Sent) -> None:
     """plotly's own widget loses about a tenth here, and raises RuntimeError now and then."""
     stop, errors = threading.Event(), []
