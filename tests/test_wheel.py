@@ -22,6 +22,7 @@ PACKED = (
     "ravl_explore/assets/demo/bpe.txt.gz",
     "ravl_explore/assets/demo/LICENSE-FashionMNIST",
     "ravl_explore/widgets/static/*.js",
+    "ravl_explore/widgets/static/shared/*.js",
     "ravl_explore/widgets/static/*.css",
     "ravl_explore-*.dist-info/licenses/LICENSE",
     "ravl_explore-*.dist-info/licenses/ravl_explore/assets/demo/LICENSE-FashionMNIST",

@@ -18,35 +18,31 @@ What plotly's own widget does not do, measured on 7.1 (each point has a test):
 from __future__ import annotations
 
 import base64
-import functools
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import plotly
 import plotly.graph_objects as go
 import traitlets
-from ipywidgets.widgets.widget import _remove_buffers
 from plotly.basedatatypes import BaseFigure, Undefined
-from plotly.serializers import custom_serializers
 
 from ravl_explore.widgets.basics.figure_diff import copied, edits, flatten, nested, restyled
+from ravl_explore.widgets.basics.figure_messages import CHANGES, MessageFigure
 from ravl_explore.widgets.basics.gestures import PointsEvent, points_event
+from ravl_explore.widgets.basics.static import script, style
 from ravl_explore.widgets.basics.throttle import RATE, Throttle
 
-STATIC = Path(__file__).parent.parent / "static"
 QUIET = 5.0  # seconds after an edit until the whole state follows, and between two of these at least
 
 _DRAWN = ("_widget_data", "_widget_layout")  # plotly's names for the state of what is drawn
-_CHANGES = ("_js2py_restyle", "_js2py_relayout", "_js2py_update")  # plotly's names for what the user changed
 
 SELECTING = ("zoom2d", "pan2d", "select2d", "lasso2d")
 LOOKING = ("zoom2d", "pan2d")
 
 
-class LiveFigure(go.FigureWidget):
+class LiveFigure(MessageFigure):
     """One plotly figure, created once and redrawn in place, from any thread.
 
     Parameters
@@ -63,8 +59,8 @@ class LiveFigure(go.FigureWidget):
     its widgets' state does not hold it, so a figure shows itself only where a kernel runs.
     """
 
-    _esm = (STATIC / "figure.js").read_text(encoding="utf-8")  # as text: a file would keep every figure (see Closing)
-    _css = (STATIC / "figure.css").read_text()
+    _esm = script("figure.js")
+    _css = style("figure.css")
     _plotly = traitlets.Unicode(plotly.__version__).tag(sync=True)
     _height = traitlets.Int().tag(sync=True)
     _bundle_sent = False
@@ -77,11 +73,9 @@ class LiveFigure(go.FigureWidget):
         tools: Sequence[str] = SELECTING,
         rate: float = RATE,
     ) -> None:
-        self._guard = threading.RLock()  # of the state; never held while others' functions run
         self._drawing = threading.RLock()  # so that of two threads that draw the later one is not overtaken
         self._listeners: list[Callable[[PointsEvent], None]] = []
         self._pending: tuple[go.Figure | Callable[[], go.Figure], set[str]] | None = None
-        self._edits = 0
         first = go.Figure(figure)
         first.update_layout(height=height)
         self._height = height
@@ -147,6 +141,10 @@ class LiveFigure(go.FigureWidget):
             self._sync_soon.cancel()
         super().close()
 
+    def _edited(self) -> None:
+        if hasattr(self, "_sync_soon"):  # else plotly is still making the figure
+            self._sync_soon()
+
     def _sync(self) -> None:
         with self._guard:
             if self.comm is not None:
@@ -159,9 +157,11 @@ class LiveFigure(go.FigureWidget):
                 pending, self._pending = self._pending, None
             if pending is None or self.comm is None:
                 return
-            made = pending[0]() if callable(pending[0]) else pending[0]
+            figure, reset = pending
+            made = figure() if callable(figure) else figure
             with self._guard:
-                self._apply(made, pending[1])
+                if self.comm is not None:
+                    self._apply(made, reset)
 
     def _apply(self, figure: go.Figure, reset: set[str]) -> None:
         """Send what differs from the figure drawn last, in one message; what the user changed meanwhile stays."""
@@ -202,48 +202,6 @@ class LiveFigure(go.FigureWidget):
             trace.setdefault("visible", True)
         return flat
 
-    # Messages to the browser: plotly.py's five senders, without traits
-
-    def _send_update_msg(
-        self, restyle_data: dict, relayout_data: dict, trace_indexes: Any = None, source_view_id: str | None = None
-    ) -> None:
-        message = {
-            "style_data": restyle_data or {},
-            "layout_data": relayout_data or {},
-            "style_traces": self._normalize_trace_indexes(trace_indexes),
-        }
-        self._post_edit("_py2js_update", message, source_view_id)
-
-    def _send_restyle_msg(
-        self, restyle_data: dict, trace_indexes: Any = None, source_view_id: str | None = None
-    ) -> None:
-        message = {"restyle_data": restyle_data, "restyle_traces": self._normalize_trace_indexes(trace_indexes)}
-        self._post_edit("_py2js_restyle", message, source_view_id)
-
-    def _send_relayout_msg(self, layout_data: dict, source_view_id: str | None = None) -> None:
-        self._post_edit("_py2js_relayout", {"relayout_data": layout_data}, source_view_id)
-
-    def _send_addTraces_msg(self, new_traces_data: list) -> None:
-        self._post_edit("_py2js_addTraces", {"trace_data": new_traces_data}, None)
-
-    def _send_deleteTraces_msg(self, delete_inds: list[int]) -> None:
-        self._post_edit("_py2js_deleteTraces", {"delete_inds": delete_inds}, None)
-
-    def _post_edit(self, name: str, message: dict, source_view_id: str | None) -> None:
-        """Send an edit as a custom message; the browser applies it to its copy of the state, too.
-
-        Not as state, which would be whole each time. The state itself follows when there is quiet.
-        """
-        with self._guard:
-            self._edits += 1
-            ids = {"trace_edit_id": self._edits, "layout_edit_id": self._edits, "source_view_id": source_view_id}
-            if self.comm is not None:
-                plain = {"message": custom_serializers["to_json"](message | ids, self)}
-                stripped, paths, buffers = _remove_buffers(plain)
-                self.send({"kind": "edit", "name": name, "paths": paths} | dict(stripped), buffers)
-            if hasattr(self, "_sync_soon"):  # else plotly is still making the figure
-                self._sync_soon()
-
     # State and messages from the browser
 
     def _content(self) -> dict[str, Any]:
@@ -267,33 +225,12 @@ class LiveFigure(go.FigureWidget):
         kind, name = content.get("kind"), content.get("name")
         if kind == "bundle":
             self._send_bundle()
-        elif kind == "change" and name in _CHANGES:
+        elif kind == "change" and name in CHANGES:
             self._take_change(name, content["message"])
         elif kind == "points":
             event = points_event(content, np.frombuffer(buffers[0], np.int32))
             for listener in self._listeners:
                 listener(event)
-
-    def _take_change(self, name: str, message: dict[str, Any]) -> None:
-        traces, source = message.get("style_traces"), message["source_view_id"]
-        with self._guard:
-            if name == "_js2py_restyle":
-                self.plotly_restyle(message["style_data"], traces, source_view_id=source)
-            elif name == "_js2py_relayout":
-                self.plotly_relayout(message["relayout_data"], source_view_id=source)
-            else:
-                self.plotly_update(message["style_data"], message["layout_data"], traces, source_view_id=source)
-
-    def _send_bundle(self) -> None:
-        self.send({"kind": "bundle"}, [_bundle()])
-
-    def _perform_plotly_relayout(self, relayout_data: dict) -> dict:
-        changes = super()._perform_plotly_relayout(relayout_data)
-        for key in relayout_data:  # the browser reports a zoom's range, not that autorange ended
-            axis, _, what = key.partition(".")
-            if what.startswith("range"):
-                self._layout.get(axis, {}).pop("autorange", None)
-        return changes
 
 
 def _with_text(value: Any) -> Any:
@@ -304,9 +241,3 @@ def _with_text(value: Any) -> Any:
             return {"dtype": value["dtype"], "shape": value["shape"], "bdata": text}
         return {key: _with_text(each) for key, each in value.items()}
     return [_with_text(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-@functools.cache
-def _bundle() -> bytes:
-    """Plotly's own module for the browser."""
-    return str(go.FigureWidget._esm).encode()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anywidget
 import traitlets
 
 from ravl_explore.support.text import one_line
 from ravl_explore.widgets.basics.closing import Closing
-
-STATIC = Path(__file__).parent.parent / "static"
+from ravl_explore.widgets.basics.static import script, style
 
 
 class Frozen(Closing, anywidget.AnyWidget):
@@ -19,8 +16,8 @@ class Frozen(Closing, anywidget.AnyWidget):
     A kernel that was restarted, or was killed for its memory, can say nothing more: what it kept is told beforehand.
     """
 
-    _esm = STATIC / "frozen.js"
-    _css = STATIC / "frozen.css"
+    _esm = script("frozen.js")
+    _css = style("frozen.css")
     kept = traitlets.Unicode("").tag(sync=True)
     """What was kept, as plain sentences."""
 

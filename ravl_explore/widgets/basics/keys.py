@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anywidget
 import ipywidgets as widgets
 
 from ravl_explore.widgets.basics.closing import Closing
+from ravl_explore.widgets.basics.static import script
 
 
 class KeyGuard(Closing, anywidget.AnyWidget):
     """Shows nothing; put it among the explorer's children."""
 
-    _esm = Path(__file__).parent.parent / "static" / "keys.js"
+    _esm = script("keys.js")
 
     def __init__(self) -> None:
         super().__init__(layout=widgets.Layout(height="0", margin="0", overflow="hidden"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import traitlets
@@ -11,8 +10,7 @@ import traitlets
 from ravl_explore.discovery import LIKELY_REAL, Discovery
 from ravl_explore.widgets.basics.acts import RowPicker
 from ravl_explore.widgets.basics.closing import Closing
-
-STATIC = Path(__file__).parent.parent / "static"
+from ravl_explore.widgets.basics.static import script, style
 
 COLUMNS = [
     {"key": "rank", "title": "#", "format": "integer", "help": "Rank: kept clusters first, largest gap first"},
@@ -67,8 +65,8 @@ class ClusterTable(Closing, RowPicker):
     selected : int or None, the cluster of the selected row; set it, or observe it: observers hear of every click
     """
 
-    _esm = STATIC / "table.js"
-    _css = STATIC / "table.css"
+    _esm = script("table.js")
+    _css = style("table.css")
     _number = "cluster"
     columns = traitlets.List(traitlets.Dict(), default_value=COLUMNS).tag(sync=True)
     note = traitlets.Unicode("").tag(sync=True)

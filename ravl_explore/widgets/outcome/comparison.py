@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -13,8 +12,8 @@ from ravl_explore.comparison import Comparison
 from ravl_explore.evaluation import Evaluation
 from ravl_explore.measures import WORST_GROUPS, Measure
 from ravl_explore.widgets.basics.closing import Closing
+from ravl_explore.widgets.basics.static import script, style
 
-STATIC = Path(__file__).parent.parent / "static"
 INTERVALS = (
     "A change whose 95 % interval (over images like these) holds 0 may be chance; "
     "of twenty groups in which nothing changed, one is expected beyond its interval."
@@ -31,8 +30,8 @@ class ComparisonWidget(Closing, anywidget.AnyWidget):
     comparison : what to show; can be changed with :meth:`show`
     """
 
-    _esm = STATIC / "comparison.js"
-    _css = STATIC / "comparison.css"
+    _esm = script("comparison.js")
+    _css = style("comparison.css")
     blocks = traitlets.List(traitlets.Dict()).tag(sync=True)
     note = traitlets.Unicode("").tag(sync=True)
     caution = traitlets.Unicode("").tag(sync=True)

@@ -24,8 +24,8 @@ from ravl_explore.support.text import storable
 from ravl_explore.training import TrainingSettings
 from ravl_explore.widgets.basics.acts import RowPicker
 from ravl_explore.widgets.basics.closing import Closing
+from ravl_explore.widgets.basics.static import script, style
 
-STATIC = Path(__file__).parent.parent / "static"
 FEATURES = ("feature", "model")
 COMMON = ("epochs", "learning_rate", "batch_size")
 UNDERLINED = "Underlined: best of its column; a run that was stopped, or is no better than before, does not count."
@@ -47,8 +47,8 @@ class RunsWidget(Closing, RowPicker):
         observers hear of every click
     """
 
-    _esm = STATIC / "runs.js"
-    _css = STATIC / "runs.css"
+    _esm = script("runs.js")
+    _css = style("runs.css")
     columns = traitlets.List(traitlets.Dict()).tag(sync=True)
     before = traitlets.List(traitlets.Dict()).tag(sync=True)
     means = traitlets.List(traitlets.Dict()).tag(sync=True)

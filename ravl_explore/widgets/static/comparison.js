@@ -1,6 +1,8 @@
 // Before and after as tables whose last column draws both values on one scale. Text is only ever set as text.
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 160, HEIGHT = 18, PAD = 8;
+const WIDTH = 160;
+const HEIGHT = 18;
+const PAD = 8;
 
 function number(value, digits) {
   return value === null || value === undefined ? "–" : value.toFixed(digits);
@@ -35,7 +37,10 @@ function dumbbell(row) {
   const [low, high] = row.range;
   const x = (value) => PAD + ((Math.min(Math.max(value, low), high) - low) / (high - low)) * (WIDTH - 2 * PAD);
   const picture = svg("svg", { width: WIDTH, height: HEIGHT, role: "img" });
-  picture.setAttribute("aria-label", `${row.name}: before ${number(row.before, row.digits)}, after ${number(row.after, row.digits)}`);
+  picture.setAttribute(
+    "aria-label",
+    `${row.name}: before ${number(row.before, row.digits)}, after ${number(row.after, row.digits)}`,
+  );
   const y = HEIGHT / 2;
   picture.append(svg("line", { x1: PAD, x2: WIDTH - PAD, y1: y, y2: y, class: "axis" }));
   if (low < 0) picture.append(svg("line", { x1: x(0), x2: x(0), y1: 3, y2: HEIGHT - 3, class: "axis" }));
@@ -59,7 +64,15 @@ function section(block) {
   title.textContent = block.title;
   const table = document.createElement("table");
   const head = table.createTHead().insertRow();
-  for (const [name, kind] of [[block.heading, ""], ["n", "number"], ["Before", "number"], ["After", "number"], ["Change", "number"], ["95 % interval", "interval"], [block.scale, "plot"]]) {
+  for (const [name, kind] of [
+    [block.heading, ""],
+    ["n", "number"],
+    ["Before", "number"],
+    ["After", "number"],
+    ["Change", "number"],
+    ["95 % interval", "interval"],
+    [block.scale, "plot"],
+  ]) {
     if (name === "n" && !block.has_n) continue;
     const cell = document.createElement("th");
     cell.scope = "col";
@@ -103,7 +116,10 @@ function render({ model, el }) {
     note.textContent = model.get("note");
     const legend = document.createElement("p");
     legend.className = "legend";
-    for (const [kind, label] of [["before", "before"], ["after", "after"]]) {
+    for (const [kind, label] of [
+      ["before", "before"],
+      ["after", "after"],
+    ]) {
       const mark = svg("svg", { width: 14, height: 12 });
       mark.append(svg("circle", { cx: 6, cy: 6, r: 4.5, class: kind }));
       legend.append(mark, document.createTextNode(label));

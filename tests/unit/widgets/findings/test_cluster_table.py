@@ -12,7 +12,8 @@ import pytest
 import traitlets
 
 from ravl_explore.plots.palette import SYMBOLS, cluster_colors, cluster_symbols
-from ravl_explore.widgets.findings.cluster_table import COLUMNS, STATIC, ClusterTable
+from ravl_explore.widgets.basics.static import style
+from ravl_explore.widgets.findings.cluster_table import COLUMNS, ClusterTable
 
 
 @pytest.fixture
@@ -136,5 +137,5 @@ def test_the_browser_selects_a_row(mixed: Any) -> None:
 
 
 def test_every_marker_of_the_map_has_a_shape() -> None:
-    style = (STATIC / "table.css").read_text()
-    assert all(f".dot.{symbol} {{" in style for symbol in SYMBOLS)
+    css = style("table.css")
+    assert all(f".dot.{symbol} {{" in css for symbol in SYMBOLS)

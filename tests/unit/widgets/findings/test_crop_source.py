@@ -15,8 +15,9 @@ from ravl_explore.discovery import discover
 from ravl_explore.errors import DataError
 from ravl_explore.regions.base import Regions
 from ravl_explore.scores import zero_shot
+from ravl_explore.widgets.findings.crop_checks import CropSource
 from ravl_explore.widgets.findings.crop_source import MOST_SCORES, DiscoverySource
-from ravl_explore.widgets.findings.crops import CropGallery, CropSource
+from ravl_explore.widgets.findings.crops import CropGallery
 
 WIDTH, HEIGHT = 40, 30
 BOXES = np.array(

@@ -16,7 +16,8 @@ from ravl_explore.evaluation import evaluate
 from ravl_explore.measures import Verdict
 from ravl_explore.regions import Grid
 from ravl_explore.scores import zero_shot
-from ravl_explore.widgets.outcome.comparison import STATIC, ComparisonWidget
+from ravl_explore.widgets.basics.static import STATIC
+from ravl_explore.widgets.outcome.comparison import ComparisonWidget
 
 Make = Callable[..., Any]
 

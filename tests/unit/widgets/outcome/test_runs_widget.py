@@ -21,7 +21,8 @@ from ravl_explore.metrics import group_accuracy
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.objectives import Projection, Standard
 from ravl_explore.training import History, StepRecord, TrainingSettings
-from ravl_explore.widgets.outcome.runs import EMPTY, STATIC, UNDERLINED, RunsWidget
+from ravl_explore.widgets.basics.static import script
+from ravl_explore.widgets.outcome.runs import EMPTY, UNDERLINED, RunsWidget
 
 LABELS = np.repeat([0, 1], 20)
 NAMES = ("shirt", "bag")
@@ -175,5 +176,5 @@ def test_csv_is_the_frame(tmp_path: Path) -> None:
 
 
 def test_the_browser_never_takes_text_for_html() -> None:
-    script = (STATIC / "runs.js").read_text()
-    assert "innerHTML" not in script and "insertAdjacentHTML" not in script and "textContent" in script
+    sent = script("runs.js")
+    assert "innerHTML" not in sent and "insertAdjacentHTML" not in sent and "textContent" in sent
