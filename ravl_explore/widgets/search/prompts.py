@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
@@ -18,6 +19,7 @@ from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resi
 from ravl_explore.support.progress import Progress, report
 from ravl_explore.widgets.basics.closing import Closing
 from ravl_explore.widgets.basics.job import Job, describe_progress
+from ravl_explore.widgets.basics.latest import Latest
 from ravl_explore.widgets.basics.message import Message
 from ravl_explore.widgets.basics.throttle import Throttle
 
@@ -42,7 +44,7 @@ class PromptEditor(Closing, widgets.VBox):
     accuracy : of the latest preview, 0 to 1; None before one
     """
 
-    _lets_go = ("_sample", "_job")
+    _lets_go = ("_sample",)
 
     templates = traitlets.Tuple(default_value=None, allow_none=True)
 
@@ -51,8 +53,7 @@ class PromptEditor(Closing, widgets.VBox):
         self._own: tuple[str, ...] = ()
         self._sample: _Sample | None = None
         self._asked: tuple[Any, Any] = (None, None)
-        self._job: Job | None = None
-        self._swap, self._one_at_a_time = threading.RLock(), threading.Lock()
+        self._latest, self._one_at_a_time = Latest(), threading.Lock()
         self._ask = Throttle(self._preview, delay=PAUSE_SECONDS)
         self._text = widgets.Textarea(
             placeholder="a photo of a {}", rows=4, layout=widgets.Layout(flex="1 1 320px", min_width="240px"),
@@ -85,17 +86,12 @@ class PromptEditor(Closing, widgets.VBox):
         keep = self.edited or (self.templates is None and bool(self._own))
         self._own = tuple(data.templates)
         self._classes.say(_names(data.class_names))
-        with self._swap:
+        with self._latest.lock:
             if self._asked[0] is not model or self._asked[1] is not data:
-                if self._job is not None:
-                    self._job.cancel()
                 self._asked, self._sample, self.accuracy = (model, data), None, None
-                self._job = Job(
-                    lambda progress: _Sample(model, data, progress),
-                    lambda done, total, stage: self.result.say(describe_progress(done, total, stage, 0.0)),
-                    self.result.told(self._on_sample),
+                self._latest.start(
+                    lambda progress: _Sample(model, data, progress), self._take, self.result.fail, begin=self._begin
                 )
-                self._job.start()
         if not keep:
             self._text.value = "\n".join(self._own)
         self._on_text()
@@ -120,8 +116,7 @@ class PromptEditor(Closing, widgets.VBox):
 
     def flush(self) -> None:
         """Wait for the preview of what is typed now: for tests and scripts."""
-        if self._job is not None:
-            self._job.wait()
+        self._latest.wait()
         self._ask.cancel()
         self._preview()
 
@@ -148,14 +143,14 @@ class PromptEditor(Closing, widgets.VBox):
     def _typed(self) -> tuple[str, ...]:
         return tuple(line.strip() for line in self._text.value.splitlines() if line.strip())
 
-    def _on_sample(self, job: Job) -> None:
-        with self._swap:
-            if job is not self._job or job.cancelled:
-                return  # another model or other images were asked for meanwhile
-            if job.error is not None:
-                self.result.fail(job.error)
-                return
-            self._sample = job.result
+    def _begin(self, work: Callable[[Progress], Any], on_end: Callable[[Job], None]) -> Job:
+        def tell(done: int, total: int, stage: str) -> None:
+            self.result.say(describe_progress(done, total, stage, 0.0))
+
+        return Job(work, tell, on_end).start()
+
+    def _take(self, sample: _Sample) -> None:
+        self._sample = sample
         self._ask()
 
     def _preview(self) -> None:
