@@ -31,6 +31,7 @@ from ravl_explore.widgets.basics.job import Job, ProgressLine, wait_for_jobs
 from ravl_explore.widgets.basics.keys import KeyGuard
 from ravl_explore.widgets.basics.menus import Choice, PartMenu, choices
 from ravl_explore.widgets.basics.message import Message
+from ravl_explore.widgets.basics.notes import Notes
 from ravl_explore.widgets.basics.theme import dark_menus
 from ravl_explore.widgets.findings.cluster_table import ClusterTable
 from ravl_explore.widgets.findings.crops import CropGallery
@@ -39,7 +40,6 @@ from ravl_explore.widgets.findings.region_map import RegionMap
 from ravl_explore.widgets.mitigation.panel import MitigationPanel
 from ravl_explore.widgets.mitigation.work import Finished
 from ravl_explore.widgets.outcome.outcome import Outcome
-from ravl_explore.widgets.search.assumptions import Notes
 from ravl_explore.widgets.search.search_details import SearchDetails
 from ravl_explore.widgets.search.skipped import Skipped
 

@@ -16,8 +16,8 @@ from ravl_explore.training import TrainingSettings
 from ravl_explore.widgets.basics.closing import Closing
 from ravl_explore.widgets.basics.menus import PartMenu, choices, heading
 from ravl_explore.widgets.basics.message import Message
+from ravl_explore.widgets.basics.notes import Notes
 from ravl_explore.widgets.mitigation.work import SEEN
-from ravl_explore.widgets.search.assumptions import Notes
 
 LABEL = {"description_width": "110px"}
 SEVERAL = "Ctrl- or ⌘-click for several"

@@ -28,8 +28,8 @@ from ravl_explore.widgets.basics.job import Job, ProgressLine
 from ravl_explore.widgets.basics.latest import Latest
 from ravl_explore.widgets.basics.message import Message
 from ravl_explore.widgets.mitigation.curves import Curves
+from ravl_explore.widgets.mitigation.mitigation_details import MitigationDetails
 from ravl_explore.widgets.mitigation.mitigation_form import MitigationForm
-from ravl_explore.widgets.mitigation.training_details import MitigationDetails
 from ravl_explore.widgets.mitigation.work import (
     LOOK_SECONDS,
     EmbeddedOnce,

@@ -14,7 +14,7 @@ from ravl_explore.data.base import ImageTextDataset, checked_image
 from ravl_explore.errors import InputError
 from ravl_explore.widgets.basics.closing import Closing
 from ravl_explore.widgets.basics.message import Message
-from ravl_explore.widgets.findings.crop_source import image_name, png
+from ravl_explore.widgets.basics.pictures import image_name, png
 from ravl_explore.widgets.findings.crops import CropGallery
 
 FIXED, BROKEN = "fixed", "broken"
