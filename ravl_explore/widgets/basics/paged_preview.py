@@ -58,17 +58,28 @@ class PagedPreview(Closing, widgets.VBox, Generic[Page]):
     _most: ClassVar[int | None] = None
     """How many images can be turned to; None for all."""
 
+    _margin: ClassVar[str | None] = None
+    """Around the images, as in CSS; None for the usual one."""
+
     def __init__(self) -> None:
         self.page: Page | None = None
         self._number = 0
         self._n_images: int | None = None  # None while there is nothing to turn to
         self._latest = Latest()
         self.message = Message()
-        self._images = widgets.HTML(layout=widgets.Layout(width="100%"))
+        self._images = widgets.HTML(layout=widgets.Layout(width="100%", margin=self._margin))
         self._back = _arrow("chevron-left", "Earlier images", self.message.told(lambda _: self.turn(-1)))
         self._next = _arrow("chevron-right", "More images", self.message.told(lambda _: self.turn(1)))
-        self._top = widgets.HBox([self._back, self._next, self.message], layout=widgets.Layout(align_items="center"))
-        super().__init__([self._top, self._images], layout=widgets.Layout(width="100%"))
+        super().__init__(self._rows(), layout=widgets.Layout(width="100%"))
+
+    def _rows(self) -> list[widgets.Widget]:
+        """What is on show, from top to bottom; asked for once."""
+        return [self._top(), self._images]
+
+    def _top(self, *before: widgets.Widget, flex_flow: str | None = None) -> widgets.HBox:
+        """The arrows and the message in one row, after other widgets."""
+        layout = widgets.Layout(align_items="center", flex_flow=flex_flow)
+        return widgets.HBox([*before, self._back, self._next, self.message], layout=layout)
 
     def turn(self, by: int) -> Job | None:
         """Show a later or an earlier page, in a thread; None where there is none to turn to."""

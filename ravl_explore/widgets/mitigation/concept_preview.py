@@ -51,11 +51,13 @@ class ConceptPreview(PagedPreview[MaskPage]):
         self.progress.layout.display = "none"
         self._key = widgets.HTML(KEY, layout=widgets.Layout(display="none"))
         super().__init__()
-        self._top.children, self._top.layout.flex_flow = (self.show_button, *self._top.children), "row wrap"
-        self.children = (self.menu, self._top, self.progress, self._key, self._images, self.notes)
         self.show_button.on_click(self.message.told(lambda _: self.show()))
         self.menu.observe(self.message.told(lambda _: self._clear(NO_DATA if self._offer is None else HINT)), "changes")
         self._clear(NO_DATA)
+
+    def _rows(self) -> list[widgets.Widget]:
+        top = self._top(self.show_button, flex_flow="row wrap")
+        return [self.menu, top, self.progress, self._key, self._images, self.notes]
 
     def offer(
         self,

@@ -26,11 +26,11 @@ class RegionPreview(PagedPreview[RegionPage]):
 
     _lets_go = ("page", "_shown")
     _most = MOST_IMAGES
+    _margin = "6px 0 0 0"
 
     def __init__(self, data: ImageTextDataset | None = None, proposer: Proposer | None = None) -> None:
         self._shown: tuple[ImageTextDataset, Proposer] | None = None
         super().__init__()
-        self._images.layout.margin = "6px 0 0 0"
         self.message.say("The boxes of the picked regions are shown here, on a few images.")
         if data is not None and proposer is not None:
             self.show(data, proposer)
