@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ravl_explore.errors import RavlError
 from ravl_explore.support.progress import Progress
@@ -14,11 +14,11 @@ from ravl_explore.widgets.basics.job import Job
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-Begin = Callable[[Callable[[Progress], Any], Callable[[Job], None]], Job]
+Begin = Callable[[Callable[[Progress], object], Callable[[Job], None]], Job]
 """``begin(work, on_end)`` makes a job of them and starts it, such as a progress line's ``run``."""
 
 
-def in_thread(work: Callable[[Progress], Any], on_end: Callable[[Job], None]) -> Job:
+def in_thread(work: Callable[[Progress], object], on_end: Callable[[Job], None]) -> Job:
     """Start the work as a job that shows nowhere how far it is."""
     return Job(work, on_end=on_end).start()
 

@@ -35,18 +35,23 @@ class DiscoveryWidget(Closing, widgets.VBox):
 
     Parameters
     ----------
-    discovery : what to show; without one the widget is empty until :meth:`show`
-    data : the images it was made from; without them there are no crops
+    discovery : Discovery, optional
+        What to show; without one the widget is empty until :meth:`show`.
+    data : ImageTextDataset, optional
+        The images it was made from; without them there are no crops.
 
     Attributes
     ----------
-    map, table, crops : the parts; ``map.selection`` holds the selected regions, ``crops`` is None without ``data``
-    cluster : int or None, the cluster whose row is selected
+    map, table : RegionMap and ClusterTable
+        ``map.selection`` holds the selected regions.
+    crops : CropGallery or None
+        None without ``data``.
     """
 
     _lets_go = ("discovery",)
 
     cluster = traitlets.Int(None, allow_none=True)
+    """The cluster whose row is selected, or None."""
 
     def __init__(self, discovery: Discovery | None = None, data: ImageTextDataset | None = None) -> None:
         self.discovery: Discovery | None = None

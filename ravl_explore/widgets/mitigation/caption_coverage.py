@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import ipywidgets as widgets
 import traitlets
@@ -144,7 +143,8 @@ class CaptionCoverage(Closing, widgets.VBox):
 
     @property
     def _policy(self) -> Ambiguity:
-        policy: Ambiguity = self.policy.value  # type: ignore[assignment]
+        policy: Ambiguity | None = self.policy.value
+        assert policy is not None  # one is always picked
         return policy
 
     def _read(self, data: Offered, policy: Ambiguity, synonyms: bool) -> tuple[CaptionReport, str]:
@@ -169,7 +169,7 @@ class CaptionCoverage(Closing, widgets.VBox):
         self._error = error
         self.message.fail(error)
 
-    def _begin(self, work: Callable[[Progress], Any], on_end: Callable[[Job], None]) -> Job:
+    def _begin(self, work: Callable[[Progress], object], on_end: Callable[[Job], None]) -> Job:
         def end(job: Job) -> None:
             on_end(job)
             if job is self._latest.job:

@@ -60,9 +60,15 @@ class ChangesGallery(Closing, widgets.VBox):
 
     The caption of an image says its true class, then the old and the new prediction.
 
+    Parameters
+    ----------
+    comparison, data : Comparison and ImageTextDataset, optional
+        What to show, and the images that both models were evaluated on; without them it is empty until :meth:`show`.
+
     Attributes
     ----------
-    gallery : the pages of thumbnails; its ``selected`` is the number of an image
+    gallery : CropGallery
+        The pages of thumbnails; its ``selected`` is the number of an image.
     """
 
     _lets_go = ("_shown",)

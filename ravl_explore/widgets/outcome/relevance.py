@@ -206,7 +206,8 @@ class RelevanceWidget(Closing, widgets.VBox):
             return self._run(work, "Tracing relevance", show)
 
     def _picked_class(self) -> str | int:
-        picked: str | int = self.classes.value  # type: ignore[assignment]
+        picked: str | int | None = self.classes.value
+        assert picked is not None  # one is always picked
         return picked
 
     def _run(self, work: Callable[[Progress], Result], title: str, show: Callable[[Result], None]) -> Job:

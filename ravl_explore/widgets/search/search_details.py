@@ -24,9 +24,12 @@ class SearchDetails(Closing, widgets.Accordion):
 
     Attributes
     ----------
-    preview, prompts, cache : the panes' widgets
-    max_unreadable : input; how many unreadable images a search may skip
-    keep : input; whether embeddings are kept on disk
+    preview, prompts, cache : RegionPreview, PromptEditor and CachePanel
+        What is in the panes.
+    max_unreadable : BoundedIntText
+        How many unreadable images a search may skip.
+    keep : Checkbox
+        Whether embeddings are kept on disk.
     """
 
     def __init__(self, model: PartMenu, data: PartMenu, proposer: PartMenu) -> None:
