@@ -102,13 +102,13 @@ class ConceptPreview(PagedPreview[MaskPage]):
         try:
             if self._offer is None:
                 raise InputError("images to show masks on", "none", NO_DATA)
-            source = self.source
+            offer, source = self._offer, self.source
         except Exception as error:
             self.fail(error)
             return None
         with self._latest.lock:
-            if self._opened is None or not self._opened.is_of(source, self._offer):
-                self._opened = _Opened(source, self._offer)
+            if self._opened is None or not self._opened.is_of(source, offer):
+                self._opened = _Opened(source, offer)
             opened, number = self._opened, self._number
 
             def work(progress: Progress) -> Drawn[MaskPage]:
