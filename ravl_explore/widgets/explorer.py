@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
 import traitlets
 
-from ravl_explore import clustering as clusterers
 from ravl_explore import data as data_sources
 from ravl_explore import models as model_sources
 from ravl_explore import regions as proposers
-from ravl_explore.clustering import Clustering, automatic, automatic_sweep
 from ravl_explore.comparison import Comparison
 from ravl_explore.data import ArrayDataset, Subset
 from ravl_explore.data.base import ImageTextDataset
@@ -24,14 +21,15 @@ from ravl_explore.mitigation import Mitigation
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.regions.base import Proposer
 from ravl_explore.support.progress import Progress, report
-from ravl_explore.support.text import one_line
 from ravl_explore.widgets.basics.closing import Closing, close_earlier
 from ravl_explore.widgets.basics.frozen import Frozen
 from ravl_explore.widgets.basics.job import Job, ProgressLine, wait_for_jobs
 from ravl_explore.widgets.basics.keys import KeyGuard
-from ravl_explore.widgets.basics.menus import Choice, PartMenu, choices
+from ravl_explore.widgets.basics.menus import PartMenu, choices
 from ravl_explore.widgets.basics.message import Message
+from ravl_explore.widgets.basics.notes import Notes
 from ravl_explore.widgets.basics.theme import dark_menus
+from ravl_explore.widgets.closed_before import still_offered, told_ending
 from ravl_explore.widgets.findings.cluster_table import ClusterTable
 from ravl_explore.widgets.findings.crops import CropGallery
 from ravl_explore.widgets.findings.discovery import DiscoveryWidget
@@ -39,9 +37,10 @@ from ravl_explore.widgets.findings.region_map import RegionMap
 from ravl_explore.widgets.mitigation.finished import Finished
 from ravl_explore.widgets.mitigation.panel import MitigationPanel
 from ravl_explore.widgets.outcome.outcome import Outcome
-from ravl_explore.widgets.search.assumptions import Notes
+from ravl_explore.widgets.search.clusterer_menu import Sized, clusterer_choices
 from ravl_explore.widgets.search.search_details import SearchDetails
 from ravl_explore.widgets.search.skipped import Skipped
+from ravl_explore.widgets.search.summary import summary
 
 START = "Pick a model and images, then press “Find shortcuts”. The demo needs no download."
 SHARE = "1 1 200px"  # of the row of menus
@@ -52,13 +51,17 @@ class Explorer(Closing, widgets.VBox):
 
     Parameters
     ----------
-    model, data, proposer : of your own, offered first in the menus
-    train_data, test_data : for the mitigation, offered first in its menus
+    model, data, proposer : VisionLanguageModel, ImageTextDataset and Proposer, optional
+        Of your own, offered first in the menus.
+    train_data, test_data : ImageTextDataset, optional
+        For the mitigation, offered first in its menus.
 
     Attributes
     ----------
-    discovery, mitigation, comparison, runs : the results, for the notebook's next cell; None before
-    earlier : what the explorer that this cell made when it was run before had trained last, or None
+    discovery, mitigation, comparison, runs : Discovery, Mitigation, Comparison and Runs, or None
+        The results, for the notebook's next cell; None before.
+    earlier : Mitigation or None
+        What the explorer that this cell made when it was run before had trained last.
 
     Examples
     --------
@@ -81,8 +84,9 @@ class Explorer(Closing, widgets.VBox):
         test_data: ImageTextDataset | None = None,
     ) -> None:
         before = next((each for each in close_earlier() if isinstance(each, Explorer)), None)
-        self._before = () if before is None else before._left()
+        self._before: tuple[MitigationPanel, ...] = ()
         if before is not None:
+            self._before = still_offered(before.panel, before._was_training, before._before)
             before._before = ()  # else each would keep the one before it, and so all of them
         self._was_training, self._ending = False, ""
         self._job: Job | None = None
@@ -93,7 +97,7 @@ class Explorer(Closing, widgets.VBox):
         self.model = PartMenu("Model", choices(model_sources), model, flex=SHARE)
         self.data = PartMenu("Images", choices(data_sources), data, flex=SHARE)
         self.proposer = PartMenu("Regions", choices(proposers), proposer, flex=SHARE)
-        self.clusterer = PartMenu("Clustering", _clusterer_choices(), flex=SHARE)
+        self.clusterer = PartMenu("Clustering", clusterer_choices(), flex=SHARE)
         self.details = SearchDetails(self.model, self.data, self.proposer)
         self.run_button = widgets.Button(
             description="Find shortcuts", icon="search", button_style="primary", layout=widgets.Layout(flex="0 0 160px")
@@ -181,7 +185,7 @@ class Explorer(Closing, widgets.VBox):
     @property
     def earlier(self) -> Mitigation | None:
         """What the explorer that this cell made when it was run before had trained last, or None."""
-        return next((each.mitigation for each in self._before if each.mitigation is not None), None)
+        return next((panel.mitigation for panel in self._before if panel.mitigation is not None), None)
 
     def close(self) -> None:
         """Free the model, the images, the results and all widgets; what works stops at its next step.
@@ -189,35 +193,10 @@ class Explorer(Closing, widgets.VBox):
         What was trained last stays as ``mitigation``; a training with a run folder can be gone on with.
         """
         if not self.closed and hasattr(self, "panel"):  # ipywidgets also closes what failed while it was made
-            self._was_training, self._ending = self.panel.running, self._told_ending()
+            searching = self._job is not None and self._job.running
+            self._was_training = self.panel.running
+            self._ending = told_ending(self.panel, searching, self.discovery is not None)
         super().close()
-
-    def _told_ending(self) -> str:
-        """What the next explorer says of this one when it closes it; nothing where nothing was done."""
-        panel, folder = self.panel, self.panel.folder
-        kept = f" Started again with the run folder {one_line(folder)}, it goes on." if folder else ""
-        if panel.running:
-            did = f", its training stopped: what was trained becomes explorer.earlier.model.{kept}"
-        elif panel.mitigation is not None:
-            did = "; what it trained last is explorer.earlier.model."
-        elif self._job is not None and self._job.running:
-            did = ", its search stopped."
-        elif self.discovery is not None:
-            did = " with its results."
-        else:
-            return ""
-        return f"The explorer that this cell showed before was closed{did}"
-
-    def _left(self) -> tuple[MitigationPanel, ...]:
-        """Closed panels whose training the next explorer offers, newest first; of several models one stays."""
-        panels = [each for each in self._before if each.mitigation is not None]
-        if self._was_training or self.panel.mitigation is not None:
-            panels.insert(0, self.panel)
-        if panels and panels[0].mitigation is not None:
-            for each in panels[1:]:
-                each.mitigation = None
-            del panels[1:]
-        return tuple(panels)
 
     def run(self) -> Job:
         """Embed, cluster and discover in a thread, with what the menus say; the result comes to ``discovery``."""
@@ -237,7 +216,7 @@ class Explorer(Closing, widgets.VBox):
         if self.message.text == START and not demo:
             self.message.say("")
 
-    def _discover(self, progress: Progress) -> tuple[Any, ...]:
+    def _discover(self, progress: Progress) -> tuple[VisionLanguageModel, Proposer, Search]:
         report(progress, 0, 0, "Loading the model")
         model = self.model.make()
         report(progress, 0, 0, "Loading the images")
@@ -246,7 +225,7 @@ class Explorer(Closing, widgets.VBox):
             model,
             data,
             proposer,
-            clusterer=_Sized(self.clusterer.make(), len(data.class_names)),
+            clusterer=Sized(self.clusterer.make(), len(data.class_names)),
             templates=self.details.templates,
             cache=self.details.keep.value and _in_files(data),
             max_unreadable=self.details.max_unreadable.value,
@@ -275,7 +254,7 @@ class Explorer(Closing, widgets.VBox):
         self._mitigation.layout.display = "flex"
         self.notes.show([*getattr(model, "assumptions", ()), *getattr(found.data, "notes", ())])
         self.skipped.show(discovery.scores.embeddings.unreadable, found.data)
-        self.message.say(_summary(found), "warning" if discovery.scores.doubt else "hint")
+        self.message.say(summary(found), "warning" if discovery.scores.doubt else "hint")
         self.details.refresh_cache()
 
     def _on_cluster(self, change: dict[str, Any]) -> None:
@@ -288,53 +267,11 @@ class Explorer(Closing, widgets.VBox):
             self._outcome.layout.display = "flex"
 
 
-class _Sized:
-    """Makes a clusterer once the number of regions is known."""
-
-    name = "picked in the menu"
-
-    def __init__(self, make: Callable[[int, int], Any], n_classes: int) -> None:
-        self._make, self._n_classes = make, n_classes
-
-    def __call__(self, embeddings: Any, progress: Progress | None = None) -> Clustering:
-        return self._make(self._n_classes, len(embeddings))(embeddings, progress)
-
-
-def _clusterer_choices() -> list[Choice]:
-    """``make()`` gives a function of the numbers of classes and regions."""
-    parts = [getattr(clusterers, name) for name in clusterers.__all__]
-    named = [part for part in parts if isinstance(getattr(part, "name", None), str)]
-    return [Choice("Automatic", lambda: automatic), *(Choice(part.name, _sweep(part)) for part in named)]
-
-
-def _sweep(part: Callable[..., Any]) -> Callable[[], Callable[[int, int], Any]]:
-    return lambda: lambda n_classes, n_regions: part(automatic_sweep(n_classes, n_regions))
-
-
-def _in_files(data: Any) -> bool:
+def _in_files(data: ImageTextDataset) -> bool:
     """Whether embeddings of the images are worth keeping: reading files takes long, arrays are mostly small."""
     while isinstance(data, Subset):
         data = data.data
     return not isinstance(data, ArrayDataset) and hasattr(data, "fingerprint")
-
-
-def _summary(found: Search) -> str:
-    discovery = found.discovery
-    scores = discovery.scores
-    n = len(scores.embeddings.labels)
-    line = f"{n:,} image{'s' * (n != 1)}, {100 * scores.accuracy:.1f}% right. "
-    line += f"{scores.doubt} " if scores.doubt else f"Guessing gives {100 * scores.chance:.1f}%. "
-    if not discovery.features:
-        return line + f"No cluster looks like a shortcut: {discovery.why_none()}."
-    best = discovery.best
-    by_chance = sum(each.may_be_chance for each in discovery.features)
-    doubt = f", {by_chance} more may be chance" if by_chance else ""
-    n_suspect = len(discovery.features) - by_chance
-    return line + (
-        f"{n_suspect} of {len(discovery.clusters)} clusters {'is' if n_suspect == 1 else 'are'} suspect{doubt}. "
-        f"The first, cluster {best.cluster}, pulls towards {best.attribute}. "
-        "Look at its crops: does it belong to the class?"
-    )
 
 
 def _section(title: str, *children: widgets.Widget) -> widgets.VBox:

@@ -23,18 +23,18 @@ def act(owner: traitlets.HasTraits, name: str, value: Any) -> None:
 
 
 class RowPicker(anywidget.AnyWidget):
-    """A table of which one row is selected at a time, by click or keyboard.
-
-    Attributes
-    ----------
-    selected : int or None, the number of the selected row; set it, or observe it: whoever observes it hears of every
-        click on a row, also on the one that is selected
-    rows : what is in the table, plain JSON; ``_number`` is the key of a row's number
-    """
+    """A table of which one row is selected at a time, by click or keyboard."""
 
     _number = "index"
+    """The key of a row's number."""
+
     selected: traitlets.Int[Any, Any] = traitlets.Int(None, allow_none=True).tag(sync=True)
+    """The number of the selected row, or None; set it, or observe it.
+
+    Whoever observes it hears of every click on a row, also on the one that is selected."""
+
     rows = traitlets.List(traitlets.Dict()).tag(sync=True)
+    """What is in the table, plain JSON."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ import ipywidgets as widgets
 from ipywidgets.widgets.widget import _instances
 
 from ravl_explore.widgets.basics.job import Job
+from ravl_explore.widgets.basics.latest import Latest
 
 Run = tuple[str, str]  # a cell, and which run of it
 
@@ -60,14 +61,14 @@ class Closing(widgets.Widget):
             part.close()
 
 
-def parts_of(widget: widgets.Widget) -> tuple[list[widgets.Widget], list[Job]]:
+def parts_of(widget: widgets.Widget) -> tuple[list[widgets.Widget], list[Job | Latest]]:
     """Every widget that one is made of, also those that are not on show, layouts and styles; and their jobs."""
     found: dict[int, widgets.Widget] = {id(widget): widget}
-    jobs: dict[int, Job] = {}
+    jobs: dict[int, Job | Latest] = {}
     to_do = [widget]
     while to_do:
         for each in _held(vars(to_do.pop())):
-            if isinstance(each, Job):
+            if isinstance(each, (Job, Latest)):
                 jobs[id(each)] = each
             elif id(each) not in found:
                 found[id(each)] = each
@@ -107,13 +108,13 @@ def this_run() -> Run | None:
     return None if cell is None else (str(cell), str(parent["header"]["msg_id"]))
 
 
-def _held(values: dict[str, Any]) -> Iterator[Any]:
+def _held(values: dict[str, Any]) -> Iterator[widgets.Widget | Job | Latest]:
     """Widgets and jobs among values, and in dicts, lists and tuples up to two deep: where traits and parts are kept."""
     level: list[Any] = list(values.values())
     for _ in range(3):
         deeper: list[Any] = []
         for each in level:
-            if isinstance(each, (widgets.Widget, Job)):
+            if isinstance(each, (widgets.Widget, Job, Latest)):
                 yield each
             elif isinstance(each, dict):
                 deeper += each.values()

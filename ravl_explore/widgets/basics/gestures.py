@@ -15,11 +15,16 @@ class PointsEvent:
 
     Attributes
     ----------
-    kind : "selected" (lasso, box or click) or "deselected" (double click)
-    ids : (n,) int64, the ``customdata`` of each point, as it was when the gesture was made
-    polygon : (m, 2) corners in data coordinates for a lasso or a box, else None
-    tool : "lasso", "box" or "click"
-    picture : the ``layout.meta`` of the figure on which it was made
+    kind : str
+        "selected" (lasso, box or click) or "deselected" (double click).
+    ids : Int[np.ndarray, "n"]
+        The ``customdata`` of each point, as it was when the gesture was made.
+    polygon : Float[np.ndarray, "m 2"] or None
+        Corners in data coordinates for a lasso or a box.
+    tool : str
+        "lasso", "box" or "click".
+    picture : object
+        The ``layout.meta`` of the figure on which it was made.
     """
 
     kind: str

@@ -28,13 +28,21 @@ class Job:
 
     Parameters
     ----------
-    work : ``work(progress)``; its ``progress`` raises Cancelled once :meth:`cancel` was called
-    on_progress : called with (done, total, stage) from the worker, at most 5 times a second and at each stage's ends
-    on_end : called with this job from the worker when it has ended, however it ended
+    work : callable
+        ``work(progress)`` gives the result; its ``progress`` raises Cancelled once :meth:`cancel` was called.
+    on_progress : callable, optional
+        Called with (done, total, stage) from the worker, at most 5 times a second and at each stage's ends.
+    on_end : callable, optional
+        Called with this job from the worker when it has ended, however it ended.
 
     Attributes
     ----------
-    result, error : what came of it; ``cancelled`` is True when it was stopped
+    result : object
+        What the work gave; None before, and when it gave nothing.
+    error : BaseException or None
+        What the work raised.
+    cancelled : bool
+        Whether it was stopped.
     """
 
     def __init__(
@@ -123,7 +131,8 @@ class ProgressLine(widgets.HBox):
 
     Parameters
     ----------
-    cancel : what Cancel does, where that is not plain
+    cancel : str
+        What Cancel does, where that is not plain.
     """
 
     def __init__(self, cancel: str = "") -> None:

@@ -19,7 +19,17 @@ from ravl_explore.widgets.basics.form import Form
 
 @dataclass(frozen=True)
 class Choice:
-    """One menu entry: ``make(**answers)`` builds the part from the answers to the ``form``."""
+    """One menu entry.
+
+    Attributes
+    ----------
+    label : str
+        What the menu shows.
+    make : callable
+        ``make(**answers)`` builds the part from the answers to the form.
+    form : tuple of Field
+        What it asks, if anything.
+    """
 
     label: str
     make: Callable[..., Any]
@@ -35,14 +45,14 @@ def choices(folder: ModuleType) -> list[Choice]:
     >>> [choice.label for choice in choices(regions)][0]
     'Quadrants (2 x 2)'
     """
-    found = []
+    offered: list[Choice] = []
     for name in folder.__all__:
         part = getattr(folder, name)
         if hasattr(part, "menu"):
-            found += [Choice(label, _call(part, arguments)) for label, arguments in part.menu().items()]
+            offered += [Choice(label, _call(part, arguments)) for label, arguments in part.menu().items()]
         if getattr(part, "form", ()):
-            found.append(Choice(f"{part.form_label} …", part, tuple(part.form)))
-    return found
+            offered.append(Choice(f"{part.form_label} …", part, tuple(part.form)))
+    return offered
 
 
 def _gone() -> Any:
@@ -63,18 +73,20 @@ class PartMenu(Closing, widgets.VBox):
 
     Parameters
     ----------
-    label : shown before the menu
-    options : what can be picked
-    given : an object of the caller's own, which then is the first choice
-    preferred : label of the choice to start with
-    flex : how it shares a row with others, as in CSS
-
-    Attributes
-    ----------
-    changes : int, grows whenever something else is picked or answered; observe it
+    label : str
+        Shown above the menu.
+    options : list of Choice
+        What can be picked.
+    given : object, optional
+        One of the caller's own, which then is the first choice.
+    preferred : str
+        Label of the choice to start with.
+    flex : str, optional
+        How it shares a row with others, as in CSS.
     """
 
     changes = traitlets.Int(0)
+    """Grows whenever something else is picked or answered; observe it."""
 
     def __init__(
         self, label: str, options: list[Choice], given: Any = None, preferred: str = "", flex: str | None = None

@@ -1,11 +1,6 @@
-"""Pages of a few images, each drawn evenly over a dataset, and the arrows that turn them."""
+"""Pages of a few images, each drawn evenly over a dataset."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
-import ipywidgets as widgets
 
 A_PAGE = 6
 
@@ -34,13 +29,6 @@ def place(number: int, n_images: int, most: int | None = None) -> str:
     last = before + len(page_of(number, n_images, most))
     spread = ", drawn evenly" if n_images > A_PAGE else ""
     return f"Images {before + 1:,} to {last:,} of {n_images:,}{spread}."
-
-
-def arrow(icon: str, tooltip: str, on_click: Callable[[Any], Any]) -> widgets.Button:
-    """A small button that turns pages."""
-    button = widgets.Button(icon=icon, tooltip=tooltip, disabled=True, layout=widgets.Layout(width="36px"))
-    button.on_click(on_click)
-    return button
 
 
 def _shown(n_images: int, most: int | None) -> int:

@@ -13,9 +13,16 @@ _logger = logging.getLogger(__name__)
 
 
 class Throttle:
-    """Runs ``work`` on a timer thread, at most ``rate`` times a second; several requests are one, none is forgotten.
+    """Runs ``work`` on a timer thread; several requests are one, none is forgotten.
 
-    ``delay`` is how long, in seconds, a first request waits for others; 0 starts at once.
+    Parameters
+    ----------
+    work : callable
+        Called without arguments.
+    rate : float
+        Most runs a second.
+    delay : float
+        Seconds that a first request waits for others; 0 starts at once.
     """
 
     def __init__(self, work: Callable[[], None], rate: float = RATE, delay: float = 0.0) -> None:

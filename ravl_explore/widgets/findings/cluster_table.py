@@ -57,19 +57,25 @@ class ClusterTable(Closing, RowPicker):
 
     Parameters
     ----------
-    discovery : what to show; can be changed with :meth:`show`
-    colors, symbols : CSS colour and plotly's marker symbol by cluster, for the mark beside its number
+    discovery : Discovery, optional
+        What to show; can be changed with :meth:`show`.
+    colors, symbols : dict of int to str, optional
+        CSS colour and plotly's marker symbol by cluster, for the mark beside its number.
 
     Attributes
     ----------
-    selected : int or None, the cluster of the selected row; set it, or observe it: observers hear of every click
+    selected : int or None
+        The cluster of the selected row; set it, or observe it: observers hear of every click.
     """
 
     _esm = script("table.js")
     _css = style("table.css")
     _number = "cluster"
     columns = traitlets.List(traitlets.Dict(), default_value=COLUMNS).tag(sync=True)
+    """Of each column the key of its cells, its title, how a number in it is written, and what it means."""
+
     note = traitlets.Unicode("").tag(sync=True)
+    """Why no cluster is suspect; empty where one is."""
 
     def __init__(
         self,
@@ -87,7 +93,7 @@ class ClusterTable(Closing, RowPicker):
         """Fill the table; nothing is selected afterwards."""
         self.selected = None
         self.note = f"No cluster is suspect: {discovery.why_none()}." if not discovery.features else ""
-        self.rows = [_row(each, colors or {}, symbols or {}) for each in discovery.frame().to_dict("records")]
+        self.rows = [_row(row, colors or {}, symbols or {}) for row in discovery.frame().to_dict("records")]
 
 
 def _row(row: dict[str, Any], colors: dict[int, str], symbols: dict[int, str]) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ from PIL import Image
 from ravl_explore.data.base import ImageTextDataset, checked_image
 from ravl_explore.discovery import Discovery
 from ravl_explore.regions.covered_pixels import covered_pixels
+from ravl_explore.widgets.basics.pictures import image_name, png
 
 MOST_SCORES = 5
 
@@ -63,19 +62,3 @@ class DiscoverySource:
 
     def _pixels(self, region: int) -> np.ndarray:
         return checked_image(self._data, self._image_of(region))
-
-
-def image_name(data: ImageTextDataset, image: int) -> str:
-    """An image's file with its folder, where there is one; the whole path is too long for a line."""
-    where = data.where(image) if hasattr(data, "where") else ""  # type: ignore[attr-defined]
-    parts = PurePath(where).parts
-    return str(PurePath(*parts[-2:])) if len(parts) > 1 else f"{data.name}, {where or f'image {image}'}"
-
-
-def png(image: Image.Image, size: int) -> bytes:
-    """PNG bytes, no side longer than ``size`` pixels."""
-    if max(image.size) > size:
-        image.thumbnail((size, size))
-    out = io.BytesIO()
-    image.save(out, "PNG")
-    return out.getvalue()

@@ -17,7 +17,7 @@ from ravl_explore.plots.palette import cluster_colors, cluster_symbols
 from ravl_explore.support import checks
 from ravl_explore.support.progress import Progress
 from ravl_explore.widgets.basics.closing import Closing
-from ravl_explore.widgets.basics.job import Job
+from ravl_explore.widgets.basics.latest import Latest
 from ravl_explore.widgets.basics.message import Message
 from ravl_explore.widgets.findings.cluster_table import ClusterTable
 from ravl_explore.widgets.findings.crop_source import DiscoverySource
@@ -35,18 +35,23 @@ class DiscoveryWidget(Closing, widgets.VBox):
 
     Parameters
     ----------
-    discovery : what to show; without one the widget is empty until :meth:`show`
-    data : the images it was made from; without them there are no crops
+    discovery : Discovery, optional
+        What to show; without one the widget is empty until :meth:`show`.
+    data : ImageTextDataset, optional
+        The images it was made from; without them there are no crops.
 
     Attributes
     ----------
-    map, table, crops : the parts; ``map.selection`` holds the selected regions, ``crops`` is None without ``data``
-    cluster : int or None, the cluster whose row is selected
+    map, table : RegionMap and ClusterTable
+        ``map.selection`` holds the selected regions.
+    crops : CropGallery or None
+        None without ``data``.
     """
 
-    _lets_go = ("discovery", "_layout_job")
+    _lets_go = ("discovery",)
 
     cluster = traitlets.Int(None, allow_none=True)
+    """The cluster whose row is selected, or None."""
 
     def __init__(self, discovery: Discovery | None = None, data: ImageTextDataset | None = None) -> None:
         self.discovery: Discovery | None = None
@@ -55,7 +60,7 @@ class DiscoveryWidget(Closing, widgets.VBox):
         self.table = ClusterTable()  # before the map, whose large bundle keeps a slow browser busy (see Explorer)
         self.map = RegionMap()
         self._linking = threading.local()
-        self._layout_job: Job | None = None
+        self._umap = Latest()
         self._crops_box = widgets.Box(layout=widgets.Layout(flex="1 1 420px", min_width="0"))
         below = widgets.HBox(
             [widgets.Box([self.map], layout=widgets.Layout(flex="1 1 480px", min_width="0")), self._crops_box],
@@ -83,6 +88,7 @@ class DiscoveryWidget(Closing, widgets.VBox):
         if data is not None:
             data = embeddings.of(data)
         layout = cached_layout(embeddings)
+        self._umap.cancel()  # it was of the one before
         with self._quietly():
             self.discovery = discovery
             self._show_crops(discovery, data)
@@ -114,15 +120,12 @@ class DiscoveryWidget(Closing, widgets.VBox):
         def work(progress: Progress) -> np.ndarray:
             return umap_layout(embeddings.region, labels=discovery.clustering.labels, progress=progress)
 
-        def end(job: Job) -> None:
-            if job.error is not None:
-                self.message.fail(job.error)
-            elif not job.cancelled and self.discovery is discovery:
-                store_layout(embeddings, job.result)
-                self.map.set_layout(job.result, "UMAP")
-                self.map.figure.resync()  # now: a notebook that nobody watches is saved when this job ends
+        def show(layout: np.ndarray) -> None:
+            store_layout(embeddings, layout)
+            self.map.set_layout(layout, "UMAP")
+            self.map.figure.resync()  # now: a notebook that nobody watches is saved when this job ends
 
-        self._layout_job = Job(work, on_end=end).start()
+        self._umap.start(work, show, self.message.fail)
 
     def _from_table(self, cluster: int | None) -> None:
         self.cluster = cluster

@@ -32,15 +32,14 @@ EMPTY_TIP = "The map appears here after a search"
 class RegionMap(Closing, ipywidgets.VBox):
     """Every region as a point, coloured by what you ask about; select by lasso, box or click, or from Python.
 
-    Attributes
+    Parameters
     ----------
-    selection : tuple of int
-        Selected regions in rising order; observers hear of it once per gesture, also of one that selects the same.
-    selection_source : str
-        Who made the selection: "lasso", "box", "click", "clear", or what ``select(source=...)`` was given. It is set
-        before ``selection``, so an observer of ``selection`` may read it.
-    color_by : str
-        One of ``ravl_explore.plots.categories.COLOR_BY``; the menu above the map shows the same.
+    discovery, xy : Discovery and array (n_regions, 2), optional
+        What to show, and where each region lies; without them the map is empty until :meth:`show`.
+    layout_name : str
+        Names the axes.
+    height : int
+        Pixels of the screen.
 
     Notes
     -----
@@ -50,8 +49,15 @@ class RegionMap(Closing, ipywidgets.VBox):
     _lets_go = ("_discovery", "_xy")
 
     selection = traitlets.Tuple(default_value=())
+    """Selected regions in rising order; observers hear of it once per gesture, also of one that selects the same."""
+
     selection_source = traitlets.Unicode("")
+    """Who made the selection: "lasso", "box", "click", "clear", or what ``select(source=...)`` was given.
+
+    It is set before ``selection``, so an observer of ``selection`` may read it."""
+
     color_by = traitlets.Enum(COLOR_BY, default_value="cluster")
+    """One of ``ravl_explore.plots.categories.COLOR_BY``; the menu above the map shows the same."""
 
     def __init__(
         self,

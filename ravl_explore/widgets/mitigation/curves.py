@@ -23,7 +23,8 @@ class Curves(Closing, ipywidgets.VBox):
 
     Parameters
     ----------
-    height : pixels
+    height : int
+        Pixels of the screen.
 
     Examples
     --------

@@ -16,7 +16,7 @@ from ravl_explore.training import TrainingSettings
 from ravl_explore.widgets.basics.closing import Closing
 from ravl_explore.widgets.basics.menus import PartMenu, choices, heading
 from ravl_explore.widgets.basics.message import Message
-from ravl_explore.widgets.search.assumptions import Notes
+from ravl_explore.widgets.basics.notes import Notes
 
 LABEL = {"description_width": "110px"}
 SEVERAL = "Ctrl- or ⌘-click for several"
@@ -30,13 +30,23 @@ class MitigationForm(Closing, widgets.VBox):
 
     Parameters
     ----------
-    train_data, test_data : first choices of the two menus, beside what ``ravl_explore.data`` offers
+    train_data, test_data : ImageTextDataset, optional
+        First choices of the two menus, beside what ``ravl_explore.data`` offers.
 
     Attributes
     ----------
-    features, confirmed, despite, objective, train_data, test_data, epochs, learning_rate, batch_size, seed : inputs
-    doubts, note : what speaks against the chosen clusters, and against the images to compare on
-    fields : the inputs that are locked while a training runs
+    features : SelectMultiple
+        The clusters to suppress.
+    confirmed, despite : Checkbox
+        That the crops were looked at, and that a model is trained that may as well guess.
+    objective, train_data, test_data : PartMenu
+        How to fine-tune, on which images, and which to compare on.
+    epochs, learning_rate, batch_size, seed : BoundedIntText or FloatText
+        Settings of the trainer.
+    doubts, note : Notes and Message
+        What speaks against the chosen clusters, and against the images to compare on.
+    fields : list of widget
+        The inputs that are locked while a training runs.
     """
 
     _lets_go = ("_searched",)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets as widgets
@@ -27,11 +27,12 @@ from ravl_explore.training import TrainingSettings
 from ravl_explore.widgets.basics.closing import Closing
 from ravl_explore.widgets.basics.frozen import Frozen
 from ravl_explore.widgets.basics.job import Job, ProgressLine
+from ravl_explore.widgets.basics.latest import Latest
 from ravl_explore.widgets.basics.message import Message
 from ravl_explore.widgets.mitigation.curves import Curves
 from ravl_explore.widgets.mitigation.finished import Finished
+from ravl_explore.widgets.mitigation.mitigation_details import MitigationDetails
 from ravl_explore.widgets.mitigation.mitigation_form import MitigationForm
-from ravl_explore.widgets.mitigation.training_details import MitigationDetails
 from ravl_explore.widgets.mitigation.training_loop import TrainingLoop
 
 NO_FEATURE = "Run discovery first, then choose which clusters to suppress."
@@ -58,7 +59,7 @@ class MitigationPanel(Closing, widgets.VBox):
     mitigation : the last new model with its history, or None; it outlives :meth:`close`
     """
 
-    _lets_go = ("_context", "_checking", "finished", "_on_result")
+    _lets_go = ("_context", "finished", "_on_result")
 
     def __init__(
         self,
@@ -72,8 +73,7 @@ class MitigationPanel(Closing, widgets.VBox):
         self.finished: Finished | None = None
         self.mitigation: Mitigation | None = None
         self.folder: str | None = None
-        self._checking: Job | None = None
-        self._running, self._refreshing = False, threading.RLock()
+        self._checking, self._running, self._refreshing = Latest(), False, threading.RLock()
 
         self.form, self.details = MitigationForm(train_data, test_data), MitigationDetails()
         self.message, self.curves, self.frozen = Message(), Curves(), Frozen()
@@ -183,22 +183,21 @@ class MitigationPanel(Closing, widgets.VBox):
     def _doubt(self) -> None:
         """Say what speaks against the chosen clusters, by the images that were searched; found in a thread."""
         self.form.doubts.show(())
-        self._checking = None
+        self._checking.cancel()
         feature = self._feature()
         if self._context is None or feature is None:
             return
         searched = self._context[3].scores.embeddings
 
-        def end(job: Job) -> None:
-            if job is not self._checking or self.running:
-                return  # others were chosen meanwhile
-            if job.error is not None:
-                self.message.fail(job.error)
-            else:
-                self.form.doubts.show([f"Among the images that were searched: {each}" for each in job.result])
+        def show(warnings: Sequence[str]) -> None:
+            if not self.running:  # else the training's own say more
+                self.form.doubts.show([f"Among the images that were searched: {each}" for each in warnings])
 
-        self._checking = Job(lambda _: check_features(searched, feature).warnings, on_end=end)
-        self._checking.start()
+        def fail(error: BaseException) -> None:
+            if not self.running:
+                self.message.fail(error)
+
+        self._checking.start(lambda _: check_features(searched, feature).warnings, show, fail)
 
     @property
     def comparison(self) -> Comparison | None:

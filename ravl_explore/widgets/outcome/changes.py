@@ -15,7 +15,7 @@ from ravl_explore.data.known_images import difference
 from ravl_explore.errors import InputError
 from ravl_explore.widgets.basics.closing import Closing
 from ravl_explore.widgets.basics.message import Message
-from ravl_explore.widgets.findings.crop_source import image_name, png
+from ravl_explore.widgets.basics.pictures import image_name, png
 from ravl_explore.widgets.findings.crops import CropGallery
 
 FIXED, BROKEN = "fixed", "broken"
@@ -61,9 +61,15 @@ class ChangesGallery(Closing, widgets.VBox):
 
     The caption of an image says its true class, then the old and the new prediction.
 
+    Parameters
+    ----------
+    comparison, data : Comparison and ImageTextDataset, optional
+        What to show, and the images that both models were evaluated on; without them it is empty until :meth:`show`.
+
     Attributes
     ----------
-    gallery : the pages of thumbnails; its ``selected`` is the number of an image
+    gallery : CropGallery
+        The pages of thumbnails; its ``selected`` is the number of an image.
     """
 
     _lets_go = ("_shown",)

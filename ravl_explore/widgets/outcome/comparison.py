@@ -27,14 +27,20 @@ class ComparisonWidget(Closing, anywidget.AnyWidget):
 
     Parameters
     ----------
-    comparison : what to show; can be changed with :meth:`show`
+    comparison : Comparison, optional
+        What to show; can be changed with :meth:`show`.
     """
 
     _esm = script("comparison.js")
     _css = style("comparison.css")
     blocks = traitlets.List(traitlets.Dict()).tag(sync=True)
+    """Tables with a title and rows: the measures, then the groups of images and of regions."""
+
     note = traitlets.Unicode("").tag(sync=True)
+    """What was compared, how the new model was made, and how to read the intervals."""
+
     caution = traitlets.Unicode("").tag(sync=True)
+    """What to beware of; empty where nothing is known."""
 
     def __init__(self, comparison: Comparison | None = None) -> None:
         super().__init__()

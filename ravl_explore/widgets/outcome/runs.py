@@ -39,22 +39,35 @@ class RunsWidget(Closing, RowPicker):
 
     Parameters
     ----------
-    runs : what to show; can be changed with :meth:`show`, and grows with :meth:`add`
+    runs : Runs, optional
+        What to show; can be changed with :meth:`show`, and grows with :meth:`add`.
 
     Attributes
     ----------
-    selected : int or None, number of the picked run in the order in which they were made; set it, or observe it:
-        observers hear of every click
+    selected : int or None
+        Number of the picked run in the order in which they were made; set it, or observe it: observers hear of every
+        click.
     """
 
     _esm = script("runs.js")
     _css = style("runs.css")
     columns = traitlets.List(traitlets.Dict()).tag(sync=True)
+    """Of each column the key of its cells, its title, whether it holds numbers, and what it means."""
+
     before = traitlets.List(traitlets.Dict()).tag(sync=True)
+    """Rows of the models before, one for each different evaluation."""
+
     means = traitlets.List(traitlets.Dict()).tag(sync=True)
+    """Rows of means and spreads, one for each objective that was run with several seeds."""
+
     notes = traitlets.List(traitlets.Unicode(), default_value=[EMPTY]).tag(sync=True)
+    """Sentences below the table."""
+
     sort = traitlets.Unicode("").tag(sync=True)
+    """Key of the column by which the rows are sorted; empty for the order in which they were made."""
+
     descending = traitlets.Bool(False).tag(sync=True)
+    """Whether the largest comes first."""
 
     def __init__(self, runs: Runs | None = None) -> None:
         super().__init__()

@@ -21,7 +21,8 @@ class CachePanel(Closing, widgets.VBox):
 
     Attributes
     ----------
-    entries : what is listed
+    entries : list of CachedEmbeddings
+        What is listed, newest first.
     """
 
     def __init__(self) -> None:
@@ -50,10 +51,10 @@ class CachePanel(Closing, widgets.VBox):
             self.entries = []
             self.message.fail(error)
             return
-        self._list.options = [(_line(each), str(each.folder)) for each in self.entries]
+        self._list.options = [(_line(entry), str(entry.folder)) for entry in self.entries]
         self._list.value = ()
         self._list.rows = min(MOST_ROWS, max(2, len(self.entries)))
-        size = describe_bytes(sum(each.bytes for each in self.entries))
+        size = describe_bytes(sum(entry.bytes for entry in self.entries))
         n = len(self.entries)
         self.message.say(
             f"{n} set{'s' * (n != 1)} of embeddings, {size}: a search with the same model, images and regions starts "

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from collections.abc import Callable
 
 import ipywidgets as widgets
-import numpy as np
-import torch
 import traitlets
-from jaxtyping import Float
 
-from ravl_explore.data.base import ImageTextDataset, check_templates, checked_image
-from ravl_explore.errors import DataError, InputError
-from ravl_explore.metrics import better_than_chance, chance_level
-from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resize
-from ravl_explore.support.progress import Progress, report
+from ravl_explore.data.base import ImageTextDataset, check_templates
+from ravl_explore.errors import InputError
+from ravl_explore.models.base import VisionLanguageModel
+from ravl_explore.support.progress import Progress
 from ravl_explore.widgets.basics.closing import Closing
 from ravl_explore.widgets.basics.job import Job, describe_progress
+from ravl_explore.widgets.basics.latest import Latest
 from ravl_explore.widgets.basics.message import Message
 from ravl_explore.widgets.basics.throttle import Throttle
+from ravl_explore.widgets.search.prompt_sample import Sample
 
-MOST_IMAGES = 500  # its accuracy is within about 4 points of the whole dataset's, 19 times in 20
-BATCH_SIZE = 32
 PAUSE_SECONDS = 0.4  # after a key, before the text tower is asked
 MOST_NAMES = 20
 HINT = "One prompt a line; {} stands for the class name."
@@ -33,26 +29,26 @@ class PromptEditor(Closing, widgets.VBox):
 
     Parameters
     ----------
-    model, data : what to preview with; without them only the templates' form is checked until :meth:`show`
+    model, data : VisionLanguageModel and ImageTextDataset, optional
+        What to preview with; without them only the templates' form is checked until :meth:`show`.
 
     Attributes
     ----------
-    templates : tuple of str, the templates as they are, if they are valid; None while they are not
-    edited : whether they are other than the dataset's own
-    accuracy : of the latest preview, 0 to 1; None before one
+    accuracy : float or None
+        Of the latest preview, 0 to 1; None before one.
     """
 
-    _lets_go = ("_sample", "_job")
+    _lets_go = ("_sample",)
 
     templates = traitlets.Tuple(default_value=None, allow_none=True)
+    """The templates as they are, if they are valid; None while they are not."""
 
     def __init__(self, model: VisionLanguageModel | None = None, data: ImageTextDataset | None = None) -> None:
         self.accuracy: float | None = None
         self._own: tuple[str, ...] = ()
-        self._sample: _Sample | None = None
-        self._asked: tuple[Any, Any] = (None, None)
-        self._job: Job | None = None
-        self._swap, self._one_at_a_time = threading.RLock(), threading.Lock()
+        self._sample: Sample | None = None
+        self._asked: tuple[VisionLanguageModel | None, ImageTextDataset | None] = (None, None)
+        self._latest, self._one_at_a_time = Latest(), threading.Lock()
         self._ask = Throttle(self._preview, delay=PAUSE_SECONDS)
         self._text = widgets.Textarea(
             placeholder="a photo of a {}", rows=4, layout=widgets.Layout(flex="1 1 320px", min_width="240px"),
@@ -85,17 +81,12 @@ class PromptEditor(Closing, widgets.VBox):
         keep = self.edited or (self.templates is None and bool(self._own))
         self._own = tuple(data.templates)
         self._classes.say(_names(data.class_names))
-        with self._swap:
+        with self._latest.lock:
             if self._asked[0] is not model or self._asked[1] is not data:
-                if self._job is not None:
-                    self._job.cancel()
                 self._asked, self._sample, self.accuracy = (model, data), None, None
-                self._job = Job(
-                    lambda progress: _Sample(model, data, progress),
-                    lambda done, total, stage: self.result.say(describe_progress(done, total, stage, 0.0)),
-                    self.result.told(self._on_sample),
+                self._latest.start(
+                    lambda progress: Sample(model, data, progress), self._take, self.result.fail, begin=self._begin
                 )
-                self._job.start()
         if not keep:
             self._text.value = "\n".join(self._own)
         self._on_text()
@@ -120,8 +111,7 @@ class PromptEditor(Closing, widgets.VBox):
 
     def flush(self) -> None:
         """Wait for the preview of what is typed now: for tests and scripts."""
-        if self._job is not None:
-            self._job.wait()
+        self._latest.wait()
         self._ask.cancel()
         self._preview()
 
@@ -132,15 +122,15 @@ class PromptEditor(Closing, widgets.VBox):
         super().close()
 
     def _on_text(self) -> None:
-        found = self._typed()
+        typed = self._typed()
         try:
-            check_templates(found)
+            check_templates(typed)
         except InputError as error:
             self.templates = None
             self.message.fail(error)
             self.result.say("")
         else:
-            self.templates = found
+            self.templates = typed
             self.message.say(HINT)
             self._ask()
         self._reset.disabled = not self._own or self.templates == self._own
@@ -148,14 +138,14 @@ class PromptEditor(Closing, widgets.VBox):
     def _typed(self) -> tuple[str, ...]:
         return tuple(line.strip() for line in self._text.value.splitlines() if line.strip())
 
-    def _on_sample(self, job: Job) -> None:
-        with self._swap:
-            if job is not self._job or job.cancelled:
-                return  # another model or other images were asked for meanwhile
-            if job.error is not None:
-                self.result.fail(job.error)
-                return
-            self._sample = job.result
+    def _begin(self, work: Callable[[Progress], object], on_end: Callable[[Job], None]) -> Job:
+        def tell(done: int, total: int, stage: str) -> None:
+            self.result.say(describe_progress(done, total, stage, 0.0))
+
+        return Job(work, tell, on_end).start()
+
+    def _take(self, sample: Sample) -> None:
+        self._sample = sample
         self._ask()
 
     def _preview(self) -> None:
@@ -171,55 +161,6 @@ class PromptEditor(Closing, widgets.VBox):
             if templates == self.templates and sample is self._sample:  # else another preview is already asked for
                 self.accuracy = accuracy
                 self.result.say(said, "fact")
-
-
-class _Sample:
-    """Embeddings of at most 500 images of a dataset, drawn evenly; those that cannot be read are left out."""
-
-    def __init__(self, model: VisionLanguageModel, data: ImageTextDataset, progress: Progress | None = None) -> None:
-        self._model, self._data = model, data
-        drawn = np.random.default_rng(0).permutation(len(data))[:MOST_IMAGES]
-        rows: list[int] = []
-        found: list[np.ndarray] = []
-        for start in range(0, len(drawn), BATCH_SIZE):
-            report(progress, start, len(drawn), "Embedding images")
-            images = []
-            for index in drawn[start : start + BATCH_SIZE].tolist():
-                try:
-                    images.append(checked_image(data, index))
-                except DataError:
-                    continue
-                rows.append(index)
-            if images:
-                with torch.inference_mode():
-                    image, _ = model.encode(resize(images, model.image_size), None)
-                found.append(image.float().cpu().numpy())
-        if not rows:
-            raise DataError("an image that can be read", f"none among {len(drawn)}", "Check the files.")
-        self._image: Float[np.ndarray, "n dim"] = np.concatenate(found)
-        self._labels = np.asarray(data.labels)[rows]
-
-    def accuracy(self, templates: tuple[str, ...]) -> tuple[float, str]:
-        """How many are right, 0 to 1, and a sentence about it."""
-        names = self._data.class_names
-        text = class_embeddings(self._model, names, templates).cpu().numpy()
-        predictions = (self._image @ text.T).argmax(1)
-        right = predictions == self._labels
-        counts = np.bincount(self._labels, minlength=len(names))
-        per_class = np.bincount(self._labels, right, len(names)) / np.maximum(counts, 1)
-        worst = int(np.where(counts > 0, per_class, np.inf).argmin())
-        n, all_ = len(right), len(self._data)
-        better = better_than_chance(predictions, self._labels, len(names))
-        guessing = "No better than guessing, which gives" if better is False else "Guessing gives"
-        of = f"all {n:,} images" if n == all_ else f"{n:,} of {all_:,} images"
-        return float(right.mean()), (
-            f"{100 * right.mean():.1f}% right on {of}. {guessing} {100 * chance_level(counts):.1f}%. "
-            f"Worst class: {names[worst]}, {100 * per_class[worst]:.0f}% of its {_images(int(counts[worst]))}."
-        )
-
-
-def _images(n: int) -> str:
-    return f"{n:,} image{'s' * (n != 1)}"
 
 
 def _names(class_names: tuple[str, ...]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
 
 from ravl_explore.widgets.basics.closing import Closing
-from ravl_explore.widgets.basics.job import Job
+from ravl_explore.widgets.basics.latest import Latest
 from ravl_explore.widgets.basics.menus import PartMenu
 from ravl_explore.widgets.search.cache_panel import CachePanel
 from ravl_explore.widgets.search.prompts import PromptEditor
@@ -24,17 +24,17 @@ class SearchDetails(Closing, widgets.Accordion):
 
     Attributes
     ----------
-    preview, prompts, cache : the panes' widgets
-    max_unreadable : input; how many unreadable images a search may skip
-    keep : input; whether embeddings are kept on disk
+    preview, prompts, cache : RegionPreview, PromptEditor and CachePanel
+        What is in the panes.
+    max_unreadable : BoundedIntText
+        How many unreadable images a search may skip.
+    keep : Checkbox
+        Whether embeddings are kept on disk.
     """
-
-    _lets_go = ("_job",)
 
     def __init__(self, model: PartMenu, data: PartMenu, proposer: PartMenu) -> None:
         self._model, self._data, self._proposer = model, data, proposer
-        self._job: Job | None = None
-        self._swap = threading.RLock()
+        self._latest = Latest()
         self.preview, self.prompts, self.cache = RegionPreview(), PromptEditor(), CachePanel()
         self.max_unreadable = widgets.BoundedIntText(
             MAX_UNREADABLE, 0, 2**31 - 1, description="Skip at most", layout=widgets.Layout(width="190px"),
@@ -65,10 +65,8 @@ class SearchDetails(Closing, widgets.Accordion):
     def refresh(self) -> None:
         """Bring the open pane up to date with the menus."""
         pane = self.tabs.selected_index if self.selected_index == 0 else None
-        with self._swap:
-            if self._job is not None:
-                self._job.cancel()
-                self._job = None
+        with self._latest.lock:
+            self._latest.cancel()
             if pane == REGIONS:
                 self._load(lambda: (self._data.make(), self._proposer.make()), self.preview)
             elif pane == PROMPTS:
@@ -81,18 +79,11 @@ class SearchDetails(Closing, widgets.Accordion):
         if self.selected_index == 0 and self.tabs.selected_index == CACHE:
             self.cache.refresh()
 
-    def _load(self, make: Any, pane: RegionPreview | PromptEditor) -> None:
+    def _load(self, make: Callable[[], tuple[Any, Any]], pane: RegionPreview | PromptEditor) -> None:
         """Build parts in a thread, since a model or a dataset may take its time, and hand them to the pane."""
 
-        def end(job: Job) -> None:
-            with self._swap:
-                if job is not self._job or job.cancelled:
-                    return  # something else was picked meanwhile
-                if job.error is not None:
-                    pane.fail(job.error)
-                else:
-                    pane.show(*job.result)
+        def show(parts: tuple[Any, Any]) -> None:
+            pane.show(*parts)
 
         pane.message.say("Loading …")
-        self._job = Job(lambda _: make(), on_end=pane.message.told(end))
-        self._job.start()
+        self._latest.start(lambda _: make(), show, pane.fail)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import html
 from pathlib import Path, PurePath
-from typing import Any
 
 import ipywidgets as widgets
 
 from ravl_explore.data import Subset
+from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.embedding.skipping import Unreadable
 from ravl_explore.support.text import one_line
 
@@ -18,7 +18,7 @@ MOST_LISTED = 10
 class Skipped(widgets.HTML):
     """A line that opens to a list; nothing where no image was skipped."""
 
-    def show(self, unreadable: tuple[Unreadable, ...], data: Any = None) -> None:
+    def show(self, unreadable: tuple[Unreadable, ...], data: ImageTextDataset | None = None) -> None:
         """Show what was skipped; paths from the folder of ``data`` on, where it has one."""
         n = len(unreadable)
         self.layout.display = "" if n else "none"
@@ -27,9 +27,9 @@ class Skipped(widgets.HTML):
             return
         root = _root_of(data)
         items = [
-            f"<li><code>{html.escape(one_line(_inside(each.where, root)))}</code>: "
-            f"{html.escape(one_line(each.reason))}</li>"
-            for each in unreadable[:MOST_LISTED]
+            f"<li><code>{html.escape(one_line(_inside(image.where, root)))}</code>: "
+            f"{html.escape(one_line(image.reason))}</li>"
+            for image in unreadable[:MOST_LISTED]
         ]
         if n > MOST_LISTED:
             items.append(
@@ -43,7 +43,7 @@ class Skipped(widgets.HTML):
         )
 
 
-def _root_of(data: Any) -> Path | None:
+def _root_of(data: ImageTextDataset | None) -> Path | None:
     """The folder that a dataset's files lie in; a subset's is that of the dataset it is of."""
     while isinstance(data, Subset):
         data = data.data

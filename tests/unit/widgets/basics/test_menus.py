@@ -19,7 +19,7 @@ from ravl_explore.clustering import Clusterer
 from ravl_explore.errors import InputError, ModelError
 from ravl_explore.support.fields import Field, Kind
 from ravl_explore.widgets.basics.menus import Choice, PartMenu, choices
-from ravl_explore.widgets.explorer import _clusterer_choices
+from ravl_explore.widgets.search.clusterer_menu import clusterer_choices
 
 FOLDERS: dict[str, ModuleType] = {"models": models, "data": data, "regions": regions, "objectives": objectives}
 ENTRIES = [(folder, choice.label) for folder, module in FOLDERS.items() for choice in choices(module)]
@@ -108,7 +108,7 @@ def test_every_field_is_an_argument_of_its_part_and_says_what_it_wants(folder: s
             assert (field.kind not in ("choice",)) or field.choices is not None
 
 
-@pytest.mark.parametrize("choice", _clusterer_choices(), ids=lambda choice: choice.label)
+@pytest.mark.parametrize("choice", clusterer_choices(), ids=lambda choice: choice.label)
 def test_every_clusterer_is_built_for_the_data_at_hand(choice: Choice) -> None:
     make = choice.make()
     made = make(3, 1000)
@@ -120,7 +120,7 @@ def test_every_clusterer_is_built_for_the_data_at_hand(choice: Choice) -> None:
 def test_all_clusterers_are_offered() -> None:
     parts = [getattr(clustering, name) for name in clustering.__all__]
     names = [part.name for part in parts if isinstance(getattr(part, "name", None), str)]
-    assert [choice.label for choice in _clusterer_choices()] == ["Automatic", *names] and "CLARA" in names
+    assert [choice.label for choice in clusterer_choices()] == ["Automatic", *names] and "CLARA" in names
 
 
 def folder_menu() -> PartMenu:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -78,3 +79,27 @@ def test_clearing_what_is_clear_empties_the_crops_all_the_same(view: DiscoveryWi
     view.crops.show([1, 2], "Something else")
     view.map._clear.click()
     assert view.crops.total == 0 and view.table.selected is None
+
+
+def test_a_layout_that_comes_after_another_discovery_is_dropped(
+    make_discovery: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, stored = threading.Event(), []
+    first, second = make_discovery(0, min_influence=0.0), make_discovery(1, min_influence=0.0)
+
+    def slow(region: np.ndarray, **_: Any) -> np.ndarray:
+        if region is first.scores.embeddings.region:
+            assert go.wait(30)
+        return 2 * pca_layout(region)
+
+    monkeypatch.setattr(module, "cached_layout", lambda embeddings: None)
+    monkeypatch.setattr(module, "umap_layout", slow)
+    monkeypatch.setattr(module, "store_layout", lambda embeddings, layout: stored.append(embeddings))
+    view = DiscoveryWidget(first)
+    late = view._umap.job
+    view.show(second)
+    assert view._umap.wait(30)
+    go.set()
+    assert late is not None and late.wait(30)
+    np.testing.assert_allclose(view.map._xy, 2 * pca_layout(second.scores.embeddings.region))
+    assert stored == [second.scores.embeddings] and view.message.text == ""

@@ -11,7 +11,8 @@ import pytest
 
 from ravl_explore.captions import label
 from ravl_explore.errors import DataError, InputError
-from ravl_explore.widgets.mitigation.caption_coverage import EXAMPLES, MOST_CLASSES, CaptionCoverage
+from ravl_explore.widgets.mitigation.caption_coverage import CaptionCoverage
+from ravl_explore.widgets.mitigation.caption_report import EXAMPLES, MOST_CLASSES
 
 CAPTIONS = ("two cats", "a dog and a cat", "a hen <b>&</b> a dog", None, "a wooden table", "no dog here", "a puppy")
 
@@ -135,7 +136,7 @@ def test_what_was_asked_for_last_counts() -> None:
     assert entered.wait(30)
     with pytest.raises(InputError, match="still being made"):
         _ = coverage.labeller
-    first = coverage._job
+    first = coverage._latest.job
     coverage.offer(captioned("a dog"))
     assert coverage.wait(30)
     go.set()
@@ -169,3 +170,21 @@ def test_disabled_locks_every_answer() -> None:
     assert coverage.disabled and coverage.use.disabled and coverage.policy.disabled and coverage.synonyms.disabled
     coverage.disabled = False
     assert not coverage.use.disabled and not coverage.policy.disabled
+
+
+def test_changes_are_told_when_the_report_is_there_and_nothing_is_locked() -> None:
+    coverage, heard = CaptionCoverage(), []
+
+    def ask(_: Any) -> None:
+        asking = threading.Thread(target=lambda: heard.append(coverage.report is not None and coverage.labeller))
+        asking.start()
+        asking.join(10)
+
+    coverage.offer(captioned("a cat", "a dog"))
+    coverage.observe(ask, "changes")
+    coverage.use.value = True
+    assert coverage.wait(30) and heard[-1] and heard[-1] is coverage.labeller, "another thread could ask"
+    coverage.observe(lambda _: 1 / 0, "changes")
+    coverage.synonyms.value = True
+    assert coverage.wait(30) and "ZeroDivisionError" in coverage.message.text
+    assert coverage.labeller is not None, "whoever listens does not spoil the report"

@@ -19,7 +19,8 @@ from ravl_explore.data import Subset
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.regions import Grid
 from ravl_explore.widgets.basics.pages import A_PAGE
-from ravl_explore.widgets.mitigation.concept_preview import PROMOTED, SUPPRESSED, ConceptPreview, read_page, tint
+from ravl_explore.widgets.mitigation.concept_preview import ConceptPreview
+from ravl_explore.widgets.mitigation.mask_page import read_page
 
 Make = Callable[..., Any]
 
@@ -163,20 +164,6 @@ def test_masks_of_another_dataset_are_refused(data: Watched, make_data: Make) ->
     few = make_data(3)
     with pytest.raises(InputError, match="masks of these 20 images, got of 3"):
         read_page(data, Discovered().open(few, shown_of(few)), 0)
-
-
-def test_tint_colours_what_the_masks_say() -> None:
-    pixels = np.full((4, 6, 3), 100, np.uint8)
-    promote, suppress = np.zeros((4, 6), bool), np.zeros((4, 6), bool)
-    promote[:, :2], suppress[:, 4:] = True, True
-    shown = tint(pixels, promote, suppress, strength=255, stripe=1)
-    assert (shown[:, :2] == PROMOTED).all() and (shown[:, 2:4] == 100).all()
-    for y in range(4):
-        for x in (4, 5):
-            assert shown[y, x].tolist() == (list(SUPPRESSED) if (y + x) % 2 == 0 else [0, 0, 0])
-    half = tint(pixels, promote, suppress, strength=51, stripe=9)
-    assert half[0, 0].tolist() == [round(100 + (c - 100) / 5) for c in PROMOTED]
-    assert (tint(pixels, promote & False, suppress & False) == pixels).all()
 
 
 def test_disabled_locks_everything(data: Watched) -> None:

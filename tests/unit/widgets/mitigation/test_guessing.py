@@ -17,8 +17,8 @@ from ravl_explore.discovery import Discovery
 from ravl_explore.discovery.search import Search
 from ravl_explore.plots.layout import pca_layout
 from ravl_explore.widgets import Explorer, MitigationPanel
-from ravl_explore.widgets.explorer import _summary
 from ravl_explore.widgets.findings import discovery as findings_module
+from ravl_explore.widgets.search.summary import summary
 
 Make = Callable[..., Any]
 
@@ -88,5 +88,5 @@ def made_to_guess(found: Discovery) -> Discovery:
 def test_one_is_and_two_are(make_discovery: Make, n_real: int, said: str) -> None:
     found = make_discovery(n_clusters=3)
     kept = [replace(each, kept=at < n_real, q_value=0.01) for at, each in enumerate(found.clusters)]
-    text = _summary(Search(replace(found, clusters=tuple(kept)), None))  # type: ignore[arg-type]
+    text = summary(Search(replace(found, clusters=tuple(kept)), None))  # type: ignore[arg-type]
     assert said in text

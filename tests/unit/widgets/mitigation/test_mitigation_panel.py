@@ -457,8 +457,9 @@ class TestTraining:
         assert panel.details.concepts.page is None, "they may differ"
         job = panel.details.concepts.show()
         assert job is not None and job.wait(SECONDS)
-        opened = job.result[0].data
-        assert opened.labels.tolist() == np.roll(train.labels, -1).tolist()
+        offer = panel.details.concepts._offer
+        assert offer is not None and offer.opened is not None and job.error is None
+        assert offer.opened.labels.tolist() == np.roll(train.labels, -1).tolist()
 
     def test_one_step_is_one_step(self, panel: MitigationPanel) -> None:
         panel.form.epochs.value, panel.form.batch_size.value = 1, 24

@@ -18,7 +18,7 @@ from ravl_explore.data import Subset
 from ravl_explore.errors import DataError
 from ravl_explore.plots.relevance import overlay
 from ravl_explore.relevance import relevance_maps
-from ravl_explore.widgets.outcome.relevance import MOST_SHOWN, RelevanceWidget, _spelled
+from ravl_explore.widgets.outcome.relevance import MOST_SHOWN, RelevanceWidget
 from tests.unit.test_relevance import Halves
 
 Make = Callable[..., Any]
@@ -75,14 +75,14 @@ def test_the_fields_and_the_button(models: Any, make_data: Make) -> None:
     assert not widget.look.disabled and widget.measure_button.disabled
     widget.images.value, widget.classes.value, widget.box.value = "1, 3-4", 2, "0, 0, 16, 16"
     widget.look.click()
-    waited(widget._job)
+    waited(widget._latest.job)
     (maps,) = widget.maps
     assert maps.images.tolist() == [1, 3, 4] and maps.shown.tolist() == [2, 2, 2]
     np.testing.assert_array_equal(maps.boxes, np.tile([0, 0, 16, 16], (3, 1)))
     assert pictures(widget)[0].shape[0] == pictures(widget)[0].shape[1] and len(pictures(widget)) == 6
     widget.classes.value, widget.box.value = "prediction", ""
     widget.look.click()
-    waited(widget._job)
+    waited(widget._latest.job)
     assert widget.maps[0].boxes is None
     assert widget.maps[0].shown.tolist() == widget.maps[0].predictions.tolist()
 
@@ -101,7 +101,7 @@ def test_alignment(models: Any, make_data: Make) -> None:
     data = make_data(12)
     widget = RelevanceWidget(models[0], data, models[1], Halves(12))
     widget.measure_button.click()
-    waited(widget._job)
+    waited(widget._latest.job)
     expected = [relevance_maps(model, data, range(12)).align(Halves(12)) for model in models]
     assert list(widget.alignments) == expected
     for each in expected:
@@ -146,8 +146,8 @@ def test_bad_fields_are_told(models: Any, make_data: Make, images: str, box: str
     widget = RelevanceWidget(models[0], make_data(12))
     widget.images.value, widget.box.value = images, box
     widget.look.click()
-    if widget._job is not None:
-        waited(widget._job)
+    if widget._latest.job is not None:
+        waited(widget._latest.job)
     assert said in widget.message.text and widget.maps == ()
 
 
@@ -223,7 +223,3 @@ def test_images_that_changed_are_proposed_unless_others_were_picked(models: Any,
     widget.images.value = "1"
     widget.offer(models[0], data, models[1], changed=[4])
     assert widget.images.value == "1" and "changed" not in widget.message.text
-
-
-def test_numbers_are_spelled_as_they_are_read() -> None:
-    assert _spelled([]) == "" and _spelled([5, 6, 8, 8, 9]) == "5-6, 8, 8-9"

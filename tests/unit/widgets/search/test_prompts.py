@@ -10,7 +10,7 @@ import pytest
 
 import ravl_explore as rx
 from ravl_explore.errors import DataError, InputError
-from ravl_explore.widgets.search import prompts as module
+from ravl_explore.widgets.search import prompt_sample as module
 from ravl_explore.widgets.search.prompts import PromptEditor
 
 Make = Callable[..., Any]

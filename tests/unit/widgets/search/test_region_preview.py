@@ -14,7 +14,8 @@ from ravl_explore.data import Subset
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.regions import Given, Grid, Random, Regions, Sliding
 from ravl_explore.widgets.basics.pages import A_PAGE
-from ravl_explore.widgets.search.region_preview import RegionPreview, read_page
+from ravl_explore.widgets.search.region_page import read_page
+from ravl_explore.widgets.search.region_preview import RegionPreview
 
 Make = Callable[..., Any]
 
@@ -68,7 +69,7 @@ def test_pages_are_spread_over_the_dataset_and_each_image_is_on_one(data: Watche
 
 def test_only_the_images_on_show_are_read(data: Watched) -> None:
     preview = RegionPreview(data, Grid(2, 2))
-    assert preview._job is not None and preview._job.wait(30)
+    assert preview._latest.job is not None and preview._latest.wait(30)
     assert data.read == [0, 4, 8, 12, 16]
     assert preview.message.text == "4 boxes per image. Images 1 to 5 of 20, drawn evenly."
     assert sorted(drawn(preview)) == sorted([(x, y, 16, 16) for x in (0, 16) for y in (0, 16)] * 5)
@@ -85,7 +86,7 @@ def test_paging(data: Watched) -> None:
     assert preview.page is not None and preview.page.index == (3, 7, 11, 15, 19)
     assert preview._next.disabled and not preview._back.disabled
     preview._back.click()
-    assert preview._job is not None and preview._job.wait(30)
+    assert preview._latest.job is not None and preview._latest.wait(30)
     assert preview.page.index == (2, 6, 10, 14, 18)
 
 
@@ -170,5 +171,5 @@ def test_what_is_asked_for_last_is_shown(data: Watched) -> None:
 
 def test_tiny_and_one_class_views_do_not_matter(make_data: Make) -> None:
     preview = RegionPreview(make_data(1), Grid(2, 2))
-    assert preview._job is not None and preview._job.wait(30)
+    assert preview._latest.job is not None and preview._latest.wait(30)
     assert preview.message.text == "4 boxes per image. Images 1 to 1 of 1." and preview._next.disabled

@@ -107,4 +107,4 @@ def test_a_pane_that_was_left_does_not_take_what_comes_late(details: SearchDetai
     assert details.tabs.selected_index == REGIONS
     details.tabs.selected_index = PROMPTS
     details.selected_index = None
-    assert details._job is None
+    assert details._latest.job is None

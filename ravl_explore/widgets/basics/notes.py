@@ -17,7 +17,8 @@ class Notes(widgets.HTML):
 
     Attributes
     ----------
-    notes : what is told, also what is folded
+    notes : tuple of str
+        What is told, also what is folded.
     """
 
     notes: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ravl_explore.widgets.search.assumptions import MOST_SHOWN, Notes
+from ravl_explore.widgets.basics.notes import MOST_SHOWN, Notes
 
 
 def test_nothing_to_note_shows_nothing() -> None:

@@ -26,9 +26,12 @@ class MitigationDetails(Closing, widgets.Accordion):
 
     Attributes
     ----------
-    concepts, captions : the panes' widgets
-    patience, monitor : inputs; validations without a better ``monitor`` before training stops, 0 for never
-    folder : input; where the run is kept, empty for nowhere
+    concepts, captions : ConceptPreview and CaptionCoverage
+        What is in the panes.
+    patience, monitor : BoundedIntText and Dropdown
+        Validations without a better ``monitor`` before training stops, 0 for never.
+    folder : Text
+        Where the run is kept, empty for nowhere.
     """
 
     def __init__(self) -> None:
@@ -78,5 +81,5 @@ class MitigationDetails(Closing, widgets.Accordion):
 
     @disabled.setter
     def disabled(self, disabled: bool) -> None:
-        for each in (self.patience, self.monitor, self.folder, self.concepts, self.captions):
-            each.disabled = disabled
+        for part in (self.patience, self.monitor, self.folder, self.concepts, self.captions):
+            part.disabled = disabled
