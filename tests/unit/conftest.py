@@ -193,6 +193,15 @@ def find_feature(find_discovery: Callable[..., Any]) -> Callable[..., Any]:
     return find
 
 
+def nothing_marked(n_images: int = 1) -> Any:
+    """An Assignment made by hand: an image has one region, and none shows anything."""
+    from ravl_explore.assignment import Assignment
+    from ravl_explore.regions.base import Regions
+
+    none = np.zeros(n_images, bool)
+    return Assignment(Regions(np.tile([0.0, 0, 1, 1], (n_images, 1)), np.arange(n_images)), none, none, none, None)
+
+
 @pytest.fixture
 def mark(model: Any) -> Callable[..., Any]:
     """data, feature, proposer, and labels= of assign() -> the Assignment of data as the searched model sees it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ravl_explore.searching import Search
+from ravl_explore.discovery.search import Search
 
 
 def summary(found: Search) -> str:

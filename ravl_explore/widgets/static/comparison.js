@@ -45,7 +45,9 @@ function dumbbell(row) {
   picture.append(svg("line", { x1: PAD, x2: WIDTH - PAD, y1: y, y2: y, class: "axis" }));
   if (low < 0) picture.append(svg("line", { x1: x(0), x2: x(0), y1: 3, y2: HEIGHT - 3, class: "axis" }));
   if (row.before !== null && row.after !== null) {
-    picture.append(svg("line", { x1: x(row.before), x2: x(row.after), y1: y, y2: y, class: KINDS[row.verdict] ?? "same" }));
+    picture.append(
+      svg("line", { x1: x(row.before), x2: x(row.after), y1: y, y2: y, class: KINDS[row.verdict] ?? "same" }),
+    );
   }
   if (row.before !== null) picture.append(svg("circle", { cx: x(row.before), cy: y, r: 4.5, class: "before" }));
   if (row.after !== null) picture.append(svg("circle", { cx: x(row.after), cy: y, r: 4.5, class: "after" }));

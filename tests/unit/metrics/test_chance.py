@@ -93,6 +93,6 @@ def test_scores_and_report_say_it(case: tuple[bool, Any]) -> None:
 
 def test_an_evaluation_says_it(model: Any, make_data: Callable[..., Any]) -> None:
     data = make_data(24)
-    found = rx.evaluate(model, data)
+    found = rx.evaluate(rx.zero_shot(rx.embed(model, data)))
     assert found.chance == pytest.approx(8 / 24)
     assert bool(found.doubt) == (better_than_chance(found.predictions, found.labels, 3) is False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -321,15 +322,13 @@ def test_unknown_options_of_models_are_told(own_cache: Path, text: str, known: s
 
 
 def test_names_of_open_clip_take_options(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ravl_explore.models import open_model as opening
-
     seen: list[Any] = []
 
     class Spy:
         def __init__(self, name: str, pretrained: Any = None, device: Any = None, region_method: Any = None) -> None:
             seen.append((name, pretrained, device, region_method))
 
-    monkeypatch.setattr(opening, "OpenClip", Spy)
+    monkeypatch.setattr(sys.modules["ravl_explore.models.open_model"], "OpenClip", Spy)
     models.open_model("ViT-B-32/laion2b_s34b_b79k?region_method=tokens", "cpu")
     assert seen == [("ViT-B-32/laion2b_s34b_b79k", None, "cpu", "tokens")]
 

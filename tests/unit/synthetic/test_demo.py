@@ -164,4 +164,4 @@ def test_another_split_can_be_taught(monkeypatch: pytest.MonkeyPatch) -> None:
     other, model = Demo("val"), DemoModel("vit-clean")
     new = making.fine_tune(model, making.TrainingSettings(), other)
     assert taught[0][0] is new is not model and taught[0][1].data is other
-    assert not taught[0][1].present.any() and len(taught[0][1].present) == len(other)
+    assert not taught[0][1].assignment.present.any() and len(taught[0][1].assignment.present) == len(other)

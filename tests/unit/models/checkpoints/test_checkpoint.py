@@ -27,6 +27,7 @@ from ravl_explore.models.checkpoints.weights import Weights
 from ravl_explore.models.clip_model import CLIP_MEAN
 from ravl_explore.objectives import Standard
 from ravl_explore.training import History, TrainingSettings
+from tests.unit.conftest import nothing_marked
 
 PIXELS = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 BOXES = torch.tensor([[0, 0, 0, 32, 32], [1, 5, 6, 60, 61]], dtype=torch.float32)
@@ -516,7 +517,7 @@ def test_a_pickled_model_is_refused_as_code(tmp_path: Path, make_clip: Callable[
 def test_a_saved_mitigation_opens_as_a_checkpoint(tmp_path: Path, make_model: Callable[..., Any]) -> None:
     new = make_model(3)
     new.visual.to(memory_format=torch.channels_last)  # as in the demo: not contiguous
-    mitigation = Mitigation(new, History(), Standard(), TrainingSettings(), (), True)
+    mitigation = Mitigation(new, History(), Standard(), TrainingSettings(), nothing_marked(), True)
     opened = Checkpoint(rx.save(mitigation, tmp_path / "new.safetensors"))
     assert same(opened, new)
     for key, value in new.state_dict.items():
@@ -526,5 +527,7 @@ def test_a_saved_mitigation_opens_as_a_checkpoint(tmp_path: Path, make_model: Ca
 def test_scalars_keep_their_shape_on_disk(tmp_path: Path, model: Any) -> None:
     from safetensors.torch import load_file
 
-    path = rx.save(Mitigation(model, History(), Standard(), TrainingSettings(), (), True), tmp_path / "x.safetensors")
+    path = rx.save(
+        Mitigation(model, History(), Standard(), TrainingSettings(), nothing_marked(), True), tmp_path / "x.safetensors"
+    )
     assert load_file(path)["logit_scale"].shape == ()

@@ -25,6 +25,7 @@ from ravl_explore.models.checkpoints.checkpoint import Checkpoint
 from ravl_explore.models.medical import BIOMEDCLIP
 from ravl_explore.objectives import Standard
 from ravl_explore.training import History, TrainingSettings
+from tests.unit.conftest import nothing_marked
 from tests.unit.models.checkpoints.test_layouts import (
     FEW,
     SEEN,
@@ -38,7 +39,7 @@ from tests.unit.models.checkpoints.test_layouts import (
 
 
 def saved(model: Any, path: Path) -> Path:
-    return rx.save(Mitigation(model, History(), Standard(), TrainingSettings(), (), True), path)
+    return rx.save(Mitigation(model, History(), Standard(), TrainingSettings(), nothing_marked(), True), path)
 
 
 def opens_alike(model: Any, path: Path) -> Any:

@@ -23,6 +23,7 @@ from ravl_explore.objectives import Projection, Standard
 from ravl_explore.training import History, StepRecord, TrainingSettings
 from ravl_explore.widgets.basics.static import script
 from ravl_explore.widgets.outcome.runs import EMPTY, UNDERLINED, RunsWidget
+from tests.unit.conftest import nothing_marked
 
 LABELS = np.repeat([0, 1], 20)
 NAMES = ("shirt", "bag")
@@ -45,8 +46,7 @@ RUNS = Runs(evaluation(2), (run("one", 0, 4), run("<b>two</b>", None, 9, complet
 def mitigation(objective: Any = None, seed: int = 0, n: int = 3) -> Mitigation:
     model: Any = SimpleNamespace(name="a model")
     history = History(tuple(StepRecord(i, 3, 0, {"loss": 1.0}, float(i)) for i in range(1, n + 1)))
-    by_hand: Any = SimpleNamespace(feature=None)
-    return Mitigation(model, history, objective or Standard(), TrainingSettings(seed=seed), by_hand, n == 3)
+    return Mitigation(model, history, objective or Standard(), TrainingSettings(seed=seed), nothing_marked(), n == 3)
 
 
 def test_rows_are_those_of_the_frame() -> None:
