@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from ravl_explore.concepts.base import ConceptMasks
-from ravl_explore.data.base import ImageTextDataset, check_attributes, checked_image, checked_sizes
+from ravl_explore.data.base import ImageTextDataset, check_attributes
+from ravl_explore.data.checked_images import checked_image, checked_sizes
 from ravl_explore.errors import InputError, ModelError
 from ravl_explore.metrics import Alignment, alignment
 from ravl_explore.metrics.alignment import minmax

@@ -125,6 +125,7 @@ def _search(asked: dict[str, Any], progress: ProgressBar, **options: Any) -> tup
     from ravl_explore.clustering import automatic
     from ravl_explore.data import open_dataset
     from ravl_explore.data.base import check_templates
+    from ravl_explore.data.optional_members import notes_of
     from ravl_explore.discovery.search import search
     from ravl_explore.models import open_model
     from ravl_explore.regions import open_proposer
@@ -155,7 +156,7 @@ def _search(asked: dict[str, Any], progress: ProgressBar, **options: Any) -> tup
             "fingerprint": data.fingerprint(),
             "n_images": len(data),
             "class_names": list(data.class_names),
-            "notes": list(getattr(data, "notes", ())),
+            "notes": list(notes_of(data)),
         },
         "regions": {
             "asked": asked["regions"],

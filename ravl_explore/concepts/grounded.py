@@ -23,8 +23,9 @@ from ravl_explore.concepts.networks import (
     import_transformers,
     weights_digest,
 )
-from ravl_explore.data.base import ImageTextDataset, checked_image
-from ravl_explore.data.files import content_fingerprint
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.checked_images import checked_image
+from ravl_explore.data.optional_members import content_fingerprint
 from ravl_explore.errors import InputError, StorageError
 from ravl_explore.support.fields import Field
 from ravl_explore.support.files import cache_root, write_whole

@@ -17,6 +17,7 @@ from ravl_explore.concepts.mask_reading import read_npz, read_png, resize_neares
 from ravl_explore.concepts.matching import image_keys, match
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.data.given_files import status_of
+from ravl_explore.data.optional_members import place_of
 from ravl_explore.data.reading import read_orientation
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.support.fields import Field
@@ -167,7 +168,7 @@ class FileMasks:
 
     def _upright(self, mask: Mask, index: int) -> Mask:
         """A mask of the stored image, turned as EXIF turns that; nothing else exchanges width and height."""
-        where = self._data.where(index) if hasattr(self._data, "where") else ""  # type: ignore[attr-defined]
+        where = place_of(self._data, index)
         orientation = read_orientation(where) if Path(where).is_file() else 1
         if orientation < 5:
             height, width = mask.shape

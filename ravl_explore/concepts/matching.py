@@ -6,11 +6,9 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from ravl_explore.data.base import ImageTextDataset
-from ravl_explore.data.relabelled import Relabelled
-from ravl_explore.data.subset import Subset
+from ravl_explore.data.optional_members import root_of, where
 from ravl_explore.errors import DataError
 
 NUMBERED = re.compile(r"(?:image|row) (\d+)(?: of .*)?", re.DOTALL)  # how datasets call an image without a file
@@ -21,22 +19,24 @@ def image_keys(data: ImageTextDataset) -> list[str]:
 
     Numbers have six digits and count the images of the whole dataset, also in a subset of it.
 
+    Parameters
+    ----------
+    data : ImageTextDataset
+
+    Examples
+    --------
     >>> from ravl_explore.data import Demo, Subset
     >>> image_keys(Subset(Demo("val"), [3, 12]))
     ['000003', '000012']
     """
-    whole: Any = data
-    while isinstance(whole, Subset | Relabelled):
-        whole = whole.data
-    root = getattr(whole, "root", None)
-    where = data.where if hasattr(data, "where") else lambda index: f"image {index}"  # type: ignore[attr-defined]
-    return [_key(where(index), root) for index in range(len(data))]
+    root = root_of(data)
+    return [_key(where(data, index), root) for index in range(len(data))]
 
 
-def _key(where: str, root: Path | None) -> str:
-    if number := NUMBERED.fullmatch(where):
+def _key(place: str, root: Path | None) -> str:
+    if number := NUMBERED.fullmatch(place):
         return f"{int(number[1]):06d}"
-    path = Path(where)
+    path = Path(place)
     if root is not None and path.is_relative_to(root):
         path = path.relative_to(root)
     return path.with_suffix("").as_posix()
@@ -44,6 +44,13 @@ def _key(where: str, root: Path | None) -> str:
 
 def match(images: Sequence[str], masks: Sequence[str]) -> list[int | None]:
     """For each image key the place of its mask, or None: the same path, or else the same last part of it.
+
+    Parameters
+    ----------
+    images : sequence of str
+        As of :func:`image_keys`.
+    masks : sequence of str
+        As these, of the masks.
 
     Raises
     ------

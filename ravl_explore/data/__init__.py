@@ -1,6 +1,7 @@
 """Datasets; ``__all__`` is what the explorer's menu offers."""
 
-from ravl_explore.data.base import ArrayDataset, ImageTextDataset
+from ravl_explore.data.arrays import ArrayDataset
+from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.data.coco import Coco
 from ravl_explore.data.cxr_labels import label_with_torchxrayvision
 from ravl_explore.data.demo import Demo

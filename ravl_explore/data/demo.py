@@ -12,7 +12,7 @@ from importlib.resources import files
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from ravl_explore.data.base import ArrayDataset
+from ravl_explore.data.arrays import ArrayDataset
 from ravl_explore.errors import DataError
 from ravl_explore.regions.base import Regions
 from ravl_explore.regions.grid import Grid

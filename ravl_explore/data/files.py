@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from ravl_explore.data.base import CLIP_TEMPLATES, ImageTextDataset, check_dataset, flags, integers, names
+from ravl_explore.data.base import CLIP_TEMPLATES, check_dataset
+from ravl_explore.data.given_values import flags, integers, names
 from ravl_explore.data.ranges import SharedRange, ranges_of, shared_ranges
 from ravl_explore.data.reading import Header, Range, Source, header_or_reason, read_image
 from ravl_explore.errors import DataError
@@ -248,17 +249,3 @@ def _why_missing(file: Path) -> str:
     except (OSError, ValueError):
         pass
     return "is not there"
-
-
-def content_fingerprint(
-    data: ImageTextDataset, index: Int[np.ndarray, " n"] | None = None, progress: Progress | None = None
-) -> str:
-    """One name for the contents of a dataset's images, or of some, in order.
-
-    ``fingerprint()`` may go by names and times, which are quick to see but change when files are copied. Where a
-    dataset has no ``content_fingerprint()``, it is taken for that.
-    """
-    of_contents: Any = getattr(data, "content_fingerprint", None)
-    if of_contents is not None:
-        return of_contents(index, progress)
-    return data.fingerprint() if index is None else digest(["subset", data.fingerprint(), index])

@@ -6,12 +6,13 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, cast
 
 import numpy as np
+from jaxtyping import Int
 
-from ravl_explore.data.base import where
-from ravl_explore.data.subset import Subset
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.optional_members import fingerprint_of, where
 from ravl_explore.errors import InputError
 from ravl_explore.support.fingerprints import digest
 
@@ -25,41 +26,72 @@ class Identity(NamedTuple):
 
     Attributes
     ----------
-    fingerprint : the dataset's own; that of files has their times of change in it
-    outline : of files, what a copy of them keeps: the name of each, its length, and a piece of its middle
+    fingerprint : str
+        The dataset's own; that of files has their times of change in it.
+    outline : str
+        Of files, what a copy of them keeps: the name of each, its length, and a piece of its middle.
     """
 
     fingerprint: str = ""
     outline: str = ""
 
     @classmethod
-    def of(cls, data: Any) -> Identity:
-        """Of a dataset as it is now; of one without a ``fingerprint()`` nothing is known."""
-        fingerprint = _fingerprint(data)
+    def of(cls, data: ImageTextDataset) -> Identity:
+        """Of a dataset as it is now; of one without a ``fingerprint()`` nothing is known.
+
+        Parameters
+        ----------
+        data : ImageTextDataset
+        """
+        fingerprint = fingerprint_of(data)
         return cls(fingerprint, outline(data)) if fingerprint else cls()
 
-    def differs(self, other: Any) -> bool:
-        """Whether a dataset, or another identity, is known to be of other images; copied files are the same ones."""
-        known = isinstance(other, Identity)
-        fingerprint = other.fingerprint if known else _fingerprint(other)
+    def differs(self, other: ImageTextDataset | Identity) -> bool:
+        """Whether a dataset, or another identity, is known to be of other images; copied files are the same ones.
+
+        Parameters
+        ----------
+        other : ImageTextDataset or Identity
+        """
+        fingerprint = other.fingerprint if isinstance(other, Identity) else fingerprint_of(other)
         if not self.fingerprint or fingerprint in ("", self.fingerprint):
             return False
-        return not self.outline or self.outline != (other.outline if known else outline(other))
+        return not self.outline or self.outline != (other.outline if isinstance(other, Identity) else outline(other))
 
 
 UNKNOWN = Identity()
 
 
-def _fingerprint(data: Any) -> str:
-    """The dataset's own; empty where it has none, or is a part of one that has none."""
-    whole = data
-    while isinstance(whole, Subset):
-        whole = whole.data
-    return str(data.fingerprint()) if hasattr(whole, "fingerprint") else ""
+class MadeOfImages(Protocol):
+    """What was made from a dataset, such as embeddings, and knows which images these were.
+
+    Attributes
+    ----------
+    labels : Int[np.ndarray, " n_images"]
+        Indices into ``class_names``.
+    class_names : tuple of str
+        The dataset's.
+    identity : Identity
+        The images'.
+    """
+
+    @property
+    def labels(self) -> Int[np.ndarray, " n_images"]: ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def identity(self) -> Identity: ...
 
 
-def outline(data: Any) -> str:
-    """One name for the files of the images, in order, wherever they lie; empty where images are no files."""
+def outline(data: ImageTextDataset) -> str:
+    """One name for the files of the images, in order, wherever they lie; empty where images are no files.
+
+    Parameters
+    ----------
+    data : ImageTextDataset
+    """
     if not len(data) or not Path(where(data, 0)).is_file():
         return ""
     with ThreadPoolExecutor(READERS) as pool:
@@ -80,7 +112,12 @@ def _piece(path: str) -> bytes:
 
 
 def difference(
-    other: Any, n_images: int, identity: Identity, *, class_names: Sequence[str] = (), labels: Any = None
+    other: ImageTextDataset | MadeOfImages,
+    n_images: int,
+    identity: Identity,
+    *,
+    class_names: Sequence[str] = (),
+    labels: Int[np.ndarray, " n_images"] | None = None,
 ) -> Difference | None:
     """What tells images from those that something was made from; None where nothing does.
 
@@ -88,10 +125,16 @@ def difference(
 
     Parameters
     ----------
-    other : dataset, or what was made from one and knows its labels, class_names and identity
+    other : ImageTextDataset or MadeOfImages
         Whose images are in question.
-    n_images, identity, class_names, labels : int, Identity, sequence of str, int array (n_images,)
-        What is known of the images; an empty identity, no classes and no labels say nothing.
+    n_images : int
+        How many the images are.
+    identity : Identity
+        What is known of the images; an empty one says nothing.
+    class_names : sequence of str
+        Theirs; none say nothing.
+    labels : Int[np.ndarray, " n_images"] or None
+        Theirs; None says nothing.
 
     Returns
     -------
@@ -99,22 +142,45 @@ def difference(
         The first that differs.
     """
     own = getattr(other, "identity", None)
-    made = isinstance(own, Identity)  # a dataset of one's own may mean something else by it
-    if len(other.labels if made else other) != n_images:
+    if isinstance(own, Identity):  # a dataset of one's own may mean something else by it
+        n_others, images = len(other.labels), own
+    else:
+        images = cast(ImageTextDataset, other)
+        n_others = len(images)
+    if n_others != n_images:
         return "number"
     if class_names and tuple(other.class_names) != tuple(class_names):
         return "classes"
     if labels is not None and not np.array_equal(other.labels, labels):
         return "labels"
-    return "images" if identity.differs(own if made else other) else None
+    return "images" if identity.differs(images) else None
 
 
 def check_belongs(
-    what: str, data: Any, n_images: int, identity: Identity, *, class_names: Sequence[str] = (), labels: Any = None
+    what: str,
+    data: ImageTextDataset,
+    n_images: int,
+    identity: Identity,
+    *,
+    class_names: Sequence[str] = (),
+    labels: Int[np.ndarray, " n_images"] | None = None,
 ) -> None:
-    """Raise InputError unless ``data`` are the images that ``what`` (an assignment, an embedding) was made from.
+    """Raise InputError unless ``data`` are the images that something was made from, as :func:`difference` tells.
 
-    Told by :func:`difference`.
+    Parameters
+    ----------
+    what : str
+        What was made, for the message: an assignment, an embedding.
+    data : ImageTextDataset
+        Whose images are in question.
+    n_images : int
+        How many the images are.
+    identity : Identity
+        What is known of the images; an empty one says nothing.
+    class_names : sequence of str
+        Theirs; none say nothing.
+    labels : Int[np.ndarray, " n_images"] or None
+        Theirs; None says nothing.
     """
     told = difference(data, n_images, identity, class_names=class_names, labels=labels)
     if told is None:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ravl_explore.data.access import readable
-from ravl_explore.data.base import ArrayDataset
+from ravl_explore.data.arrays import ArrayDataset
 from ravl_explore.data.demo import CLASS_NAMES as GARMENTS
 from ravl_explore.data.demo import TEMPLATES as GARMENT_TEMPLATES
 from ravl_explore.errors import DataError

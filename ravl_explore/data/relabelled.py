@@ -8,19 +8,23 @@ import numpy as np
 from jaxtyping import Int
 
 from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.views import View
 
 
-class Relabelled:
+class Relabelled(View):
     """All of ``data`` but its labels.
 
     Parameters
     ----------
-    data : whose images they are
-    labels : (n_images,), -1 for images without a class
+    data : ImageTextDataset
+        Whose images they are.
+    labels : Int[np.ndarray, " n_images"]
+        Indices into its ``class_names``, -1 for images without a class.
     """
 
     def __init__(self, data: ImageTextDataset, labels: Int[np.ndarray, " n_images"]) -> None:
         self.data, self.labels = data, labels
+        self.index = np.arange(len(data))
 
     def __len__(self) -> int:
         return len(self.data)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from ravl_explore.data.base import ImageTextDataset, check_dataset, checked_sizes, where
-from ravl_explore.data.files import content_fingerprint
+from ravl_explore.data.base import ImageTextDataset, check_dataset
+from ravl_explore.data.checked_images import checked_sizes
+from ravl_explore.data.optional_members import content_fingerprint, notes_of, unreadable_headers, where
+from ravl_explore.data.views import View, unwrapped
 from ravl_explore.errors import InputError
 from ravl_explore.regions.base import Regions
 from ravl_explore.support.checks import came
@@ -17,14 +18,24 @@ from ravl_explore.support.fingerprints import digest
 from ravl_explore.support.progress import Progress
 
 
-class Subset:
+class Subset(View):
     """The images ``index`` of ``data``, in that order; labels, captions and boxes follow.
 
     Parameters
     ----------
-    data : any dataset
-    index : (n_images,) integers, or (len(data),) booleans
-    name : the dataset's own unless given
+    data : ImageTextDataset
+        Whose images they are.
+    index : sequence of int, or Int[np.ndarray, " n_images"], or Bool[np.ndarray, " len_data"]
+        Numbers of images in ``data``, or whether each is one of these.
+    name : str or None
+        The dataset's own unless given.
+
+    Raises
+    ------
+    InputError
+        When ``index`` numbers no images of ``data``.
+    DataError
+        When no image is left.
 
     Examples
     --------
@@ -36,7 +47,7 @@ class Subset:
 
     def __init__(self, data: ImageTextDataset, index: Sequence[int] | np.ndarray, name: str | None = None) -> None:
         check_dataset(data)
-        self.data: Any = data
+        self.data = data
         self.index: Int[np.ndarray, " n_images"] = _rows(index, len(data))
         self.name = data.name if name is None else name
         self.class_names: tuple[str, ...] = data.class_names
@@ -66,7 +77,7 @@ class Subset:
     @property
     def notes(self) -> tuple[str, ...]:
         """Of the whole dataset, which may have more to say once its headers were read."""
-        return getattr(self.data, "notes", ())
+        return notes_of(self.data)
 
     @property
     def image_sizes(self) -> Int[np.ndarray, "n_images 2"]:
@@ -74,32 +85,63 @@ class Subset:
         return self.sizes_of(np.arange(len(self)))
 
     def sizes_of(self, index: Int[np.ndarray, " n"]) -> Int[np.ndarray, "n 2"]:
-        """Width and height of some of these images."""
+        """Width and height of some of these images.
+
+        Parameters
+        ----------
+        index : Int[np.ndarray, " n"]
+            Their numbers in this subset.
+        """
         return checked_sizes(self.data, self.index[index])
 
     def image(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
+        """Pixels of one image, RGB.
+
+        Parameters
+        ----------
+        index : int
+            The image's number in this subset.
+        """
         return self.data.image(int(self.index[index]))
 
     def where(self, index: int) -> str:
-        """The path of one image, or its number where the dataset has no files."""
+        """The path of one image, or its number where the dataset has no files.
+
+        Parameters
+        ----------
+        index : int
+            The image's number in this subset.
+        """
         return where(self.data, int(self.index[index]))
 
     def unreadable(self, progress: Progress | None = None) -> dict[int, str]:
-        """Index -> reason of these images whose header cannot be read."""
-        bad = self.data.unreadable(progress) if hasattr(self.data, "unreadable") else {}
+        """Index -> reason of these images whose header cannot be read.
+
+        Parameters
+        ----------
+        progress : Progress or None
+            Told the headers that were read.
+        """
+        bad = unreadable_headers(self.data, progress)
         return {place: bad[row] for place, row in enumerate(self.index.tolist()) if row in bad} if bad else {}
 
     def fingerprint(self) -> str:
         """Of the whole dataset's images and which of them these are; all of them, in order, are the dataset itself."""
-        data, index = self.data, self.index
-        while isinstance(data, Subset):
-            data, index = data.data, data.index[index]
+        data, index = unwrapped(self, Subset)
         if np.array_equal(index, np.arange(len(data))):
             return data.fingerprint()
         return digest(["subset", data.fingerprint(), index])
 
     def content_fingerprint(self, index: Int[np.ndarray, " n"] | None = None, progress: Progress | None = None) -> str:
-        """Of the content of these images, or of some."""
+        """Of the content of these images, or of some.
+
+        Parameters
+        ----------
+        index : Int[np.ndarray, " n"] or None
+            Numbers of images in this subset; all unless given.
+        progress : Progress or None
+            Told the images that were read.
+        """
         return content_fingerprint(self.data, self.index if index is None else self.index[index], progress)
 
 

@@ -9,7 +9,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ravl_explore.data.annotations import NO_ANNOTATIONS, Annotations
-from ravl_explore.data.base import ImageTextDataset, check_dataset, check_templates, checked_sizes, names
+from ravl_explore.data.base import ImageTextDataset, check_dataset, check_templates
+from ravl_explore.data.checked_images import checked_sizes
+from ravl_explore.data.given_values import names
 from ravl_explore.data.known_images import UNKNOWN, Identity, check_belongs
 from ravl_explore.embedding.filling import Work, embedded
 from ravl_explore.embedding.row_checks import check_unit_rows
@@ -18,7 +20,7 @@ from ravl_explore.errors import InputError, ModelError
 from ravl_explore.models.base import TEMPERATURE, VisionLanguageModel, check_model, class_embeddings
 from ravl_explore.regions.base import Proposer, Regions
 from ravl_explore.regions.grid import Grid
-from ravl_explore.regions.proposing import check_proposer
+from ravl_explore.regions.proposing import check_proposer, name_of
 from ravl_explore.support import checks
 from ravl_explore.support.progress import Progress
 
@@ -216,7 +218,7 @@ def embed(
         temperature,
         model.name,
         data.name,
-        getattr(proposer, "name", getattr(proposer, "__name__", "")),  # a function will do
+        name_of(proposer),
         model.region_method,
         templates,
         skipped.images,

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int
 
-from ravl_explore.data.base import ImageTextDataset, checked_sizes
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.checked_images import checked_sizes
 from ravl_explore.embedding.arrays import FORMAT, Arrays, MemoryArrays
 from ravl_explore.embedding.disk_arrays import DiskArrays
 from ravl_explore.embedding.folders import chosen_root, embeddings_folder

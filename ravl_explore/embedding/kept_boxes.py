@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.embedding.folders import boxes_folder, cannot_write, chosen_root
 from ravl_explore.regions.base import Proposer, Regions
-from ravl_explore.regions.proposing import propose
+from ravl_explore.regions.proposing import fingerprint_of, propose
 from ravl_explore.support.files import write_whole
 from ravl_explore.support.fingerprints import digest
 from ravl_explore.support.progress import Progress
@@ -38,11 +38,11 @@ def find_regions(
     StorageError
         When the cache cannot be written.
     """
-    fingerprint = getattr(proposer, "fingerprint", None)
+    fingerprint = None if cache is False else fingerprint_of(proposer)
     if cache is False or fingerprint is None:
         return propose(proposer, data, progress)
     root = chosen_root(cache)
-    name = digest(["regions 1", fingerprint(), data.fingerprint()])
+    name = digest(["regions 1", fingerprint, data.fingerprint()])
     kept = read_boxes(name, root)
     if kept is not None:
         return Regions(*kept)

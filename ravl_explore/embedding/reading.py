@@ -11,7 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ravl_explore.data.base import ImageTextDataset, checked_image, where
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.checked_images import checked_image
+from ravl_explore.data.optional_members import where
 from ravl_explore.embedding.skipping import Unreadable
 from ravl_explore.errors import DataError
 from ravl_explore.models.base import resize

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from ravl_explore.data.base import ImageTextDataset, where
+from ravl_explore.data import optional_members
+from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.data.subset import Subset
 from ravl_explore.errors import DataError
 from ravl_explore.support.progress import Progress
@@ -97,10 +98,8 @@ class Skipped:
 
 def unreadable_headers(data: ImageTextDataset, progress: Progress | None) -> list[Unreadable]:
     """The files whose header cannot be read, of a dataset that can tell before any is opened."""
-    scan = getattr(data, "unreadable", None)
-    if scan is None:
-        return []
-    return [Unreadable(index, where(data, index), reason) for index, reason in sorted(scan(progress).items())]
+    headers = optional_members.unreadable_headers(data, progress)
+    return [Unreadable(index, optional_members.where(data, index), headers[index]) for index in sorted(headers)]
 
 
 def without(data: ImageTextDataset, skipped: Sequence[Unreadable]) -> ImageTextDataset:

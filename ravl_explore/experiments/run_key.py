@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ravl_explore.about import __version__
 from ravl_explore.data.base import ImageTextDataset
-from ravl_explore.data.files import content_fingerprint
+from ravl_explore.data.optional_members import content_fingerprint, tells_contents
 from ravl_explore.experiments.experiment import Experiment
 from ravl_explore.experiments.run_files import keep, read_kept
 from ravl_explore.mitigation.run_identity import told
@@ -59,7 +59,7 @@ class RunKeys:
     def _contents(self, data: ImageTextDataset) -> str:
         """One name for the contents of a dataset's images."""
         quick = data.fingerprint()
-        if self._folder is None or not hasattr(data, "content_fingerprint"):
+        if self._folder is None or not tells_contents(data):
             return quick
         if quick not in self._images:
             known = read_kept(self._folder, quick, str)

@@ -14,7 +14,7 @@ from jaxtyping import Bool
 from ravl_explore.about import __version__
 from ravl_explore.assignment.assignment import Assignment
 from ravl_explore.data.base import ImageTextDataset
-from ravl_explore.data.files import content_fingerprint
+from ravl_explore.data.optional_members import content_fingerprint
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.base import Objective
 from ravl_explore.support.contents import content

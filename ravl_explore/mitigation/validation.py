@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
-from ravl_explore.data.base import ImageTextDataset, checked_image
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.checked_images import checked_image
 from ravl_explore.metrics import group_accuracy
 from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resize
 

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from ravl_explore.errors import InputError
 from ravl_explore.support import checks
 from ravl_explore.support.checks import KINDS, came
+from ravl_explore.support.progress import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +94,23 @@ class Regions:
         return cls(boxes, np.repeat(np.arange(len(arrays)), counts))
 
     def count(self, n_images: int) -> Int[np.ndarray, " n_images"]:
-        """Regions of each of ``n_images`` images."""
+        """How many regions an image has, for each of ``n_images`` images.
+
+        Parameters
+        ----------
+        n_images : int
+            Of the dataset.
+        """
         return np.bincount(self.image_index, minlength=n_images)
 
     def rows(self, image: int) -> slice:
-        """Where the regions of one image stand."""
+        """Where the regions of one image stand.
+
+        Parameters
+        ----------
+        image : int
+            Its number.
+        """
         start, stop = np.searchsorted(self.image_index, [image, image + 1])
         return slice(int(start), int(stop))
 
@@ -129,12 +142,24 @@ class Regions:
         return starts[place] + within, place
 
     def of_images(self, images: Int[np.ndarray, " n_images"]) -> Regions:
-        """The regions of some images, which are counted by their place in ``images`` from then on."""
+        """The regions of some images, which are counted by their place in ``images`` from then on.
+
+        Parameters
+        ----------
+        images : Int[np.ndarray, " n_images"]
+            Numbers of images, in any order.
+        """
         rows, place = self.rows_of(images)
         return Regions(self.boxes[rows], place)
 
     def check_images(self, n_images: int) -> None:
-        """Raise InputError when the image of a box is not among ``n_images``."""
+        """Raise InputError when the image of a box is not among ``n_images``.
+
+        Parameters
+        ----------
+        n_images : int
+            Of the dataset.
+        """
         if len(self) and self.image_index[-1] >= n_images:
             raise InputError(
                 f"image indices below {n_images}",
@@ -221,9 +246,8 @@ class HasImages(HasImageSizes, Protocol):
 class Proposer(Protocol):
     """Finds candidate regions in the images of a dataset.
 
-    Most need only the images' sizes and are done at once. One that looks at the pixels has a class attribute
-    ``reads_pixels = True`` and is called with a second argument, ``progress``; it reads ``data.image(i)``, and gives an
-    image that cannot be read no box, since embedding the image will say what is wrong with it.
+    Most need only the images' sizes and are done at once. One that looks at the pixels is a :class:`PixelProposer`; one
+    that takes long also offers ``fingerprint()``, what its boxes of given images depend on, and then they are kept.
 
     One that was made with the boxes of a dataset's images, so that it knows the images by their numbers, also offers
     ``of_images(images, n_images)``: the same for some of the dataset's ``n_images`` images, in that order.
@@ -235,5 +259,38 @@ class Proposer(Protocol):
         ...
 
     def __call__(self, data: Any) -> Regions:
-        """Boxes for every image of ``data``, in pixels of the stored images."""
+        """Boxes for every image of ``data``, in pixels of the stored images.
+
+        Parameters
+        ----------
+        data : HasImageSizes, or whatever else of a dataset the proposer needs
+            Whose images are looked at.
+        """
+        ...
+
+
+class PixelProposer(Proposer, Protocol):
+    """A proposer that looks at the pixels, by ``data.image(i)``, and so takes a while.
+
+    It gives an image that cannot be read no box, since embedding the image will say what is wrong with it.
+
+    Attributes
+    ----------
+    reads_pixels : bool
+        True; usually of the class.
+    """
+
+    @property
+    def reads_pixels(self) -> bool: ...
+
+    def __call__(self, data: Any, progress: Progress | None = None) -> Regions:
+        """Boxes for every image of ``data``, in pixels of the stored images.
+
+        Parameters
+        ----------
+        data : HasImages, or whatever else of a dataset the proposer needs
+            Whose images are looked at.
+        progress : Progress or None
+            Told the images done.
+        """
         ...

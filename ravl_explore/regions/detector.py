@@ -8,6 +8,7 @@ import numpy as np
 
 from ravl_explore.errors import DataError
 from ravl_explore.regions.base import HasImages, Regions
+from ravl_explore.regions.dataset_members import known_name
 from ravl_explore.regions.detector_weights import BUILDERS, DEFAULT_WEIGHTS, build_detector
 from ravl_explore.support import checks
 from ravl_explore.support.fields import Field
@@ -93,7 +94,7 @@ class Detector:
         progress : Progress or None
             Told the images done.
         """
-        known = data.fingerprint() if hasattr(data, "fingerprint") else ""  # type: ignore[attr-defined]
+        known = known_name(data)
         if known and self._kept is not None and self._kept[0] == known:
             return self._kept[1]
         boxes: list[np.ndarray] = []

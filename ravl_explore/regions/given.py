@@ -9,6 +9,7 @@ from jaxtyping import Int
 
 from ravl_explore.errors import InputError
 from ravl_explore.regions.base import HasImageSizes, Regions
+from ravl_explore.regions.dataset_members import own_regions
 from ravl_explore.support import checks
 
 
@@ -43,14 +44,22 @@ class Given:
         return "Boxes of the dataset"
 
     def of_images(self, images: Int[np.ndarray, " n"], n_images: int) -> Given:
-        """The same for some of the ``n_images`` images; a dataset's own boxes go with the dataset."""
+        """The same for some of the ``n_images`` images; a dataset's own boxes go with the dataset.
+
+        Parameters
+        ----------
+        images : Int[np.ndarray, " n"]
+            Numbers of images of the dataset.
+        n_images : int
+            How many the dataset has.
+        """
         if self.regions is None:
             return self
         self.regions.check_images(n_images)
         return Given(self.regions.of_images(images))
 
     def __call__(self, data: HasImageSizes) -> Regions:
-        regions = self.regions if self.regions is not None else getattr(data, "regions", None)
+        regions = self.regions if self.regions is not None else own_regions(data)
         if regions is None:
             raise InputError("a dataset with boxes", "one without", "Pick a grid, or give Given(Regions(...)).")
         checks.instance("regions", regions, Regions, "Make them with Regions(boxes, image_index).")

@@ -9,7 +9,9 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image
 
-from ravl_explore.data.base import ImageTextDataset, checked_image
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.checked_images import checked_image
+from ravl_explore.data.optional_members import where
 from ravl_explore.discovery import Discovery, SpuriousFeature
 from ravl_explore.errors import RavlError
 from ravl_explore.metrics import top_region
@@ -52,9 +54,8 @@ def _figure(discovery: Discovery, data: ImageTextDataset, region: int) -> str:
     label, prediction = int(embeddings.labels[image]), int(scores.predictions[image])
     true, predicted = escape(embeddings.class_names[label], 28), escape(embeddings.class_names[prediction], 28)
     verdict = f"{true}, <b>taken for {predicted}</b>" if label != prediction else f"{true}, predicted right"
-    where = getattr(data, "where", None)
-    name = where(image) if callable(where) else f"image {image}"
-    file = f'<span class="file" title="{escape(name, 1000)}">{escape(_ending(str(name)))}</span>'
+    name = where(data, image)
+    file = f'<span class="file" title="{escape(name, 1000)}">{escape(_ending(name))}</span>'
     caption = f"<figcaption>{verdict}{file}</figcaption>"
     try:
         pixels = checked_image(data, image)

@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from ravl_explore.about import __version__
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.data.known_images import difference
+from ravl_explore.data.optional_members import place_of
 from ravl_explore.discovery import PERMUTATION_SEED, Discovery
 from ravl_explore.errors import InputError, MissingDependencyError
 from ravl_explore.metrics.significance import N_PERMUTATIONS
@@ -182,8 +183,7 @@ def image_names(discovery: Discovery, data: ImageTextDataset | None) -> list[str
     identity = discovery.scores.embeddings.identity
     if data is not None and difference(data, n_images, identity) is not None:
         raise InputError(f"the discovery's {n_images} images", f"{len(data)}", "Give the data it was made from.")
-    where = getattr(data, "where", None)
-    return [storable(where(i)) if callable(where) else str(i) for i in range(n_images)]
+    return [storable(place_of(data, i) or str(i)) for i in range(n_images)]
 
 
 def skipped_images(discovery: Discovery) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from ravl_explore.assignment.assignment import Assignment
-from ravl_explore.data.base import ArrayDataset
+from ravl_explore.data.arrays import ArrayDataset
 from ravl_explore.data.demo import CAPTIONS, CLASS_NAMES, SIDE, TEMPLATES, Demo, compose
 from ravl_explore.embedding.embeddings import embed
 from ravl_explore.mitigation import prepare

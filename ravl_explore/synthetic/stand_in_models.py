@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from ravl_explore.assignment.assignment import Assignment
-from ravl_explore.data.base import ArrayDataset, ImageTextDataset
+from ravl_explore.data.arrays import ArrayDataset
+from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.mitigation import prepare
 from ravl_explore.models.demo import Demo
 from ravl_explore.objectives.standard import Standard

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ravl_explore.assignment.assignment import Assignment
 from ravl_explore.concepts.base import ConceptMasks
-from ravl_explore.data.base import ImageTextDataset, checked_image
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.checked_images import checked_image
 from ravl_explore.models.base import batch_boxes, resize
 from ravl_explore.objectives.base import Batch
 

@@ -11,8 +11,10 @@ from ravl_explore import data as data_sources
 from ravl_explore import models as model_sources
 from ravl_explore import regions as proposers
 from ravl_explore.comparison import Comparison
-from ravl_explore.data import ArrayDataset, Subset
+from ravl_explore.data import ArrayDataset
 from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.optional_members import has_fingerprint, notes_of
+from ravl_explore.data.views import whole
 from ravl_explore.discovery import Discovery
 from ravl_explore.discovery.search import Search, search
 from ravl_explore.errors import InputError
@@ -252,7 +254,7 @@ class Explorer(Closing, widgets.VBox):
         self.findings.show(discovery, found.data)
         self.panel.offer(model, found.data, proposer, discovery)
         self._mitigation.layout.display = "flex"
-        self.notes.show([*getattr(model, "assumptions", ()), *getattr(found.data, "notes", ())])
+        self.notes.show([*getattr(model, "assumptions", ()), *notes_of(found.data)])
         self.skipped.show(discovery.scores.embeddings.unreadable, found.data)
         self.message.say(summary(found), "warning" if discovery.scores.doubt else "hint")
         self.details.refresh_cache()
@@ -269,9 +271,7 @@ class Explorer(Closing, widgets.VBox):
 
 def _in_files(data: ImageTextDataset) -> bool:
     """Whether embeddings of the images are worth keeping: reading files takes long, arrays are mostly small."""
-    while isinstance(data, Subset):
-        data = data.data
-    return not isinstance(data, ArrayDataset) and hasattr(data, "fingerprint")
+    return not isinstance(whole(data), ArrayDataset) and has_fingerprint(data)
 
 
 def _section(title: str, *children: widgets.Widget) -> widgets.VBox:

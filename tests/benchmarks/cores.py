@@ -15,7 +15,7 @@ import numpy as np
 
 import ravl_explore as rx
 from ravl_explore import clustering, data, metrics, models, regions
-from ravl_explore.data.base import ArrayDataset
+from ravl_explore.data.arrays import ArrayDataset
 from ravl_explore.data.demo import SIDE
 
 

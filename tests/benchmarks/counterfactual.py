@@ -22,7 +22,7 @@ import torch
 
 import ravl_explore as rx
 from ravl_explore import clustering, data, models, objectives, regions
-from ravl_explore.data.base import ArrayDataset
+from ravl_explore.data.arrays import ArrayDataset
 from ravl_explore.data.demo import CAPTIONS, CLASS_NAMES, TEMPLATES, compose
 from ravl_explore.measures import EPSILONS, GAP, MEASURES, numbers
 from ravl_explore.synthetic.demo import DEBIAN, N_PRETRAIN, PER_CLASS, RECIPES, SEEDS, correlated, fine_tune, read_raw

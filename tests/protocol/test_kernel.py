@@ -26,7 +26,7 @@ sys.path.insert(0, {str(UNIT)!r})
 import torch
 torch.set_num_threads(1)
 from conftest import CLASSES, build_clip, pictures
-from ravl_explore.data.base import ArrayDataset
+from ravl_explore.data.arrays import ArrayDataset
 from ravl_explore.plots.layout import pca_layout
 from ravl_explore.models.clip_model import ClipModel
 from ravl_explore.models.demo import demo_tokenizer

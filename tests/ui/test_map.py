@@ -59,7 +59,7 @@ from dataclasses import replace
 last = replace(last, kept=False, reason="no error image qualifies", influence=float("-inf"))
 view.show(replace(discovery, clusters=(*kept, last)), xy, "UMAP")"""
 CROPS = """\
-from ravl_explore.data.base import ArrayDataset
+from ravl_explore.data.arrays import ArrayDataset
 images = rng.integers(0, 255, (len(labels), 8, 8, 3), dtype=np.uint8)
 view.show(discovery, ArrayDataset(images, labels, ("cat", "dog", "owl"), name="noise"))"""
 BUSY = "time.sleep(4)"

@@ -91,7 +91,7 @@ def make_data() -> Callable[..., Any]:
     """n, seed, and any argument of ArrayDataset -> pictures with captions, the red quadrant annotated."""
 
     def make(n: int = 12, seed: int = 0, **changes: Any) -> Any:
-        from ravl_explore.data.base import ArrayDataset
+        from ravl_explore.data.arrays import ArrayDataset
 
         images, labels, red = pictures(n, seed)
         arguments: dict[str, Any] = {

@@ -11,7 +11,9 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 from PIL import Image
 
-from ravl_explore.data.base import ImageTextDataset, checked_image
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.checked_images import checked_image
+from ravl_explore.data.optional_members import place_of
 from ravl_explore.errors import DataError
 
 HEIGHT = 150  # pixels of the screen
@@ -68,9 +70,3 @@ def image_name(data: ImageTextDataset, image: int) -> str:
     where = place_of(data, image)
     parts = PurePath(where).parts
     return str(PurePath(*parts[-2:])) if len(parts) > 1 else f"{data.name}, {where or f'image {image}'}"
-
-
-def place_of(data: ImageTextDataset, image: int) -> str:
-    """Where a dataset says that an image is, such as a path; empty where it does not say."""
-    where = getattr(data, "where", None)
-    return str(where(image)) if callable(where) else ""

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ravl_explore.data.base import ImageTextDataset, checked_image
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.checked_images import checked_image
 from ravl_explore.discovery import Discovery
 from ravl_explore.regions.covered_pixels import covered_pixels
 from ravl_explore.widgets.basics.pictures import image_name, png

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from ravl_explore.comparison import Comparison
-from ravl_explore.data.base import ImageTextDataset, checked_image
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.checked_images import checked_image
 from ravl_explore.data.known_images import difference
 from ravl_explore.errors import InputError
 from ravl_explore.widgets.basics.closing import Closing

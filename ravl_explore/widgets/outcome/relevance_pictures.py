@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from ravl_explore.data.base import ImageTextDataset, checked_image
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.checked_images import checked_image
 from ravl_explore.metrics import Alignment
 from ravl_explore.plots.relevance import CIVIDIS, overlay
 from ravl_explore.regions.covered_pixels import covered_pixels

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from ravl_explore.data.base import ImageTextDataset, checked_image
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.checked_images import checked_image
 from ravl_explore.errors import DataError
 from ravl_explore.metrics import better_than_chance, chance_level
 from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resize

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.optional_members import place_of
 from ravl_explore.errors import DataError
 from ravl_explore.regions.base import Proposer, Regions
 from ravl_explore.regions.given import Given
@@ -18,7 +19,7 @@ from ravl_explore.regions.proposing import propose
 from ravl_explore.support.progress import Progress, report
 from ravl_explore.support.text import one_line
 from ravl_explore.widgets.basics.pages import page_of, place
-from ravl_explore.widgets.basics.pictures import HEIGHT, Pixels, data_url, lost, place_of, read_image
+from ravl_explore.widgets.basics.pictures import HEIGHT, Pixels, data_url, lost, read_image
 
 MOST_IMAGES = 10_000  # that can be turned to; a proposer is asked for the boxes of all images up to the last one shown
 COLORS = ("#E69F00", "#56B4E9", "#F0E442", "#FF7FCF", "#39D98A", "#FF6B35")  # bright: seen on dark photographs too

@@ -7,8 +7,8 @@ from pathlib import Path, PurePath
 
 import ipywidgets as widgets
 
-from ravl_explore.data import Subset
 from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.data.optional_members import root_of
 from ravl_explore.embedding.skipping import Unreadable
 from ravl_explore.support.text import one_line
 
@@ -25,7 +25,7 @@ class Skipped(widgets.HTML):
         if not n:
             self.value = ""
             return
-        root = _root_of(data)
+        root = root_of(data)
         items = [
             f"<li><code>{html.escape(one_line(_inside(image.where, root)))}</code>: "
             f"{html.escape(one_line(image.reason))}</li>"
@@ -41,14 +41,6 @@ class Skipped(widgets.HTML):
             f"{what} skipped: the file cannot be read</summary>"
             f'<ul style="margin:2px 0;padding-left:24px;overflow-wrap:anywhere">{"".join(items)}</ul></details>'
         )
-
-
-def _root_of(data: ImageTextDataset | None) -> Path | None:
-    """The folder that a dataset's files lie in; a subset's is that of the dataset it is of."""
-    while isinstance(data, Subset):
-        data = data.data
-    root = getattr(data, "root", None)
-    return root if isinstance(root, Path) else None
 
 
 def _inside(where: str, root: Path | None) -> str:

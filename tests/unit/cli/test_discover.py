@@ -23,7 +23,7 @@ import ravl_explore as rx
 from ravl_explore import cli
 from ravl_explore.cli.limits import Limits
 from ravl_explore.cli.progress_bar import ProgressBar
-from ravl_explore.data.base import ArrayDataset
+from ravl_explore.data.arrays import ArrayDataset
 from ravl_explore.discovery.search import Search
 from ravl_explore.embedding.skipping import Unreadable
 from ravl_explore.errors import InputError, StorageError

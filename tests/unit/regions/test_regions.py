@@ -12,7 +12,8 @@ import pytest
 from ravl_explore import regions as menu
 from ravl_explore.errors import InputError
 from ravl_explore.regions import Given, Grid, Random, Regions, Sliding, open_proposer, propose
-from ravl_explore.regions.proposing import check_proposer, proposer_of
+from ravl_explore.regions.dataset_members import known_name, own_regions
+from ravl_explore.regions.proposing import check_proposer, fingerprint_of, name_of, proposer_of
 
 
 def sized(*sizes: tuple[int, int], **more: object) -> SimpleNamespace:
@@ -277,6 +278,28 @@ def test_a_proposer_that_reads_pixels_hears_of_progress_and_no_other_does() -> N
     data = sized((9, 9))
     assert len(propose(Reader(), data, lambda *said: heard.append(said))) == 1 and heard == [(1, 1, "Looking")]
     assert len(propose(Grid(2, 2), data, lambda *said: heard.append(said))) == 4 and len(heard) == 1
+
+
+def test_a_proposer_has_its_own_name_or_that_of_a_function() -> None:
+    def halves(data: Any) -> Regions:
+        return Grid(1, 2)(data)
+
+    plain: Any = halves
+    assert name_of(Grid(2, 2)) == Grid(2, 2).name != "" and name_of(plain) == "halves"
+    nameless: Any = sized((9, 9))
+    assert name_of(nameless) == ""
+
+
+def test_a_quick_proposer_has_no_fingerprint() -> None:
+    told: Any = SimpleNamespace(fingerprint=lambda: "of its weights")
+    assert fingerprint_of(told) == "of its weights" and fingerprint_of(Grid(2, 2)) is None
+
+
+def test_a_dataset_may_bring_boxes_and_a_name_for_its_images() -> None:
+    boxes = Regions.from_lists([[[0, 0, 2, 2]]])
+    data = sized((9, 9), regions=boxes, fingerprint=lambda: "these images")
+    assert own_regions(data) is boxes and known_name(data) == "these images"
+    assert own_regions(sized((9, 9))) is None and known_name(sized((9, 9))) == ""
 
 
 def test_what_the_menu_offers_can_be_made_and_used() -> None:

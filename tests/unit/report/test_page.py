@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ravl_explore.data.base import ArrayDataset
+from ravl_explore.data.arrays import ArrayDataset
 from ravl_explore.embedding.skipping import Unreadable
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.metrics import top_region

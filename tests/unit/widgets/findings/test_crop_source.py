@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ravl_explore.data.base import ArrayDataset
+from ravl_explore.data.arrays import ArrayDataset
 from ravl_explore.discovery import discover
 from ravl_explore.errors import DataError
 from ravl_explore.regions.base import Regions
