@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ravl_explore.data.files import ImageFiles
-from ravl_explore.data.reading import SIDEWAYS, read_orientation
+from ravl_explore.data.orientation import SIDEWAYS
+from ravl_explore.data.reading import read_orientation
 from ravl_explore.errors import DataError
 
 ROUNDED = 1.0  # pixels that a side may be off after resizing, and a box may reach beyond its picture

@@ -12,10 +12,10 @@ import struct
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Jpeg2KImagePlugin, PngImagePlugin, PpmImagePlugin, TiffImagePlugin
+from PIL import Image, ImageFile, Jpeg2KImagePlugin, PngImagePlugin, PpmImagePlugin, TiffImagePlugin
 
 DEPTHS = (8, 10, 12, 14, 16)  # bits that detectors use
 FULL = 65535
@@ -30,17 +30,28 @@ class Deep:
 
     Attributes
     ----------
-    values : (height, width) or (height, width, n_channels) uint16; grey and alpha, RGB, or RGBA
-    image : the same as Pillow loaded it, for its notes
-    premultiplied : whether the colours are stored as they show through their alpha
+    values : UInt16[np.ndarray, "height width"] or UInt16[np.ndarray, "height width n_channels"]
+        Grey, or grey and alpha, RGB, or RGBA.
+    image : ImageFile.ImageFile
+        The same as Pillow loaded it, for its notes.
+    premultiplied : bool
+        Whether the colours are stored as they show through their alpha.
     """
 
     values: np.ndarray
-    image: Any
+    image: ImageFile.ImageFile
     premultiplied: bool = False
 
     def shown(self, rows: slice, depth: int) -> np.ndarray:
-        """Some rows as they are seen: (rows, width, 1 or 3) uint8."""
+        """Some rows as they are seen: (rows, width, 1 or 3) uint8.
+
+        Parameters
+        ----------
+        rows : slice
+            Of the stored picture.
+        depth : int
+            Bits that its set uses, of :data:`DEPTHS`.
+        """
         values = self.values[rows]
         color = values[..., None] if values.ndim == 2 else colors_of(values)
         seen = to_8_bits(color, depth)
@@ -54,10 +65,15 @@ class Deep:
         return seen
 
 
-def is_deep(image: Any) -> bool:
+def is_deep(image: ImageFile.ImageFile) -> bool:
     """Whether a picture that is not loaded yet has 16 bits a sample of which nothing says how many are used.
 
     Not among them: CMYK, whose light inks are no sign of few bits, and JPEG 2000 in colour, see :func:`check_upper`.
+
+    Parameters
+    ----------
+    image : ImageFile.ImageFile
+        As Pillow opened it.
     """
     raw = raw_mode(image)
     if isinstance(image, PpmImagePlugin.PpmImageFile):
@@ -68,8 +84,14 @@ def is_deep(image: Any) -> bool:
     return ";16" in raw and image.mode != "I" and not raw.startswith("CMYK") and isinstance(image, pngs_and_tiffs)
 
 
-def raw_mode(image: Any) -> str:
-    """Pillow's name for how the samples are stored; it leaves the depth out of TIFFs with a plane a colour."""
+def raw_mode(image: ImageFile.ImageFile) -> str:
+    """Pillow's name for how the samples are stored; it leaves the depth out of TIFFs with a plane a colour.
+
+    Parameters
+    ----------
+    image : ImageFile.ImageFile
+        As Pillow opened it.
+    """
     raw = _raw(image.tile[0]) if image.tile else ""
     if not isinstance(image, TiffImagePlugin.TiffImageFile) or raw not in ("R", "G", "B", "A"):
         return raw
@@ -78,11 +100,18 @@ def raw_mode(image: Any) -> str:
     return f"{raw};16{'L' if image.tag_v2.prefix == b'II' else 'B'}"
 
 
-def jpeg_2000_bits(image: Any) -> int:
-    """Bits a sample of a JPEG 2000, as its codestream says (ISO 15444-1, A.5.1); 0 for other pictures."""
+def jpeg_2000_bits(image: ImageFile.ImageFile) -> int:
+    """Bits a sample of a JPEG 2000, as its codestream says (ISO 15444-1, A.5.1); 0 for other pictures.
+
+    Parameters
+    ----------
+    image : ImageFile.ImageFile
+        As Pillow opened it.
+    """
     if not isinstance(image, Jpeg2KImagePlugin.Jpeg2KImageFile):
         return 0
-    file: Any = image.fp
+    file = image.fp
+    assert file is not None, "it is open"
     place = file.tell()
     file.seek(0)
     start = file.read(2**16)
@@ -92,13 +121,27 @@ def jpeg_2000_bits(image: Any) -> int:
 
 
 def check_upper(n_bits: int, shown: np.ndarray) -> None:
-    """Raise ValueError for a JPEG 2000 in colour of 16 bits, of which Pillow gives 8, when these are nearly black."""
+    """Raise ValueError for a JPEG 2000 in colour of 16 bits, of which Pillow gives 8, when these are nearly black.
+
+    Parameters
+    ----------
+    n_bits : int
+        Of the file, as :func:`jpeg_2000_bits` gives them.
+    shown : UInt8[np.ndarray, "height width 3"]
+        The picture in 8 bits.
+    """
     if n_bits == 16:
         _check_upper(int(shown.max(initial=0)) << 8, "colour of 16 bits in JPEG 2000", "save it as PNG or TIFF")
 
 
-def check_range(image: Any) -> None:
-    """Raise ValueError for samples of which nothing says which is black and which is white."""
+def check_range(image: ImageFile.ImageFile) -> None:
+    """Raise ValueError for samples of which nothing says which is black and which is white.
+
+    Parameters
+    ----------
+    image : ImageFile.ImageFile
+        As Pillow opened it.
+    """
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         formats, bits = (image.tag_v2.get(tag) or (1,) for tag in (SAMPLE_FORMAT, BITS_PER_SAMPLE))
         kind = {SIGNED: "signed", FLOAT: "floating-point"}.get(formats[0], "unsigned")
@@ -108,8 +151,16 @@ def check_range(image: Any) -> None:
         raise ValueError("floating-point values, of unknown range: save it with 8 or 16 unsigned bits")
 
 
-def read_deep(open_again: Callable[[], Any], load: Callable[[Any], None]) -> Deep:
-    """All bits of a picture for which :func:`is_deep` holds; opened twice where Pillow gives 8 of them at a time."""
+def read_deep(open_again: Callable[[], ImageFile.ImageFile], load: Callable[[Image.Image], None]) -> Deep:
+    """All bits of a picture for which :func:`is_deep` holds; opened twice where Pillow gives 8 of them at a time.
+
+    Parameters
+    ----------
+    open_again : callable, () -> ImageFile.ImageFile
+        Opens the file from its start.
+    load : callable, Image.Image -> None
+        Decodes an opened picture.
+    """
     image = open_again()
     raw = raw_mode(image)
     if isinstance(image, PpmImagePlugin.PpmImageFile):
@@ -121,7 +172,8 @@ def read_deep(open_again: Callable[[], Any], load: Callable[[Any], None]) -> Dee
         image.tile = [_with_raw(tile, "RGBA") for tile in image.tile]
         load(image)
         return Deep(np.asarray(image).view(">u2"), image)
-    upper_only = image.tile[0][0] == "libtiff" and image.tag_v2.get(PLANAR) == 2  # plane by plane, in one byte order
+    is_tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
+    upper_only = is_tiff and image.tile[0][0] == "libtiff" and image.tag_v2.get(PLANAR) == 2  # planes, one byte order
     _set_raw_modes(image, swapped=False)
     load(image)
     found = np.asarray(image).astype(np.uint16)
@@ -139,13 +191,25 @@ def read_deep(open_again: Callable[[], Any], load: Callable[[Any], None]) -> Dee
 
 
 def colors_of(values: np.ndarray) -> np.ndarray:
-    """The samples without alpha."""
+    """The samples without alpha.
+
+    Parameters
+    ----------
+    values : UInt16[np.ndarray, "height width"] or UInt16[np.ndarray, "height width n_channels"]
+    """
     return values if values.ndim == 2 else values[..., : 1 if values.shape[2] == 2 else 3]
 
 
 def depth_of(largest: int) -> int:
     """Bits that hold a value, as detectors use them.
 
+    Parameters
+    ----------
+    largest : int
+        The largest value, below 65,536.
+
+    Examples
+    --------
     >>> [depth_of(value) for value in (0, 255, 256, 4095, 4096, 65535)]
     [8, 8, 10, 12, 14, 16]
     """
@@ -153,12 +217,25 @@ def depth_of(largest: int) -> int:
 
 
 def to_8_bits(values: np.ndarray, depth: int) -> np.ndarray:
-    """The upper 8 of ``depth`` bits; what is larger is white."""
+    """The upper 8 of ``depth`` bits; what is larger is white.
+
+    Parameters
+    ----------
+    values : UInt16[np.ndarray, "..."]
+    depth : int
+        Of :data:`DEPTHS`.
+    """
     return np.minimum(values >> (depth - 8), 255).astype(np.uint8)
 
 
-def significant_bits(file: IO[bytes]) -> int:
-    """What a PNG says of its depth (sBIT), 0 where it says nothing."""
+def significant_bits(file: BinaryIO) -> int:
+    """What a PNG says of its depth (sBIT), 0 where it says nothing.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Stands afterwards where it stood.
+    """
     place = file.tell()
     file.seek(8)
     try:
@@ -193,15 +270,17 @@ def _on_white(color: np.ndarray, alpha: np.ndarray, premultiplied: bool) -> np.n
     return ((color * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
-def _raw(tile: Any) -> str:
-    return str(tile[3][0] if isinstance(tile[3], tuple) else tile[3])
+def _raw(tile: ImageFile._Tile) -> str:
+    args = tile.args
+    return str(args[0] if isinstance(args, tuple) else args)
 
 
-def _with_raw(tile: Any, raw: str) -> Any:
-    return tile._replace(args=(raw, *tile[3][1:]) if isinstance(tile[3], tuple) else raw)
+def _with_raw(tile: ImageFile._Tile, raw: str) -> ImageFile._Tile:
+    args = tile.args
+    return tile._replace(args=(raw, *args[1:]) if isinstance(args, tuple) else raw)
 
 
-def _set_raw_modes(image: Any, swapped: bool) -> None:
+def _set_raw_modes(image: ImageFile.ImageFile, swapped: bool) -> None:
     """Have every tile read as plain samples of 16 bits, in the file's byte order or the other one."""
     ending = raw_mode(image)[-1]
     ending = SWAPPED[ending] if swapped else ending
@@ -210,13 +289,13 @@ def _set_raw_modes(image: Any, swapped: bool) -> None:
     ]
 
 
-def _ppm_maximum(image: Any) -> int:
+def _ppm_maximum(image: ImageFile.ImageFile) -> int:
     """The largest value that a PPM in colour says it may hold, 0 where Pillow needs none."""
     arguments = image.tile[0][3] if image.tile else ()
     return int(arguments[1]) if isinstance(arguments, tuple) and len(arguments) == 2 else 0
 
 
-def _ppm_samples(image: Any, load: Callable[[Any], None]) -> np.ndarray:
+def _ppm_samples(image: ImageFile.ImageFile, load: Callable[[Image.Image], None]) -> np.ndarray:
     """Read as one wide grey, which Pillow leaves at its 16 bits."""
     width, height = image.size
     if image.mode != "RGB":

@@ -17,13 +17,17 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+from jaxtyping import UInt8
 
-from ravl_explore.data import deep
+from ravl_explore.data.dicom_shades import kind_of, range_of, showing
 from ravl_explore.data.room import ROOM, check_size, strips
 from ravl_explore.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 Ranges = Callable[[str], tuple[float, float] | None] | None
 
@@ -33,7 +37,6 @@ DEFLATED, PLAIN = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.1\0\0\0"
 MOST_INFLATED = 2**27  # bytes; deflate is for reports, and packs zeros a thousandfold
 LONG = 2**26  # bytes of an element that is passed over: none that is used here is so long
 LONG_LENGTHS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
-COLORS = "colour DICOM images of more than 8 bits"
 PIXELS, FLOAT_PIXELS = (0x7FE0, 0x0010), ((0x7FE0, 0x0008), (0x7FE0, 0x0009))
 GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 SETTINGS = {  # by functional group; what one group says, it says of all of these
@@ -43,44 +46,76 @@ SETTINGS = {  # by functional group; what one group says, it says of all of thes
 
 
 def is_dicom(head: bytes) -> bool:
-    """Whether a file that starts with ``head`` (132 bytes) is DICOM."""
+    """Whether a file that starts with ``head`` (132 bytes) is DICOM.
+
+    Parameters
+    ----------
+    head : bytes
+        Its first 132 bytes.
+    """
     if head[MAGIC] == b"DICM":
         return True
     return head[:2] in FIRST_GROUPS and head[3:4] == b"\0" and (head[4:6].isalpha() or head[6:8] == b"\0\0")
 
 
-def header(file: IO[bytes], max_pixels: int) -> tuple[int, int, str]:
-    """Width and height; and what kind of images it shares its range of values with, "" where it tells its window."""
+def header(file: BinaryIO, max_pixels: int) -> tuple[int, int, str]:
+    """Width and height; and what kind of images it shares its range of values with, "" where it tells its window.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Stands at its start.
+    max_pixels : int
+        Most pixels of a frame; a larger one is refused.
+    """
     data, _ = _read(file)
     width, height = _size(data, max_pixels)
-    return width, height, _kind(data)
+    return width, height, kind_of(data)
 
 
-def value_range(file: IO[bytes], max_pixels: int) -> tuple[float, float]:
-    """Least and largest value, rescaled and without padding, of a file that tells no window."""
+def value_range(file: BinaryIO, max_pixels: int) -> tuple[float, float]:
+    """Least and largest value, rescaled and without padding, of a file that tells no window.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Stands at its start.
+    max_pixels : int
+        Most pixels of a frame; a larger one is refused.
+    """
     data, content = _read(file)
     width, height = _size(data, max_pixels)
     with ROOM.take(width * height * _bytes_per_pixel(data)):
         stored, _ = _stored(data, content)
-        return _range(stored, data)
+        return range_of(stored, data)
 
 
-def pixels(file: IO[bytes], max_pixels: int, ranges: Ranges = None) -> np.ndarray:
-    """(height, width, 3) uint8 of the first frame. Raises ValueError and what pydicom raises."""
+def pixels(file: BinaryIO, max_pixels: int, ranges: Ranges = None) -> UInt8[np.ndarray, "height width 3"]:
+    """The first frame as RGB. Raises ValueError and what pydicom raises.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Stands at its start.
+    max_pixels : int
+        Most pixels of a frame; a larger one is refused.
+    ranges : callable, str -> (float, float) or None
+        Gives the range of values that the images of a kind share; where it gives none, the picture's own counts.
+    """
     data, content = _read(file)
     width, height = _size(data, max_pixels)
-    kind = _kind(data)
+    kind = kind_of(data)
     shared = ranges(kind) if kind and ranges is not None else None  # without room: it may read others
     with ROOM.take(width * height * _bytes_per_pixel(data)):
         stored, photometric = _stored(data, content)
-        show = _show(stored, photometric, data, shared)
+        show = showing(stored, photometric, data, shared)
         shown = np.empty((*stored.shape[:2], 3), np.uint8)
         for rows in strips(*stored.shape[:2]):
             shown[rows] = show(stored[rows])
         return shown
 
 
-def _read(file: IO[bytes]) -> tuple[Any, IO[bytes]]:
+def _read(file: BinaryIO) -> tuple[Dataset, BinaryIO]:
     """All elements before the pixels, and the file that stands where these begin."""
     try:
         import pydicom
@@ -98,7 +133,7 @@ def _read(file: IO[bytes]) -> tuple[Any, IO[bytes]]:
     return data, content
 
 
-def _inflated(file: IO[bytes]) -> IO[bytes]:
+def _inflated(file: BinaryIO) -> BinaryIO:
     """The file, unpacked up to a limit where it is deflated, which pydicom would unpack to any size."""
     meta = _meta(file)
     if DEFLATED not in meta:
@@ -110,7 +145,7 @@ def _inflated(file: IO[bytes]) -> IO[bytes]:
     return io.BytesIO(meta.replace(DEFLATED, PLAIN) + content)
 
 
-def _meta(file: IO[bytes]) -> bytes:
+def _meta(file: BinaryIO) -> bytes:
     """The preamble and the elements of group 2, PS3.10 7.1; the file is left behind them, or where it was."""
     start = file.read(132)
     if start[MAGIC] != b"DICM":
@@ -126,7 +161,7 @@ def _meta(file: IO[bytes]) -> bytes:
     return meta
 
 
-def _take_settings_of_the_first_frame(data: Any) -> None:
+def _take_settings_of_the_first_frame(data: Dataset) -> None:
     """Put what the functional groups say of the first frame where files of one frame have it."""
     for groups in GROUPS:
         items = data.get(groups) or [{}]
@@ -140,7 +175,7 @@ def _take_settings_of_the_first_frame(data: Any) -> None:
                 data[name] = settings[name]
 
 
-def _size(data: Any, max_pixels: int) -> tuple[int, int]:
+def _size(data: Dataset, max_pixels: int) -> tuple[int, int]:
     width, height = int(data.get("Columns") or 0), int(data.get("Rows") or 0)
     if not width or not height:
         raise ValueError("DICOM without rows and columns, such as a report")
@@ -148,19 +183,19 @@ def _size(data: Any, max_pixels: int) -> tuple[int, int]:
     return width, height
 
 
-def _bytes_per_pixel(data: Any) -> int:
+def _bytes_per_pixel(data: Dataset) -> int:
     """What reading takes at most: samples as stored, twice, what decoders need of them, and what becomes of them."""
     n_samples, n_bytes = int(data.get("SamplesPerPixel") or 1), max(1, int(data.get("BitsAllocated") or 8) // 8)
     decoder = 0 if not _compressed(data) else 8 if "2000" in data.file_meta.TransferSyntaxUID.name else 4
     return n_samples * (2 * n_bytes + decoder) + 3
 
 
-def _compressed(data: Any) -> bool:
+def _compressed(data: Dataset) -> bool:
     syntax = data.file_meta.TransferSyntaxUID
     return not syntax.is_private and bool(syntax.is_compressed)
 
 
-def _stored(data: Any, content: Any) -> tuple[np.ndarray, str]:
+def _stored(data: Dataset, content: BinaryIO) -> tuple[np.ndarray, str]:
     """(height, width) or (height, width, 3) stored values of the first frame, and how they stand for colour."""
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.pixels.utils import as_pixel_options
@@ -175,7 +210,7 @@ def _stored(data: Any, content: Any) -> tuple[np.ndarray, str]:
     vr = {} if data.original_encoding[0] else {"pixel_vr": start[4:6].decode("ascii")}
     if vr:
         content.read(4)
-    options: dict[str, Any] = as_pixel_options(data, transfer_syntax_uid=syntax, pixel_keyword="PixelData", **vr)
+    options = as_pixel_options(data, transfer_syntax_uid=syntax, pixel_keyword="PixelData", **vr)
     if _compressed(data):
         _check_frame(data, content, options)
     try:
@@ -187,7 +222,7 @@ def _stored(data: Any, content: Any) -> tuple[np.ndarray, str]:
     return stored, str(facts["photometric_interpretation"])
 
 
-def _check_frame(data: Any, content: IO[bytes], options: dict[str, Any]) -> None:
+def _check_frame(data: Dataset, content: BinaryIO, options: dict[str, Any]) -> None:
     """Raise ValueError when the first frame is larger than the file says: a small one may unpack to gigabytes."""
     from pydicom.encaps import get_frame
 
@@ -218,132 +253,3 @@ def _frame_size(frame: bytes) -> tuple[int, int] | None:
         else:
             place += 2 + length
     return None
-
-
-def _kind(data: Any) -> str:
-    """Images of this kind share their range of values; "" for one that is shown by what its file says."""
-    if int(data.get("SamplesPerPixel") or 1) > 1:
-        return COLORS if int(data.get("BitsStored") or 8) > 8 else ""
-    if data.get("PhotometricInterpretation") == "PALETTE COLOR" or _window_of(data) or data.get("VOILUTSequence"):
-        return ""
-    facts = [data.get("Modality") or "no modality", f"{data.get('BitsStored')} bits"]
-    signed = ["signed"] if data.get("PixelRepresentation") else []
-    return f"DICOM images without a window ({', '.join([*facts, *signed])})"
-
-
-def _show(
-    stored: np.ndarray, photometric: str, data: Any, shared: tuple[float, float] | None
-) -> Callable[[np.ndarray], np.ndarray]:
-    """What turns some rows of the stored values into (rows, width, 1 or 3) uint8."""
-    if photometric == "PALETTE COLOR":
-        from pydicom.pixels.processing import apply_color_lut
-
-        def looked_up(values: np.ndarray) -> np.ndarray:
-            colors = apply_color_lut(values, data)
-            return (colors >> 8 * (colors.dtype.itemsize - 1)).astype(np.uint8)
-
-        return looked_up
-    if stored.ndim == 3:
-        from pydicom.pixels.processing import convert_color_space
-
-        depth = deep.depth_of(int((shared or _range(stored, data))[1])) if _kind(data) else 8
-        luminance = photometric in ("YBR_FULL", "YBR_FULL_422")
-        return lambda values: deep.to_8_bits(
-            convert_color_space(values, photometric, "RGB") if luminance else values, depth
-        )
-    shown = _gray(stored, data, shared)
-    inverted = photometric == "MONOCHROME1"
-
-    def gray(values: np.ndarray) -> np.ndarray:
-        seen = np.rint(255 * shown(values)).astype(np.uint8)[:, :, None]
-        return 255 - seen if inverted else seen
-
-    return gray
-
-
-def _gray(stored: np.ndarray, data: Any, shared: tuple[float, float] | None) -> Callable[[np.ndarray], np.ndarray]:
-    """What turns stored values into those that a viewer shows, 0..1 in float64, before any inversion."""
-    window = _window_of(data)
-    if window is not None:
-        function = str(data.get("VOILUTFunction") or "LINEAR").upper()
-        return lambda values: _window(_rescaled(values, data), *window, function)
-    if data.get("VOILUTSequence"):
-        table, first, n_bits = _table(data.VOILUTSequence[0], data)
-        return lambda values: np.clip(_look_up(_rescaled(values, data), table, first) / (2**n_bits - 1), 0, 1)
-    low, high = shared or _range(stored, data)
-    if high <= low:
-        return lambda values: np.zeros(values.shape)
-    return lambda values: np.clip((_rescaled(values, data) - low) / (high - low), 0, 1)
-
-
-def _rescaled(stored: np.ndarray, data: Any) -> np.ndarray:
-    """Values in the unit of the modality, in float64."""
-    if data.get("ModalityLUTSequence"):
-        table, first, _ = _table(data.ModalityLUTSequence[0], data)
-        return _look_up(stored, table, first)
-    slope, intercept = _first(data.get("RescaleSlope")), _first(data.get("RescaleIntercept"))
-    return stored.astype(np.float64) * (1 if slope is None else slope) + (intercept or 0)
-
-
-def _table(item: Any, data: Any) -> tuple[np.ndarray, int, int]:
-    """A lookup table's entries, the value that the first stands for, and bits an entry."""
-    n_entries, first, n_bits = (int(value) for value in item.LUTDescriptor)
-    n_entries = n_entries or 2**16
-    content = item.LUTData
-    if isinstance(content, bytes):
-        kind = "u1" if len(content) < 2 * n_entries else "<u2" if data.original_encoding[1] else ">u2"
-        content = np.frombuffer(content, kind, min(n_entries, len(content) // int(kind[-1])))
-    return np.atleast_1d(np.asarray(content, np.float64))[:n_entries], first, n_bits
-
-
-def _look_up(values: np.ndarray, table: np.ndarray, first: int) -> np.ndarray:
-    """Values beyond the table take its first or last entry."""
-    return table[np.clip(np.rint(values).astype(np.int64) - first, 0, len(table) - 1)]
-
-
-def _range(stored: np.ndarray, data: Any) -> tuple[float, float]:
-    """Least and largest value, rescaled and without padding."""
-    if stored.ndim == 3:
-        return 0, float(stored.max())
-    padding, low, high = _padding(stored, data), np.inf, -np.inf
-    for rows in strips(*stored.shape):
-        values = stored[rows]
-        inside = values if padding is None else values[(values < padding[0]) | (values > padding[1])]
-        if inside.size:  # a modality LUT need not rise
-            rescaled = _rescaled(inside, data)
-            low, high = min(low, float(rescaled.min())), max(high, float(rescaled.max()))
-    return (low, high) if low <= high else (0, 0)
-
-
-def _padding(stored: np.ndarray, data: Any) -> tuple[int, int] | None:
-    """Least and largest stored value that is no part of the picture, PS3.3 C.7.5.1.1.2; written signed or not."""
-    values = [_first(data.get(name)) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
-    if values[0] is None:
-        return None
-    as_stored = [int(np.int64(value).astype(stored.dtype)) for value in values if value is not None]
-    return min(as_stored), max(as_stored)
-
-
-def _window_of(data: Any) -> tuple[float, float] | None:
-    center, width = _first(data.get("WindowCenter")), _first(data.get("WindowWidth"))
-    return None if center is None or width is None else (center, width)
-
-
-def _window(values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
-    """PS3.3 C.11.2.1.2 (LINEAR, where the window spans width - 1) and C.11.2.1.3 (SIGMOID, LINEAR_EXACT)."""
-    if width <= 0:
-        raise ValueError(f"DICOM with a window of width {width:g}")
-    if function == "SIGMOID":
-        return 1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700)))
-    if function == "LINEAR_EXACT":
-        return np.clip((values - center) / width + 0.5, 0, 1)
-    if width <= 1:
-        return (values > center - 0.5).astype(np.float64)
-    return np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0, 1)
-
-
-def _first(value: Any) -> float | None:
-    """Windows may come in several, of which the first is the preferred one."""
-    if value is None or isinstance(value, (int, float, str)):
-        return None if value in (None, "") else float(value)
-    return float(value[0]) if len(value) else None

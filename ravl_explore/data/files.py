@@ -14,9 +14,10 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from ravl_explore.data.base import CLIP_TEMPLATES, check_dataset
+from ravl_explore.data.formats import Source
 from ravl_explore.data.given_values import flags, integers, names
 from ravl_explore.data.ranges import SharedRange, ranges_of, shared_ranges
-from ravl_explore.data.reading import Header, Range, Source, header_or_reason, read_image
+from ravl_explore.data.reading import Header, Range, header_or_reason, read_image
 from ravl_explore.errors import DataError
 from ravl_explore.regions.base import Regions
 from ravl_explore.support import checks

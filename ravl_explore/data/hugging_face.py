@@ -12,10 +12,10 @@ from ravl_explore.data.base import CLIP_TEMPLATES
 from ravl_explore.data.cells import EMPTY, caption_of, plain
 from ravl_explore.data.columns import NONE, check_columns, column_names, guess, listed, names_from, number_notes
 from ravl_explore.data.files import LazyImages
+from ravl_explore.data.formats import Source
 from ravl_explore.data.given_files import read_json
 from ravl_explore.data.hugging_face_loading import SPLIT, inside_one, is_saved, load, parquet_files
 from ravl_explore.data.labels import MULTIPLE, Multiple, one_class_each, read_cells, require_two
-from ravl_explore.data.reading import Source
 from ravl_explore.errors import DataError, MissingDependencyError
 from ravl_explore.support.fields import Field
 from ravl_explore.support.files import user_path

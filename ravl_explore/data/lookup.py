@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ravl_explore.data.columns import listed
+from ravl_explore.data.formats import SUFFIXES
 from ravl_explore.data.listed_paths import resolve_inside
-from ravl_explore.data.reading import SUFFIXES
 from ravl_explore.errors import DataError
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ravl_explore.data.deep import depth_of
-from ravl_explore.data.dicom import COLORS
-from ravl_explore.data.reading import DEEP, Range, Source, read_range
+from ravl_explore.data.dicom_shades import COLORS
+from ravl_explore.data.formats import Source
+from ravl_explore.data.reading import DEEP, Range, read_range
 from ravl_explore.errors import DataError
 from ravl_explore.support.progress import Progress, report
 

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from ravl_explore.data.files import LazyImages
-from ravl_explore.data.reading import is_image, read_image, read_size
+from ravl_explore.data.formats import is_image
+from ravl_explore.data.reading import read_image, read_size
 from ravl_explore.errors import DataError, MissingDependencyError
 
 pydicom = pytest.importorskip("pydicom")

@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 
 from ravl_explore.data import reading
-from ravl_explore.data.reading import Header, header_or_reason, is_image, read_image, read_range, read_size
+from ravl_explore.data.formats import is_image
+from ravl_explore.data.reading import Header, header_or_reason, read_image, read_range, read_size
 from ravl_explore.errors import DataError
 
 RNG = np.random.default_rng(0)
