@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from ravl_explore.captions.normal import at_ascii_edges, at_edges, normalise
 from ravl_explore.captions.words import SPELLINGS, plurals, singulars
@@ -19,6 +18,7 @@ DEEPEST = 50  # nested groups in a pattern; re's own limit is some 300
 GAP = "(?:- ?| )"
 
 Words = tuple[str, ...]
+Tree = dict[str, "Tree"]  # the next characters of phrases that begin alike; "" where a phrase ends
 
 
 def lexicon(
@@ -89,7 +89,7 @@ class LongestMatch:
 
 
 def _compile(phrases: Iterable[str], edges: Callable[[str], str], flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
-    tree: dict[str, Any] = {}
+    tree: Tree = {}
     for phrase in phrases:
         node = tree
         for character in phrase:
@@ -190,7 +190,7 @@ def _closings(words: Words) -> Iterator[str]:
         yield words[0] + "".join(("" if closed >> gap & 1 else " ") + word for gap, word in enumerate(words[1:]))
 
 
-def _pattern(node: Mapping[str, Any], depth: int = 0) -> str:
+def _pattern(node: Tree, depth: int = 0) -> str:
     """The tree below ``node``; longer phrases are tried first, an end ("") last."""
     run = ""
     while len(node) == 1 and "" not in node:
@@ -204,7 +204,7 @@ def _pattern(node: Mapping[str, Any], depth: int = 0) -> str:
     return run + (branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})")
 
 
-def _endings(node: Mapping[str, Any]) -> Iterator[str]:
+def _endings(node: Tree) -> Iterator[str]:
     waiting = [("", node)]
     while waiting:
         text, node = waiting.pop()

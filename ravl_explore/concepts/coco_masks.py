@@ -6,16 +6,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
 from ravl_explore.concepts.base import Mask
-from ravl_explore.data.coco_file import by_id, plain_id, size_said
+from ravl_explore.data.coco_file import Entry, Id, by_id, plain_id, size_said
 from ravl_explore.data.given_files import read_json
 from ravl_explore.errors import DataError, MissingDependencyError
 
-Segment = Mapping[str, Any]
 MOST_BITS = 60  # of a number in packed runs
 UNKNOWN = (0, 0)  # the size of an image of which the file does not say one
 
@@ -26,26 +25,44 @@ class CocoSegments:
 
     Attributes
     ----------
-    keys : path of each image, without the ending
-    sizes : (height, width) of each, ``UNKNOWN`` where the file says none
-    segments : the annotations of each
-    categories : id -> name
-    path : of the file, for messages
+    keys : tuple of str
+        The path of each image, without the ending.
+    sizes : tuple of (int, int)
+        Height and width of each image, in pixels; ``UNKNOWN`` where the file says none.
+    segments : tuple of tuple of mapping
+        The annotations of each image.
+    categories : mapping, Id -> str
+        Their names.
+    path : Path
+        Of the file, for messages.
     """
 
     keys: tuple[str, ...]
     sizes: tuple[tuple[int, int], ...]
-    segments: tuple[tuple[Segment, ...], ...]
-    categories: Mapping[Any, str]
+    segments: tuple[tuple[Entry, ...], ...]
+    categories: Mapping[Id, str]
     path: Path
 
     def with_sizes(self, sizes: Mapping[int, tuple[int, int]]) -> CocoSegments:
-        """The same, with the sizes of images by their row where the file does not say them."""
+        """The same, with the sizes of images where the file does not say them.
+
+        Parameters
+        ----------
+        sizes : mapping, int -> (int, int)
+            By the image's place in ``keys``: height and width in pixels.
+        """
         known = (sizes.get(row, size) if size == UNKNOWN else size for row, size in enumerate(self.sizes))
         return replace(self, sizes=tuple(known))
 
     def mask(self, row: int, wanted: str | None = None) -> Mask:
-        """The union of an image's segments; of one category's alone where its name is given, in lower case.
+        """The union of an image's segments; of one category's alone where it is named.
+
+        Parameters
+        ----------
+        row : int
+            The image's place in ``keys``.
+        wanted : str or None
+            The category's name in lower case.
 
         Raises
         ------
@@ -59,7 +76,7 @@ class CocoSegments:
                 whole |= self._decode(segment, height, width)
         return whole
 
-    def _decode(self, segment: Segment, height: int, width: int) -> Mask:
+    def _decode(self, segment: Entry, height: int, width: int) -> Mask:
         found = segment.get("segmentation")
         try:
             if isinstance(found, Mapping):
@@ -79,6 +96,17 @@ class CocoSegments:
 def from_runs(counts: Sequence[int] | str | bytes, height: int, width: int) -> Mask:
     """Runs of 0 and of 1 in turn, column after column, 0 first; as numbers, or as COCO packs them into text.
 
+    Parameters
+    ----------
+    counts : sequence of int, or str, or bytes
+        The runs.
+    height : int
+        Of the mask, in pixels.
+    width : int
+        Of the mask, in pixels.
+
+    Examples
+    --------
     >>> from_runs([1, 2, 1], 2, 2).tolist()
     [[False, True], [True, False]]
     """
@@ -92,6 +120,12 @@ def unpack(text: str | bytes) -> list[int]:
     """The runs in a text: five bits a letter from "0" on, lowest first, the sixth says that more follow, and the fifth
     of the last is the sign; from the fourth run on each is told as the difference to the last but one.
 
+    Parameters
+    ----------
+    text : str or bytes
+
+    Examples
+    --------
     >>> unpack("05f0")
     [0, 5, 22]
     """
@@ -120,6 +154,11 @@ def unpack(text: str | bytes) -> list[int]:
 def read_coco(path: Path) -> CocoSegments:
     """Read the file, and decode nothing yet.
 
+    Parameters
+    ----------
+    path : Path
+        Of the JSON file.
+
     Raises
     ------
     DataError
@@ -131,7 +170,7 @@ def read_coco(path: Path) -> CocoSegments:
     content = read_json(path, kind)
     try:
         images = by_id(content["images"], "images")
-        by_image: dict[Any, list[Segment]] = defaultdict(list)
+        by_image: dict[Id, list[Entry]] = defaultdict(list)
         for each in content["annotations"]:
             if each.get("segmentation"):
                 by_image[plain_id(each["image_id"])].append(each)
@@ -151,12 +190,12 @@ def read_coco(path: Path) -> CocoSegments:
     return CocoSegments(keys, sizes, tuple(tuple(by_image[image]) for image in images), categories, path)
 
 
-def _size(image: Mapping[str, Any]) -> tuple[int, int]:
+def _size(image: Entry) -> tuple[int, int]:
     width, height = size_said(image)
     return UNKNOWN if width != width else (int(height), int(width))
 
 
-def import_pycocotools() -> Any:
+def import_pycocotools() -> ModuleType:
     """``pycocotools.mask``."""
     try:
         from pycocotools import mask
@@ -171,7 +210,7 @@ def _key(file_name: str) -> str:
     return PurePosixPath(file_name.replace("\\", "/")).with_suffix("").as_posix()
 
 
-def _checked_polygons(found: Any, height: int, width: int) -> list[list[float]]:
+def _checked_polygons(found: object, height: int, width: int) -> list[list[float]]:
     """Polygons that lie in the picture or not far beside it: drawing takes memory by the length of their edges."""
     if not isinstance(found, list) or not found:
         raise ValueError(f"{type(found).__name__} as segmentation")

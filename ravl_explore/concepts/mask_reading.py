@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -46,7 +45,7 @@ def read_npz(path: Path) -> tuple[Mask, Mask | None]:
     DataError
         For a file that cannot be read, that would run code, or holds no ``promote``; and as :func:`binary`.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, np.ndarray] = {}
     try:
         with np.load(path, allow_pickle=False) as content:
             names = list(content.files)

@@ -8,11 +8,14 @@ import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ravl_explore.errors import ModelError
 from ravl_explore.models.text.file_tokenizer import cleaned, read_files
 from ravl_explore.support.tensor_files import is_file, read_json
+
+if TYPE_CHECKING:
+    import torch
 
 PARTS = (  # model types of the networks and of what they are made of
     *("grounding-dino", "mm-grounding-dino", "swin", "bert", "sam2", "sam2_video", "sam2_vision_model"),
@@ -37,8 +40,13 @@ PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 SLACK = 1_000_000  # numbers that a network may lack without being taken for another
 
 
-def network_config(folder: Path) -> dict[str, Any]:
+def network_config(folder: Path) -> dict[str, object]:
     """``config.json`` without what is not a number or a word of a network's structure.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the network.
 
     Raises
     ------
@@ -47,11 +55,19 @@ def network_config(folder: Path) -> dict[str, Any]:
     """
     if is_file(folder / "adapter_config.json"):
         raise ModelError("a whole model", f"an adapter in {str(folder)!r}", "Merge it into its model, and save that.")
-    return _plain(read_json(folder / "config.json"), "", str(folder / "config.json"))
+    return _settings(read_json(folder / "config.json"), str(folder / "config.json"))
 
 
-def check_size(model: Any, folder: Path) -> None:
-    """Refuse settings that ask for far more numbers than ``model.safetensors`` holds; ``model`` takes no memory."""
+def check_size(model: torch.nn.Module, folder: Path) -> None:
+    """Refuse settings that ask for far more numbers than ``model.safetensors`` holds.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Made by the settings, on the device "meta", where it takes no memory.
+    folder : Path
+        Of the network.
+    """
     held = sum(math.prod(shape) for shape in _shapes(folder / "model.safetensors"))
     wanted = sum(each.numel() for each in model.parameters())
     if wanted > SLACK + 1.5 * held:
@@ -63,10 +79,18 @@ def check_size(model: Any, folder: Path) -> None:
 
 
 def processor_files(folder: Path, into: Path) -> Path:
-    """A copy of the settings of images and words, of what is known alone; returns ``into``."""
+    """A copy of the settings of images and words, of what is known alone; returns ``into``.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the network.
+    into : Path
+        An empty folder.
+    """
     for name in PROCESSORS:
         if is_file(folder / name):
-            content = _plain(read_json(folder / name), "", str(folder / name))
+            content = _settings(read_json(folder / name), str(folder / name))
             (into / name).write_text(json.dumps(content), encoding="utf-8")
     for name, content in cleaned(read_files(folder)).items():
         (into / name).write_bytes(content)
@@ -90,10 +114,15 @@ def _shapes(path: Path) -> list[list[int]]:
         ) from error
 
 
-def _plain(value: Any, key: str, origin: str, depth: int = 8) -> Any:
+def _settings(content: Mapping[str, object], origin: str, depth: int = 8) -> dict[str, object]:
+    """What is plain among settings by name; ModelError for what is out of range."""
+    kept = {str(name): value for name, value in content.items() if name not in LEFT_OUT}
+    return {name: _plain(value, name, origin, depth - 1) for name, value in kept.items()}
+
+
+def _plain(value: object, key: str, origin: str, depth: int) -> object:
     if isinstance(value, Mapping) and depth:
-        kept = {str(name): each for name, each in value.items() if name not in LEFT_OUT}
-        return {name: _plain(each, name, origin, depth - 1) for name, each in kept.items()}
+        return _settings(value, origin, depth)
     if isinstance(value, list) and len(value) <= 512 and depth:
         return [_plain(each, key, origin, depth - 1) for each in value]
     if value is None or isinstance(value, bool):

@@ -21,10 +21,14 @@ class FittedBoxes:
 
     Attributes
     ----------
-    boxes : (n_boxes, 4) float32, x1, y1, x2, y2, cut at the edges
-    inside : (n_boxes,) bool, whether a box has an area inside its picture; the others are to be left out
-    n_cut : boxes that reached beyond their picture by over a pixel
-    notes : on boxes that were scaled or turned, as sentences
+    boxes : Float[np.ndarray, "n_boxes 4"]
+        x1, y1, x2, y2, cut at the edges; float32.
+    inside : Bool[np.ndarray, " n_boxes"]
+        Whether a box has an area inside its picture; the others are to be left out.
+    n_cut : int
+        Boxes that reached beyond their picture by over a pixel.
+    notes : list of str
+        On boxes that were scaled or turned, as sentences.
     """
 
     boxes: Float[np.ndarray, "n_boxes 4"]
@@ -47,10 +51,14 @@ def fit_boxes(
 
     Parameters
     ----------
-    data : pictures
-    boxes : corners, in pixels of pictures of the size ``said``
-    image_index : picture of each box
-    said : width and height of each picture that the boxes are for, NaN where nothing is said
+    data : ImageFiles
+        The pictures.
+    boxes : Float[np.ndarray, "n_boxes 4"]
+        Corners, in pixels of pictures of the size ``said``.
+    image_index : Int[np.ndarray, " n_boxes"]
+        The picture of each box.
+    said : Float[np.ndarray, "n_images 2"] or None
+        Width and height of each picture that the boxes are for, NaN where nothing is said.
 
     Raises
     ------

@@ -6,7 +6,6 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 from ravl_explore.errors import DataError
 
@@ -16,8 +15,15 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNOREC
 LONGEST = 20  # digits of a number that is written out
 
 
-def plain(value: Any, missing: frozenset[str] = MISSING) -> Any:
+def plain(value: object, missing: frozenset[str] = MISSING) -> object:
     """None for what is missing; texts without spaces around them; all else as it is.
+
+    Parameters
+    ----------
+    value : object
+        As the table holds it.
+    missing : frozenset of str
+        Texts, in lower case, that say that there is nothing.
 
     Examples
     --------
@@ -30,8 +36,13 @@ def plain(value: Any, missing: frozenset[str] = MISSING) -> Any:
     return None if value is None or (isinstance(value, float) and value != value) else value
 
 
-def as_text(value: Any) -> str:
+def as_text(value: object) -> str:
     """A cell as text; whole floats, which pandas makes of integers beside a gap, lose their ``.0``.
+
+    Parameters
+    ----------
+    value : object
+        As the table holds it.
 
     Raises
     ------
@@ -51,6 +62,10 @@ def as_text(value: Any) -> str:
 def is_number(text: str) -> bool:
     """Whether a text is a number as tables write it.
 
+    Parameters
+    ----------
+    text : str
+
     Examples
     --------
     >>> [is_number(text) for text in ("0", "-1.0", "2e3", "n0144", "1,5", "")]
@@ -59,10 +74,15 @@ def is_number(text: str) -> bool:
     return NUMBER.fullmatch(text) is not None
 
 
-def as_texts(values: Sequence[Any]) -> list[str | None]:
+def as_texts(values: Sequence[object]) -> list[str | None]:
     """Cells of one column as texts, None where nothing is; of a column of numbers alone, whole ones lose their ``.0``.
 
     A number is so the same text whether it came as one, as from Parquet, or as text, as from CSV.
+
+    Parameters
+    ----------
+    values : sequence of object
+        The column; None where a cell is missing.
 
     Examples
     --------
@@ -85,6 +105,10 @@ def _whole(number: str) -> str:
 def in_order(texts: Sequence[str]) -> list[str]:
     """Each text once, sorted, numbers first and by what they count.
 
+    Parameters
+    ----------
+    texts : sequence of str
+
     Examples
     --------
     >>> in_order(["10", "cat", "-1", "2", "10"])
@@ -93,8 +117,13 @@ def in_order(texts: Sequence[str]) -> list[str]:
     return sorted(set(texts), key=lambda text: (0, float(text), text) if is_number(text) else (1, 0.0, text))
 
 
-def caption_of(value: Any) -> str:
+def caption_of(value: object) -> str:
     """A caption from its cell: of a list of them the first, "" where there is none.
+
+    Parameters
+    ----------
+    value : object
+        As the table holds it.
 
     Raises
     ------

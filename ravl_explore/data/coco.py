@@ -6,13 +6,17 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ravl_explore.data.box_fitting import fit_boxes
+from ravl_explore.data.box_fitting import FittedBoxes, fit_boxes
 from ravl_explore.data.cells import caption_of
 from ravl_explore.data.coco_file import (
+    Box,
+    Drawn,
+    Entry,
+    Id,
     boxes_by_image,
     by_id,
     category_name,
@@ -49,14 +53,21 @@ class Coco(ImageFiles):
 
     Parameters
     ----------
-    annotations : ``instances_*.json``
-    images : folder of the images; guessed from the usual layout unless given
-    captions : ``captions_*.json``, of whose captions each image keeps the first; the one beside ``annotations`` unless
-        given, ``"(none)"`` for none
-    classes : category names, in order; all categories that are annotated, by their ids, unless given
-    feature : a category that may be spurious, annotated as the dataset's feature
-    multiple : what becomes of an image with several of the classes: ``drop``, or ``largest`` for what covers most
-    templates : prompts, each with one ``{}``
+    annotations : str or Path
+        ``instances_*.json``.
+    images : str or Path or None
+        Folder of the images; guessed from the usual layout unless given.
+    captions : str or Path or None
+        ``captions_*.json``, of whose captions each image keeps the first; the one beside ``annotations`` unless given,
+        ``"(none)"`` for none.
+    classes : sequence of str or None
+        Category names, in order; all categories that are annotated, by their ids, unless given.
+    feature : str or None
+        A category that may be spurious, annotated as the dataset's feature.
+    multiple : {"drop", "largest"}
+        What becomes of an image with several of the classes: it is left out, or is of what covers most.
+    templates : sequence of str
+        Prompts, each with one ``{}``.
 
     Raises
     ------
@@ -95,7 +106,7 @@ class Coco(ImageFiles):
     def _build(
         self,
         file: Path,
-        content: dict[str, Any],
+        content: Mapping[str, list[Entry]],
         images: str | Path | None,
         captions: str | Path | None,
         classes: Sequence[str] | None,
@@ -106,81 +117,119 @@ class Coco(ImageFiles):
         categories = {key: category_name(c) for key, c in sorted_by_id(by_id(content["categories"], "categories"))}
         facts = by_id(content["images"], "images")
         shown_ids = {plain_id(each["category_id"]) for each in content["annotations"]}
-        given = names_from(classes)
-        unseen = [] if given else [name for key, name in categories.items() if key not in shown_ids]
-        names = given or tuple(name for key, name in categories.items() if key in shown_ids)
-        _check_known([*names, *([feature] if feature else [])], categories, shown_ids)
-        if len(names) < 2 and unseen:
-            came = f"{listed(names) or 'none'}; without any annotation: {listed(unseen)}"
-            raise DataError("at least two annotated categories", came, "Name those to compare with classes=[...].")
+        names, unseen = _class_names(classes, feature, categories, shown_ids)
         label_of = {key: names.index(name) for key, name in categories.items() if name in names}
-        by_image, crowds, n_crowds, n_flat, n_bare = boxes_by_image(content["annotations"], facts, categories, label_of)
-
-        kept, labels, n_none, n_several, n_largest = [], [], 0, 0, 0
-        for key, _ in sorted_by_id(facts):
-            covered = covered_area(by_image.get(key, []), label_of)
-            found = covered.keys() | crowds.get(key, set())
-            if not covered:
-                n_none += 1
-            elif len(found) > 1 and multiple == "drop":
-                n_several += 1
-            else:
-                n_largest += len(found) > 1
-                kept.append(key)
-                labels.append(max(sorted(covered), key=lambda label: covered[label]))
-        if not kept:
-            came = f"{n_none} with none and {n_several} with several of them"
+        drawn = boxes_by_image(content["annotations"], facts, categories, label_of)
+        chosen = _labelled([key for key, _ in sorted_by_id(facts)], drawn, label_of, multiple)
+        if not chosen.images:
+            came = f"{chosen.n_none} with none and {chosen.n_several} with several of them"
             raise DataError(f"images with one of {listed(names)}", came, "Pick other classes.")
 
-        paths = [file_name(facts[key]) for key in kept]
+        paths = [file_name(facts[key]) for key in chosen.images]
         folder = user_path(images) if images else _guess_folder(file, paths)
         files, looked_up = find_files(folder, paths, beside=file.parent, argument="images")
-        _check_once(files, kept)
-        feature_ids = [key for key, name in categories.items() if name == feature]
-        present = {image for image, row in by_image.items() if any(box[0] in feature_ids for box in row)}
-        shown_labels = set(labels)
-        idle = [name for label, name in enumerate(names) if label not in shown_labels]
+        _check_once(files, chosen.images)
+        feature_ids = {key for key, name in categories.items() if name == feature}
+        present = {image for image, row in drawn.boxes.items() if any(box[0] in feature_ids for box in row)}
+        used = set(chosen.labels)
+        idle = [name for label, name in enumerate(names) if label not in used]
         super().__init__(
             files,
-            labels,
+            chosen.labels,
             names,
             name=file.stem,
             templates=templates,
-            captions=_captions(file, captions, kept),
+            captions=_captions(file, captions, chosen.images),
             feature_name=feature or None,
-            feature_present=np.array([key in present for key in kept]) if feature else None,
+            feature_present=np.array([key in present for key in chosen.images]) if feature else None,
             root=folder.resolve(),
         )
-        rows = [by_image.get(key, []) for key in kept]
-        image_index = np.repeat(np.arange(len(kept)), [len(row) for row in rows])
-        said = np.array([size_said(facts[key]) for key in kept])
+        said = np.array([size_said(facts[key]) for key in chosen.images])
+        rows = [drawn.boxes.get(key, []) for key in chosen.images]
+        fitted = self._take_boxes(rows, said, label_of, feature_ids if feature else None)
+        n_flat = drawn.n_flat + int((~fitted.inside).sum())
+        self.notes = (
+            *([f"Categories without an annotation are no classes: {listed(unseen)}."] if unseen else []),
+            *([f"No image is left of the classes {listed(idle)}; predictions may be."] if idle else []),
+            *chosen.notes,
+            *([f"{n_flat} boxes without area inside their image were left out."] if n_flat else []),
+            *([f"{drawn.n_crowds} crowds were left out."] if drawn.n_crowds else []),
+            *([f"{drawn.n_bare} annotations without a bbox were left out."] if drawn.n_bare else []),
+            *fitted.notes,
+            *looked_up,
+            *self.notes,  # of the scan of the headers
+        )
+
+    def _take_boxes(
+        self, rows: list[list[Box]], said: np.ndarray, label_of: Mapping[Id, int], feature_ids: set[Id] | None
+    ) -> FittedBoxes:
+        """Make regions of each image's boxes, as they fit the picture that is there."""
+        image_index = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
         fitted = fit_boxes(self, np.array([box[1:] for row in rows for box in row], np.float64), image_index, said)
         drawn = (box[0] for row in rows for box in row)
         shown = [category for category, inside in zip(drawn, fitted.inside, strict=True) if inside]
         self.regions: Regions | None = Regions(fitted.boxes[fitted.inside], image_index[fitted.inside])
         self.region_labels: np.ndarray | None = np.array([label_of.get(key, -1) for key in shown], np.int64)
         self.region_feature: np.ndarray | None = (
-            np.array([key in feature_ids for key in shown], bool) if feature else None
+            None if feature_ids is None else np.array([key in feature_ids for key in shown], bool)
         )
-        n_flat += int((~fitted.inside).sum())
-        self.notes = (
-            *([f"Categories without an annotation are no classes: {listed(unseen)}."] if unseen else []),
-            *([f"No image is left of the classes {listed(idle)}; predictions may be."] if idle else []),
-            *([f"{n_none} images with none of the classes were left out."] if n_none else []),
-            *([f"{n_several} images with several of the classes were left out."] if n_several else []),
-            *([f"{n_largest} images with several of the classes took the largest."] if n_largest else []),
-            *([f"{n_flat} boxes without area inside their image were left out."] if n_flat else []),
-            *([f"{n_crowds} crowds were left out."] if n_crowds else []),
-            *([f"{n_bare} annotations without a bbox were left out."] if n_bare else []),
-            *fitted.notes,
-            *looked_up,
-            *self.notes,  # of the scan of the headers
-        )
+        return fitted
 
 
-def _check_once(files: Sequence[Path], ids: Sequence[Any]) -> None:
+class _Labelled(NamedTuple):
+    """Ids of the images that are of one class, and that class; and how many were left out, or took the largest."""
+
+    images: list[Id]
+    labels: list[int]
+    n_none: int
+    n_several: int
+    n_largest: int
+
+    @property
+    def notes(self) -> list[str]:
+        return [
+            *([f"{self.n_none} images with none of the classes were left out."] if self.n_none else []),
+            *([f"{self.n_several} images with several of the classes were left out."] if self.n_several else []),
+            *([f"{self.n_largest} images with several of the classes took the largest."] if self.n_largest else []),
+        ]
+
+
+def _labelled(images: list[Id], drawn: Drawn, label_of: Mapping[Id, int], multiple: str) -> _Labelled:
+    """The images with a box of one of the classes; of several, with ``multiple="largest"``, what covers most counts."""
+    kept: list[Id] = []
+    labels: list[int] = []
+    n_none = n_several = n_largest = 0
+    for key in images:
+        covered = covered_area(drawn.boxes.get(key, []), label_of)
+        found = covered.keys() | drawn.crowds.get(key, set())
+        if not covered:
+            n_none += 1
+        elif len(found) > 1 and multiple == "drop":
+            n_several += 1
+        else:
+            n_largest += len(found) > 1
+            kept.append(key)
+            labels.append(max(sorted(covered), key=lambda label: covered[label]))
+    return _Labelled(kept, labels, n_none, n_several, n_largest)
+
+
+def _class_names(
+    classes: Sequence[str] | None, feature: str | None, categories: Mapping[Id, str], annotated: set[Id]
+) -> tuple[tuple[str, ...], list[str]]:
+    """The classes, those asked for or all that are annotated; and categories that are no classes for want of these."""
+    given = names_from(classes)
+    unseen = [] if given else [name for key, name in categories.items() if key not in annotated]
+    names = given or tuple(name for key, name in categories.items() if key in annotated)
+    _check_known([*names, *([feature] if feature else [])], categories, annotated)
+    if len(names) < 2 and unseen:
+        came = f"{listed(names) or 'none'}; without any annotation: {listed(unseen)}"
+        raise DataError("at least two annotated categories", came, "Name those to compare with classes=[...].")
+    return names, unseen
+
+
+def _check_once(files: Sequence[Path], ids: Sequence[Id]) -> None:
     """No picture may come twice: what is said of it under either id would be half of it."""
-    first: dict[Path, Any] = {}
+    first: dict[Path, Id] = {}
     for file, key in zip(files, ids, strict=True):
         if first.setdefault(file, key) is not key:
             raise DataError(
@@ -190,8 +239,14 @@ def _check_once(files: Sequence[Path], ids: Sequence[Any]) -> None:
             )
 
 
-def category_names(answers: Mapping[str, Any]) -> list[str]:
-    """Categories of the file in a form's answers; a large file is read once, not after every answer."""
+def category_names(answers: Mapping[str, object]) -> list[str]:
+    """Categories of the file in a form's answers; a large file is read once, not after every answer.
+
+    Parameters
+    ----------
+    answers : mapping, str -> object
+        By the names of the form's fields.
+    """
     path = str(answers.get("annotations") or "").strip()
     if not path:
         return []
@@ -212,7 +267,7 @@ def _names_in(file: Path, size: int, changed: int) -> tuple[str, ...]:
         return tuple(category_name(category) for category in content["categories"])
 
 
-def _captions(file: Path, given: str | Path | None, images: list[Any]) -> list[str] | None:
+def _captions(file: Path, given: str | Path | None, images: list[Id]) -> list[str] | None:
     """The first caption, by its id, of each image."""
     if given is None:
         beside = file.with_name(file.name.replace("instances", "captions"))
@@ -221,7 +276,7 @@ def _captions(file: Path, given: str | Path | None, images: list[Any]) -> list[s
         given = beside
     elif str(given) in ("", NONE):
         return None
-    captions, first = user_path(given), dict[Any, str]()
+    captions, first = user_path(given), dict[Id, str]()
     content = read_coco_json(captions, ("annotations",))
     with explaining(captions):
         for each in sorted(content["annotations"], key=lambda a: a["id"]):
@@ -243,7 +298,7 @@ def _any_there(file: Path, folder: Path, names: Sequence[str]) -> bool:
         return False
 
 
-def _check_known(names: Sequence[str], categories: dict[Any, str], annotated: set[Any]) -> None:
+def _check_known(names: Sequence[str], categories: Mapping[Id, str], annotated: set[Id]) -> None:
     """Each name must be that of one category; of two with one name, one may be without annotations."""
     unknown = [name for name in names if name not in categories.values()]
     if unknown:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,11 +14,21 @@ from ravl_explore.data.columns import listed
 from ravl_explore.data.given_files import read_json
 from ravl_explore.errors import DataError, RavlError
 
-Box = tuple[Any, float, float, float, float]  # id of the category, x1, y1, x2, y2
+Id = int | str
+Entry = Mapping[str, Any]  # of a list in the file; each key is looked at where it is read
+Box = tuple[Id, float, float, float, float]  # id of the category, x1, y1, x2, y2
+Value = TypeVar("Value")
 
 
-def read_coco_json(file: Path, keys: Sequence[str]) -> dict[str, Any]:
-    """What the file says; DataError unless it is JSON with a list under each of ``keys``."""
+def read_coco_json(file: Path, keys: Sequence[str]) -> dict[str, list[Entry]]:
+    """What the file says; DataError unless it is JSON with a list under each key that is needed.
+
+    Parameters
+    ----------
+    file : Path
+    keys : sequence of str
+        Those that are needed.
+    """
     content = read_json(file, "a COCO JSON file")
     found = listed(sorted(content)) or "nothing" if isinstance(content, dict) else type(content).__name__
     for key in keys:
@@ -27,15 +37,22 @@ def read_coco_json(file: Path, keys: Sequence[str]) -> dict[str, Any]:
     return content
 
 
-def by_id(entries: Sequence[Any], kind: str) -> dict[Any, Any]:
+def by_id(entries: Sequence[Entry], kind: str) -> dict[Id, Entry]:
     """Id -> entry of a COCO list.
+
+    Parameters
+    ----------
+    entries : sequence of mapping
+        The list.
+    kind : str
+        What its entries are, for the message: "images", "categories".
 
     Raises
     ------
     DataError
         When an id stands for two entries, as in files that were merged: one of them would be lost.
     """
-    found: dict[Any, Any] = {}
+    found: dict[Id, Entry] = {}
     for each in entries:
         key = plain_id(each["id"])
         if found.setdefault(key, each) != each:
@@ -47,36 +64,65 @@ def by_id(entries: Sequence[Any], kind: str) -> dict[Any, Any]:
     return found
 
 
-def plain_id(value: Any) -> Any:
-    """An id, as a number also where it is written as text: annotations write ids otherwise than images do."""
+def plain_id(value: Id) -> Id:
+    """An id, as a number also where it is written as text: annotations write ids otherwise than images do.
+
+    Parameters
+    ----------
+    value : int or str
+        As the file has it.
+    """
     return int(value) if isinstance(value, str) and value.isdecimal() and str(int(value[:18])) == value else value
 
 
-def sorted_by_id(entries: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
-    """By id, numbers first."""
+def sorted_by_id(entries: Mapping[Id, Value]) -> list[tuple[Id, Value]]:
+    """Ids and what they stand for, by id, numbers first.
+
+    Parameters
+    ----------
+    entries : mapping, Id -> Value
+    """
     return sorted(entries.items(), key=lambda item: (isinstance(item[0], str), item[0]))
 
 
-def _some(entry: Mapping[str, Any]) -> str:
+def _some(entry: Entry) -> str:
     return str(entry.get("file_name", entry.get("name", entry)))[:80]
 
 
-def category_name(category: Mapping[str, Any]) -> str:
-    """A category's name; numbers are names, too."""
+def category_name(category: Entry) -> str:
+    """A category's name; numbers are names, too.
+
+    Parameters
+    ----------
+    category : mapping
+        Of the file's categories.
+    """
     if isinstance(category["name"], (str, int, float)):
         return str(category["name"])
     raise ValueError(f"the category {category['id']!r} has no text as name")
 
 
-def file_name(image: Mapping[str, Any]) -> str:
-    """Where an image lies, as the file has it."""
+def file_name(image: Entry) -> str:
+    """Where an image lies, as the file has it.
+
+    Parameters
+    ----------
+    image : mapping
+        Of the file's images.
+    """
     if isinstance(image["file_name"], str):
         return image["file_name"]
     raise ValueError(f"the image {image['id']!r} has no text as file_name")
 
 
-def size_said(image: Mapping[str, Any]) -> tuple[float, float]:
-    """Width and height that the file says of an image; NaN for both where one is left out, empty or not above 0."""
+def size_said(image: Entry) -> tuple[float, float]:
+    """Width and height that the file says of an image; NaN for both where one is left out, empty or not above 0.
+
+    Parameters
+    ----------
+    image : mapping
+        Of the file's images.
+    """
     found = []
     for side in ("width", "height"):
         try:
@@ -87,20 +133,58 @@ def size_said(image: Mapping[str, Any]) -> tuple[float, float]:
     return (math.nan, math.nan) if any(map(math.isnan, found)) else (found[0], found[1])
 
 
-def boxes_by_image(
-    annotations: list[dict[str, Any]],
-    facts: dict[Any, dict[str, Any]],
-    categories: Mapping[Any, str],
-    label_of: dict[Any, int],
-) -> tuple[dict[Any, list[Box]], dict[Any, set[int]], int, int, int]:
-    """By image: boxes, each once, cut at the size that the file says, and classes seen as a crowd or without a box.
+class Drawn(NamedTuple):
+    """What the annotations of a file draw, by the ids of its images.
 
-    With them, how many crowds, boxes without area and annotations without a box were left out.
+    Attributes
+    ----------
+    boxes : dict, Id -> list of Box
+        Each box once, cut at the size that the file says.
+    crowds : dict, Id -> set of int
+        Classes that are seen as a crowd or without a box.
+    n_crowds : int
+        How many crowds were left out.
+    n_flat : int
+        How many boxes without area were left out.
+    n_bare : int
+        How many annotations without a box were left out.
+    """
+
+    boxes: dict[Id, list[Box]]
+    crowds: dict[Id, set[int]]
+    n_crowds: int
+    n_flat: int
+    n_bare: int
+
+
+def boxes_by_image(
+    annotations: Sequence[Entry],
+    facts: Mapping[Id, Entry],
+    categories: Mapping[Id, str],
+    label_of: Mapping[Id, int],
+) -> Drawn:
+    """What the annotations draw in each image.
+
+    Parameters
+    ----------
+    annotations : sequence of mapping
+        Those of the file.
+    facts : mapping, Id -> mapping
+        The file's images.
+    categories : mapping, Id -> str
+        The file's categories by name.
+    label_of : mapping, Id -> int
+        The class of each category that is one.
+
+    Raises
+    ------
+    DataError
+        For an annotation of an image or a category that is not listed.
     """
     n_crowds = n_flat = n_bare = 0
-    crowds: dict[Any, set[int]] = {}
-    boxes: dict[Any, dict[Box, None]] = {}
-    sizes: dict[Any, list[float]] = {}
+    crowds: dict[Id, set[int]] = {}
+    boxes: dict[Id, dict[Box, None]] = {}
+    sizes: dict[Id, list[float]] = {}
     for each in annotations:
         key, category = plain_id(each["image_id"]), plain_id(each["category_id"])
         if key not in facts:
@@ -127,11 +211,19 @@ def boxes_by_image(
             n_flat += 1
             continue
         boxes.setdefault(key, {})[category, x1, y1, x2, y2] = None
-    return {key: list(row) for key, row in boxes.items()}, crowds, n_crowds, n_flat, n_bare
+    return Drawn({key: list(row) for key, row in boxes.items()}, crowds, n_crowds, n_flat, n_bare)
 
 
-def covered_area(boxes: Sequence[Box], label_of: dict[Any, int]) -> dict[int, float]:
-    """Pixels that the boxes of each class cover, together."""
+def covered_area(boxes: Sequence[Box], label_of: Mapping[Id, int]) -> dict[int, float]:
+    """Pixels that the boxes of each class cover, together.
+
+    Parameters
+    ----------
+    boxes : sequence of Box
+        Of one image.
+    label_of : mapping, Id -> int
+        The class of each category that is one; boxes of others do not count.
+    """
     covered: dict[int, float] = {}
     for category, x1, y1, x2, y2 in boxes:
         if (label := label_of.get(category)) is not None:
@@ -141,7 +233,12 @@ def covered_area(boxes: Sequence[Box], label_of: dict[Any, int]) -> dict[int, fl
 
 @contextmanager
 def explaining(file: Path) -> Iterator[None]:
-    """Turn what entries of the wrong shape raise into a DataError that names the file."""
+    """Turn what entries of the wrong shape raise into a DataError that names the file.
+
+    Parameters
+    ----------
+    file : Path
+    """
     try:
         yield
     except RavlError:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from ravl_explore.data.cells import MISSING, as_text, is_number, plain
 from ravl_explore.data.given_files import cannot_read, existing_file
 from ravl_explore.errors import DataError, InputError, MissingDependencyError
 
+if TYPE_CHECKING:
+    import pyarrow
+
+Choices = Callable[[Mapping[str, object]], Sequence[str]]  # of a form: the answers so far -> what can be picked
 TEXT_TABLES = frozenset({".csv", ".tsv", ".txt"})
 PARQUET = frozenset({".parquet", ".pq"})
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # Excel's "Unicode text"
@@ -37,12 +41,23 @@ USUAL_NAMES = {
 
 
 def is_table(path: str | Path) -> bool:
-    """Whether the ending is that of a table."""
+    """Whether the ending is that of a table.
+
+    Parameters
+    ----------
+    path : str or Path
+    """
     return Path(path).suffix.lower() in TEXT_TABLES | PARQUET
 
 
 def column_names(path: str | Path) -> list[str]:
-    """Names of a table's columns that have one, in order. Raises DataError when it is not there or no table."""
+    """Names of a table's columns that have one, in order. Raises DataError when it is not there or no table.
+
+    Parameters
+    ----------
+    path : str or Path
+        As the user wrote it.
+    """
     file = _existing(path)
     if file.suffix.lower() in PARQUET:
         names = _parquet(file, None).schema.names
@@ -52,14 +67,17 @@ def column_names(path: str | Path) -> list[str]:
     return names
 
 
-def read_columns(path: str | Path, wanted: Sequence[str], missing: frozenset[str] = MISSING) -> dict[str, list[Any]]:
+def read_columns(path: str | Path, wanted: Sequence[str], missing: frozenset[str] = MISSING) -> dict[str, list[object]]:
     """Columns by name: texts from CSV and TSV, from Parquet whatever they hold; None for what is missing.
 
     Parameters
     ----------
-    path : table
-    wanted : columns
-    missing : texts, in lower case, that say that there is nothing; ``EMPTY`` keeps words such as "NA"
+    path : str or Path
+        Of the table.
+    wanted : sequence of str
+        Names of columns.
+    missing : frozenset of str
+        Texts, in lower case, that say that there is nothing; ``EMPTY`` keeps words such as "NA".
 
     Raises
     ------
@@ -79,7 +97,7 @@ def read_columns(path: str | Path, wanted: Sequence[str], missing: frozenset[str
         names, separator = _header(file, lines)
         check_columns(file, names, wanted)
         places = {name: names.index(name) for name in wanted}
-        columns: dict[str, list[Any]] = {name: [] for name in places}
+        columns: dict[str, list[object]] = {name: [] for name in places}
         reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
         for cells in reader:
             if not cells:  # an empty line
@@ -99,7 +117,13 @@ def read_columns(path: str | Path, wanted: Sequence[str], missing: frozenset[str
 
 
 def encoding_notes(path: str | Path) -> list[str]:
-    """What to say of a table that is not in UTF-8, whose letters were taken for those of Windows in the West."""
+    """What to say of a table that is not in UTF-8, whose letters were taken for those of Windows in the West.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of the table.
+    """
     file = _existing(path)
     if file.suffix.lower() in PARQUET or _is_unicode(file):
         return []
@@ -107,7 +131,17 @@ def encoding_notes(path: str | Path) -> list[str]:
 
 
 def check_columns(path: str | Path, names: Sequence[str], wanted: Sequence[str]) -> None:
-    """Raise DataError when one is missing, with the columns that there are, or comes twice."""
+    """Raise DataError when one is missing, with the columns that there are, or comes twice.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of the table, for the message.
+    names : sequence of str
+        The columns that there are.
+    wanted : sequence of str
+        Those that are to be read.
+    """
     missing = [name for name in wanted if name not in names]
     if missing:
         raise DataError(
@@ -123,6 +157,12 @@ def check_columns(path: str | Path, names: Sequence[str], wanted: Sequence[str])
 def guess(names: Sequence[str], role: str) -> str | None:
     """The column that by its name holds the image, label, caption or boxes.
 
+    Parameters
+    ----------
+    names : sequence of str
+        The columns that there are.
+    role : {"image", "label", "caption", "boxes"}
+
     Examples
     --------
     >>> guess(["ID", "Image Path", "Class_Name"], "image"), guess(["ID"], "label")
@@ -132,10 +172,20 @@ def guess(names: Sequence[str], role: str) -> str | None:
     return next((plain_names[usual] for usual in USUAL_NAMES[role] if usual in plain_names), None)
 
 
-def choose(role: str, names_of: Callable[[Mapping[str, Any]], Sequence[str]], *, optional: bool = False) -> Any:
-    """Choices of a form: the columns, the likely one first; where ``optional``, NONE too, so that it can be picked."""
+def choose(role: str, names_of: Choices, *, optional: bool = False) -> Choices:
+    """Choices of a form: the columns, the likely one first; where ``optional``, NONE too, so that it can be picked.
 
-    def choices(answers: Mapping[str, Any]) -> list[str]:
+    Parameters
+    ----------
+    role : str
+        What the column is for; of those in :data:`USUAL_NAMES`, the likely column is known.
+    names_of : callable, mapping -> sequence of str
+        The columns that there are, by the answers so far.
+    optional : bool
+        Whether no column at all is a choice.
+    """
+
+    def choices(answers: Mapping[str, object]) -> list[str]:
         names = list(dict.fromkeys(names_of(answers)))
         likely = guess(names, role) if role in USUAL_NAMES else None
         first = [NONE] if optional and likely is None else [] if likely is None else [likely]
@@ -147,6 +197,10 @@ def choose(role: str, names_of: Callable[[Mapping[str, Any]], Sequence[str]], *,
 
 def names_from(given: Sequence[str] | str | None) -> tuple[str, ...] | None:
     """Class names from a list or a text with commas; None when none is given.
+
+    Parameters
+    ----------
+    given : sequence of str, or str, or None
 
     Raises
     ------
@@ -166,8 +220,15 @@ def names_from(given: Sequence[str] | str | None) -> tuple[str, ...] | None:
     )
 
 
-def number_notes(names: Sequence[str], class_names: Any) -> list[str]:
+def number_notes(names: Sequence[str], class_names: Sequence[str] | str | None) -> list[str]:
     """What to say of prompts such as "a photo of a 0"; nothing where numbers were asked for by ``class_names``.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The classes.
+    class_names : sequence of str, or str, or None
+        What the user asked for.
 
     Examples
     --------
@@ -182,7 +243,12 @@ def number_notes(names: Sequence[str], class_names: Any) -> list[str]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first names for a message, and how many there are."""
+    """The first names for a message, and how many there are.
+
+    Parameters
+    ----------
+    names : sequence of str
+    """
     more = f", ... ({len(names)} in all)" if len(names) > SHOWN else ""
     return f"{', '.join(map(repr, names[:SHOWN]))}{more}"
 
@@ -220,7 +286,7 @@ def _as_cp1252(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(CP1252, _as_cp1252)
 
 
-def _open(file: Path) -> Any:
+def _open(file: Path) -> TextIO:
     with file.open("rb") as content:
         wide = content.read(2) in UTF16
     if wide:
@@ -228,7 +294,7 @@ def _open(file: Path) -> Any:
     return file.open(encoding="utf-8-sig", errors=CP1252, newline="")  # Excel starts UTF-8 files with a byte order mark
 
 
-def _header(file: Path, lines: Any) -> tuple[list[str], str]:
+def _header(file: Path, lines: TextIO) -> tuple[list[str], str]:
     """Column names, and the separator: what stands most often in the first line, which has no free text."""
     first = lines.readline()
     if first.lower().startswith("sep="):  # what Excel takes the separator from
@@ -253,7 +319,7 @@ def _explaining(file: Path) -> Iterator[None]:
         raise DataError("a readable table", f"{str(file)!r} ({error})", "Check its quotes.") from error
 
 
-def _parquet(file: Path, columns: list[str] | None) -> Any:
+def _parquet(file: Path, columns: list[str] | None) -> pyarrow.Table:
     """The table; without ``columns``, its empty head."""
     try:
         import pyarrow

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from ravl_explore.errors import DataError, InputError, MissingDependencyError, M
 from ravl_explore.support.files import user_path, write_whole
 from ravl_explore.support.progress import Progress, report
 
+if TYPE_CHECKING:
+    import torch
+
 WEIGHTS = "densenet121-res224-all"
 WEIGHTS_FILE = "nih-pc-chex-mimic_ch-google-openi-kaggle-densenet121-d121-tw-lr001-rot45-tr15-sc15-seed0-best.pt"
 PATHOLOGY = "Cardiomegaly"
@@ -25,11 +29,28 @@ SIDE = 224
 MOST_NAMED = 5  # unreadable images in a message
 
 
+class Labeller(Protocol):
+    """What says of a chest X-ray which pathologies it shows.
+
+    Attributes
+    ----------
+    pathologies : sequence of str
+        In the order of the scores; may hold empty texts.
+    """
+
+    @property
+    def pathologies(self) -> Sequence[str]: ...
+
+    def __call__(self, images: torch.Tensor, /) -> torch.Tensor:
+        """Scores (n, n_pathologies), rescaled, of images (n, 1, 224, 224) in [-1024, 1024]."""
+        ...
+
+
 def label_with_torchxrayvision(
     root: str | Path,
     split: str = "dev",
     *,
-    model: Any = None,
+    model: Labeller | None = None,
     threshold: float = THRESHOLD,
     batch_size: int = 32,
     max_unreadable: int = 0,
@@ -39,16 +60,23 @@ def label_with_torchxrayvision(
 
     Parameters
     ----------
-    root, split : as of :class:`~ravl_explore.data.object_cxr.ObjectCxr`
-    model : any with ``pathologies`` and a call (n, 1, 224, 224) in [-1024, 1024] -> (n, n_pathologies) rescaled scores;
-        unless given, torchxrayvision's DenseNet-121 trained on all its sets. Torchxrayvision unpickles its weights,
-        which can run code, so the file must come from where it says; nothing is downloaded here
-    threshold : score from which on the image shows cardiomegaly
-    batch_size : images a step
-    max_unreadable : how many images that cannot be read are skipped; the table lists them with an empty label and the
-        reason in a column ``unreadable``, and ObjectCxr leaves them out. One more raises; headers are read first, so
-        that most bad files are told before the model runs
-    progress : told the images done; may raise Cancelled
+    root : str or Path
+        As of :class:`~ravl_explore.data.object_cxr.ObjectCxr`.
+    split : str
+        As of :class:`~ravl_explore.data.object_cxr.ObjectCxr`.
+    model : Labeller or None
+        Unless given, torchxrayvision's DenseNet-121 trained on all its sets. Torchxrayvision unpickles its weights,
+        which can run code, so the file must come from where it says; nothing is downloaded here.
+    threshold : float
+        Score from which on the image shows cardiomegaly.
+    batch_size : int
+        Images a step.
+    max_unreadable : int
+        How many images that cannot be read are skipped; the table lists them with an empty label and the reason in a
+        column ``unreadable``, and ObjectCxr leaves them out. One more raises; headers are read first, so that most bad
+        files are told before the model runs.
+    progress : Progress or None
+        Told the images done; may raise Cancelled.
 
     Raises
     ------
@@ -81,7 +109,7 @@ def label_with_torchxrayvision(
     report(progress, 0, len(files), "Labelling")
     for start in range(0, len(files), batch_size):
         stop = min(start + batch_size, len(files))
-        prepared: dict[int, Any] = {}
+        prepared: dict[int, torch.Tensor] = {}
         for i in range(start, stop):
             if i in unreadable:
                 continue
@@ -121,7 +149,7 @@ def _table(names: list[str], scores: dict[int, float], unreadable: dict[int, str
     return text.getvalue()
 
 
-def _prepare(image: np.ndarray) -> Any:
+def _prepare(image: np.ndarray) -> torch.Tensor:
     """(height, width, 3) uint8 -> (1, 224, 224) float32 in [-1024, 1024]: the square in the middle, as xrv crops."""
     import torch
 
@@ -133,7 +161,7 @@ def _prepare(image: np.ndarray) -> Any:
     return (2 * small[0].clamp(0, 255) / 255 - 1) * 1024
 
 
-def _pretrained() -> Any:
+def _pretrained() -> Labeller:
     try:
         import torchxrayvision  # pyright: ignore[reportMissingImports]
     except ImportError as error:

@@ -17,7 +17,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -212,7 +212,7 @@ def _stored(data: Dataset, content: BinaryIO) -> tuple[np.ndarray, str]:
         content.read(4)
     options = as_pixel_options(data, transfer_syntax_uid=syntax, pixel_keyword="PixelData", **vr)
     if _compressed(data):
-        _check_frame(data, content, options)
+        _check_frame(data, content, options["number_of_frames"], options.get("extended_offsets"))
     try:
         options["view_only"] = True  # no copy
         stored, facts = get_decoder(syntax).as_array(content, index=0, raw=True, **options)
@@ -222,14 +222,12 @@ def _stored(data: Dataset, content: BinaryIO) -> tuple[np.ndarray, str]:
     return stored, str(facts["photometric_interpretation"])
 
 
-def _check_frame(data: Dataset, content: BinaryIO, options: dict[str, Any]) -> None:
+def _check_frame(data: Dataset, content: BinaryIO, n_frames: int, offsets: tuple[bytes, bytes] | None) -> None:
     """Raise ValueError when the first frame is larger than the file says: a small one may unpack to gigabytes."""
     from pydicom.encaps import get_frame
 
     place = content.tell()
-    frame = get_frame(
-        content, 0, number_of_frames=options["number_of_frames"], extended_offsets=options.get("extended_offsets")
-    )
+    frame = get_frame(content, 0, number_of_frames=n_frames, extended_offsets=offsets)
     content.seek(place)
     found, said = _frame_size(frame), (int(data.Columns), int(data.Rows))
     if found is not None and found != said:

@@ -12,9 +12,10 @@ from pathlib import Path
 from ravl_explore.data.access import readable
 from ravl_explore.data.base import CLIP_TEMPLATES
 from ravl_explore.data.columns import listed, names_from, number_notes
-from ravl_explore.data.files import ImageFiles, plain_name
+from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.formats import SUFFIXES, is_image
 from ravl_explore.data.labels import places_of
+from ravl_explore.data.lazy_images import plain_name
 from ravl_explore.errors import DataError
 from ravl_explore.support.fields import Field
 from ravl_explore.support.files import user_path

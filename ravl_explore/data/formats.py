@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from PIL import (
     AvifImagePlugin,
@@ -26,6 +26,15 @@ from PIL import (
 from ravl_explore.data import dicom
 
 Source = str | Path | bytes
+
+
+class Sources(Protocol):
+    """Where images are read from: a list of files or their contents, or anything that gives one at a time."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Source: ...
+
 
 SUFFIXES = frozenset({
     ".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".pnm", ".jp2",

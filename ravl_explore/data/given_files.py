@@ -18,8 +18,10 @@ def existing_file(path: str | Path, kind: str) -> Path:
 
     Parameters
     ----------
-    path : as the user wrote it
-    kind : what is wanted, for the message, such as ``"a table"``
+    path : str or Path
+        As the user wrote it.
+    kind : str
+        What is wanted, for the message, such as ``"a table"``.
 
     Raises
     ------
@@ -35,7 +37,15 @@ def existing_file(path: str | Path, kind: str) -> Path:
 
 
 def existing_folder(path: str | Path, kind: str) -> Path:
-    """The path of a folder that is there. Raises as :func:`existing_file`, for a file, too."""
+    """The path of a folder that is there. Raises as :func:`existing_file`, for a file, too.
+
+    Parameters
+    ----------
+    path : str or Path
+        As the user wrote it.
+    kind : str
+        What is wanted, for the message.
+    """
     folder, mode = status_of(path, kind)
     if not stat.S_ISDIR(mode):
         raise DataError(kind, f"{str(folder)!r}, which is no folder", "Give the path of a folder.")
@@ -43,7 +53,15 @@ def existing_folder(path: str | Path, kind: str) -> Path:
 
 
 def status_of(path: str | Path, kind: str) -> tuple[Path, int]:
-    """The path, and the mode by which ``stat`` tells what it is; DataError where nothing is, or a door is closed."""
+    """The path, and the mode by which ``stat`` tells what it is; DataError where nothing is, or a door is closed.
+
+    Parameters
+    ----------
+    path : str or Path
+        As the user wrote it.
+    kind : str
+        What is wanted, for the message.
+    """
     place = user_path(path)
     try:
         return place, place.stat().st_mode
@@ -54,13 +72,29 @@ def status_of(path: str | Path, kind: str) -> tuple[Path, int]:
 
 
 def cannot_read(file: Path, kind: str, error: OSError) -> DataError:
-    """What to raise when a file that is there does not open or ends in an error of the disc."""
+    """What to raise when a file that is there does not open or ends in an error of the disc.
+
+    Parameters
+    ----------
+    file : Path
+    kind : str
+        What is wanted, for the message.
+    error : OSError
+        What opening or reading it raised.
+    """
     remedy = CLOSED if isinstance(error, PermissionError) else "Copy it to another disc, or get it anew."
     return DataError(kind, f"{str(file)!r} ({error.strerror or error})", remedy)
 
 
 def read_json(path: str | Path, kind: str) -> Any:
     """What a JSON file says.
+
+    Parameters
+    ----------
+    path : str or Path
+        As the user wrote it.
+    kind : str
+        What is wanted, for the message.
 
     Raises
     ------
@@ -78,7 +112,7 @@ def read_json(path: str | Path, kind: str) -> Any:
         raise DataError(kind, f"{str(file)!r} ({reason})", "Check that it is whole, or write it anew.") from error
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]

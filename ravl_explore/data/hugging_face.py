@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ravl_explore.data.base import CLIP_TEMPLATES
 from ravl_explore.data.cells import EMPTY, caption_of, plain
 from ravl_explore.data.columns import NONE, check_columns, column_names, guess, listed, names_from, number_notes
-from ravl_explore.data.files import LazyImages
 from ravl_explore.data.formats import Source
 from ravl_explore.data.given_files import read_json
-from ravl_explore.data.hugging_face_loading import SPLIT, inside_one, is_saved, load, parquet_files
-from ravl_explore.data.labels import MULTIPLE, Multiple, one_class_each, read_cells, require_two
+from ravl_explore.data.hugging_face_loading import inside_one, is_saved, load
+from ravl_explore.data.hugging_face_splits import SPLIT, parquet_files
+from ravl_explore.data.label_cells import read_cells
+from ravl_explore.data.labels import MULTIPLE, Multiple, one_class_each, require_two
+from ravl_explore.data.lazy_images import LazyImages
 from ravl_explore.errors import DataError, MissingDependencyError
 from ravl_explore.support.fields import Field
 from ravl_explore.support.files import user_path
 from ravl_explore.support.fingerprints import digest
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+ClassIndex = int | None  # as datasets stores a class label; below 0, or None, where it is hidden
 
 
 class HuggingFaceDataset(LazyImages):
@@ -31,15 +38,27 @@ class HuggingFaceDataset(LazyImages):
 
     Parameters
     ----------
-    name : of a dataset on the hub (``org/name``), a folder written by ``save_to_disk``, a folder of Parquet files or of
-        images; or a ``datasets.Dataset``, or a ``datasets.DatasetDict``
-    split : where there are several; ``test`` unless given
-    image, label : columns; the first of images and of class labels, else guessed from usual names, unless given
-    caption : column of texts, or of lists of texts whose first is taken; guessed unless given, ``"(none)"`` for none
-    class_names : as of :class:`~ravl_explore.data.table.Table`; the class labels' own names unless given
-    templates : prompts, each with one ``{}``
-    config : name of the configuration, where the hub's dataset has several
-    multiple, positive : for rows with several labels, as of :class:`~ravl_explore.data.table.Table`
+    name : str, Path, datasets.Dataset or datasets.DatasetDict
+        The name of a dataset on the hub (``org/name``), a folder written by ``save_to_disk``, a folder of Parquet files
+        or of images; or the dataset itself.
+    split : str or None
+        Where there are several; ``test`` unless given.
+    image : str or None
+        Column of the images; the first of images, else guessed from usual names, unless given.
+    label : str or None
+        Column of the labels; the first of class labels, else guessed from usual names, unless given.
+    caption : str or None
+        Column of texts, or of lists of texts whose first is taken; guessed unless given, ``"(none)"`` for none.
+    class_names : sequence of str, or str, or None
+        As of :class:`~ravl_explore.data.table.Table`; the class labels' own names unless given.
+    templates : sequence of str
+        Prompts, each with one ``{}``.
+    config : str or None
+        Name of the configuration, where the hub's dataset has several.
+    multiple : {"refuse", "drop"}
+        For rows with several labels, as of :class:`~ravl_explore.data.table.Table`.
+    positive : str or None
+        For rows with several labels, as of :class:`~ravl_explore.data.table.Table`.
 
     Raises
     ------
@@ -66,7 +85,7 @@ class HuggingFaceDataset(LazyImages):
 
     def __init__(
         self,
-        name: Any,
+        name: str | Path | Dataset | DatasetDict,
         split: str | None = None,
         image: str | None = None,
         label: str | None = None,
@@ -91,11 +110,9 @@ class HuggingFaceDataset(LazyImages):
         image = image or _of_type(features, datasets.Image) or guess(there, "image")
         label = label or _of_type(features, datasets.ClassLabel) or guess(there, "label")
         caption = guess(there, "caption") if caption is None else "" if caption in ("", NONE) else caption
-        for role, column in (("image", image), ("label", label)):
-            if not column:
-                came = f"the columns {', '.join(map(repr, there))}"
-                raise DataError(f"a column with each {role} in {title!r}", came, f"Name it: {role}=...")
-        assert image and label
+        if not image or not label:
+            role, came = "label" if image else "image", f"the columns {', '.join(map(repr, there))}"
+            raise DataError(f"a column with each {role} in {title!r}", came, f"Name it: {role}=...")
         check_columns(title, there, [column for column in (image, label, caption) if column])
 
         values = list(table.select_columns([label])[:][label])
@@ -111,8 +128,8 @@ class HuggingFaceDataset(LazyImages):
         cells = read_cells([plain(value, EMPTY) for value in values], known)
         labelled = [row for row, of_row in enumerate(cells.labels) if of_row]
         if not labelled:
-            words = "".join(f"; {word!r} in {n:,} counts as missing" for word, n in cells.missing.most_common(3))
-            raise DataError("rows with a label", f"none among {len(values)} of {title!r}{words}", "Take another split.")
+            came = f"none among {len(values)} of {title!r}{cells.said_missing}"
+            raise DataError("rows with a label", came, "Take another split.")
         of_row = [cells.labels[row] for row in labelled]
         if positive:
             named = class_names
@@ -144,7 +161,13 @@ class HuggingFaceDataset(LazyImages):
         )
 
     def where(self, index: int) -> str:
-        """The row in the dataset; rows may have no file."""
+        """The row in the dataset; rows may have no file.
+
+        Parameters
+        ----------
+        index : int
+            The image's number here, from 0 up.
+        """
         return f"row {int(self._rows[index])} of {self.name}"
 
     def fingerprint(self) -> str:
@@ -152,16 +175,16 @@ class HuggingFaceDataset(LazyImages):
         return self._mark
 
 
-class _Images(Sequence[Source]):
+class _Images:
     """Each row's image file, as bytes or as a path, one at a time."""
 
-    def __init__(self, table: Any, column: str, rows: np.ndarray, folders: tuple[Path, ...]) -> None:
+    def __init__(self, table: Dataset, column: str, rows: np.ndarray, folders: tuple[Path, ...]) -> None:
         self._table, self._column, self._rows, self._folders = table, column, rows, folders
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: int) -> Source:
         stored = self._table[int(self._rows[index])][self._column] or {}
         path = stored.get("path")
         if stored.get("bytes") or not path:
@@ -169,7 +192,7 @@ class _Images(Sequence[Source]):
         return inside_one(self._folders, path) if self._folders else Path(path)
 
 
-def _as_images(table: Any, column: str) -> Any:
+def _as_images(table: Dataset, column: str) -> Dataset:
     """The column's images as they are stored, each as bytes or as a path."""
     import datasets
     import pyarrow
@@ -181,7 +204,7 @@ def _as_images(table: Any, column: str) -> Any:
         raise DataError(f"one image in each row of {column!r}", came, "Name the column of images: image=...") from error
 
 
-def _paths(table: Any, column: str) -> list[str]:
+def _paths(table: Dataset, column: str) -> list[str]:
     """Paths of the images whose bytes do not stand in the table; read without the bytes of the others."""
     found: dict[str, None] = {}  # as a set in order
     for chunk in table.data.column(column).chunks:
@@ -190,10 +213,12 @@ def _paths(table: Any, column: str) -> list[str]:
     return list(found)
 
 
-def _named(value: Any, names: Sequence[str]) -> Any:
+def _named(value: ClassIndex | list[ClassIndex], names: Sequence[str]) -> str | list[str | None] | None:
     """Names of class labels, None for those that are hidden."""
-    if isinstance(value, list):
-        return [_named(each, names) for each in value]
+    return [_name(each, names) for each in value] if isinstance(value, list) else _name(value, names)
+
+
+def _name(value: ClassIndex, names: Sequence[str]) -> str | None:
     if value is None or value < 0:
         return None
     if value >= len(names):
@@ -202,11 +227,11 @@ def _named(value: Any, names: Sequence[str]) -> Any:
     return names[value]
 
 
-def _of_type(features: Mapping[str, Any], kind: type) -> str | None:
+def _of_type(features: Mapping[str, object], kind: type) -> str | None:
     return next((name for name, feature in features.items() if isinstance(feature, kind)), None)
 
 
-def _columns(answers: Mapping[str, Any]) -> list[str]:
+def _columns(answers: Mapping[str, object]) -> list[str]:
     """Columns of a folder; those of the hub's sets are not asked for at every key."""
     name, split = str(answers.get("name") or "").strip(), str(answers.get("split") or "") or None
     folder = user_path(name)

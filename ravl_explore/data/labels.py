@@ -1,48 +1,23 @@
-"""From the cells of a column of labels to one class for each image: what is missing, a number, or several labels."""
+"""one_class_each(): from the labels of each image to one class, where they are indices or several, too."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from ravl_explore.data.cells import EMPTY, LONGEST, MISSING, as_texts, in_order, is_number, plain
+from ravl_explore.data.cells import LONGEST, as_texts, in_order, is_number
 from ravl_explore.data.columns import listed, names_from
+from ravl_explore.data.label_cells import Cells
 from ravl_explore.errors import DataError, InputError
 
 Multiple = Literal["refuse", "drop"]
 MULTIPLE: tuple[Multiple, ...] = get_args(Multiple)
-QUOTED = re.compile("'([^']*)'|\"([^\"]*)\"")
-BAR = "|"  # separates labels wherever it stands: NIH's "Effusion|Mass"
-SEPARATORS = (";", ",")  # do so only between labels that are known as such
 
 
 def _row(place: int) -> str:
     return f"in row {place + 1}"
-
-
-@dataclass(frozen=True)
-class Cells:
-    """The labels that cells hold.
-
-    Attributes
-    ----------
-    labels : of each row, in the order of the cell; () for none
-    missing : words that were taken for no label, as they are written -> rows
-    """
-
-    labels: list[tuple[str, ...]]
-    missing: Counter[str]
-
-    @property
-    def notes(self) -> list[str]:
-        """Which words counted as missing, and how to keep them."""
-        if not self.missing:
-            return []
-        said = ", ".join(f"{word!r} ({count:,})" for word, count in self.missing.most_common(5))
-        return [f"Labels written {said} counted as missing; name one in class_names to keep it as a class."]
 
 
 @dataclass(frozen=True)
@@ -51,51 +26,20 @@ class Classes:
 
     Attributes
     ----------
-    names : the classes
-    labels : index into ``names`` of each image in ``kept``
-    kept : places of the images that have a class, rising
-    notes : what was left out, and what was decided, as sentences
+    names : tuple of str
+        The classes.
+    labels : list of int
+        Index into ``names`` of each image in ``kept``.
+    kept : list of int
+        Places of the images that have a class, rising.
+    notes : list of str
+        What was left out, and what was decided, as sentences.
     """
 
     names: tuple[str, ...]
     labels: list[int]
     kept: list[int]
     notes: list[str]
-
-
-def read_cells(values: Sequence[Any], known: Collection[str] = ()) -> Cells:
-    """The labels in each cell of a column.
-
-    Several labels stand in a list, also in one that was written as text, or in a text between bars. Semicolons and
-    commas separate them where all parts are labels by themselves in other cells, or stand in another order there.
-    A cell that is in ``known`` is one label, whatever it holds.
-
-    Parameters
-    ----------
-    values : cells, whose words for what is missing, such as "NA", are still there
-    known : classes that are known beforehand
-
-    Raises
-    ------
-    DataError
-        For cells that are neither text, nor numbers, nor lists of these.
-
-    Examples
-    --------
-    >>> read_cells(["Mass", "Mass|Effusion", ["Mass"], "['Mass', 'Effusion']", "NA", "0.5"]).labels
-    [('Mass',), ('Mass', 'Effusion'), ('Mass',), ('Mass', 'Effusion'), (), ('0.5',)]
-    """
-    names = frozenset(known)
-    missing: Counter[str] = Counter()
-    parts: list[list[Any]] = []
-    for row, value in enumerate(values):
-        if isinstance(value, str) and value.casefold() in MISSING - EMPTY and value not in names:
-            missing[value] += 1
-            value = None
-        parts.append(_parts(value, names, row))
-    texts = iter(as_texts([part for row in parts for part in row]))
-    labels = [tuple(str(next(texts)) for _ in row) for row in parts]
-    return Cells([_distinct(row) for row in _between_separators(labels, names)], missing)
 
 
 def one_class_each(
@@ -112,11 +56,16 @@ def one_class_each(
 
     Parameters
     ----------
-    labels : of each image, at least one
-    class_names : see above
-    multiple : whether images with several labels are an error or left out; with ``positive``, they stay unless left out
-    positive : a label; the classes are then this one, and all images without it, called so or by two ``class_names``
-    where : place of an image -> what to call it in messages
+    labels : sequence of sequence of str
+        Of each image, at least one.
+    class_names : sequence of str, or str, or None
+        See above.
+    multiple : {"refuse", "drop"}
+        Whether images with several labels are an error or left out; with ``positive``, they stay unless left out.
+    positive : str or None
+        A label; the classes are then this one, and all images without it, called so or by two ``class_names``.
+    where : callable, int -> str
+        What to call an image in messages, by its place.
 
     Raises
     ------
@@ -155,7 +104,17 @@ def one_class_each(
 
 
 def require_two(names: Sequence[str], cells: Cells, notes: Sequence[str]) -> None:
-    """Raise DataError, with what was left out, when one class alone is left."""
+    """Raise DataError, with what was left out, when one class alone is left.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The classes.
+    cells : Cells
+        What they were read from.
+    notes : sequence of str
+        What was left out since, as sentences.
+    """
     if len(names) != 1:
         return
     told = [
@@ -167,60 +126,6 @@ def require_two(names: Sequence[str], cells: Cells, notes: Sequence[str]) -> Non
         word = cells.missing.most_common(1)[0][0]
         remedy = f"To keep {word!r} as a class, give class_names={[word, *names]}; else check which column is read."
     raise DataError("at least two classes", "; ".join([f"{names[0]!r} alone", *told]), remedy)
-
-
-def _parts(value: Any, names: Collection[str], row: int) -> list[Any]:
-    """The labels of one cell as they stand there, without what is empty."""
-    if isinstance(value, str) and value not in names:
-        if value.startswith("[") and value.endswith("]"):
-            value = _written_list(value[1:-1])
-        elif BAR in value:
-            value = value.split(BAR)
-    parts = [plain(each, EMPTY) for each in (value if isinstance(value, (list, tuple)) else [value])]
-    for part in parts:
-        if isinstance(part, (dict, list, tuple)):
-            kind = "a record" if isinstance(part, dict) else "a list in a list"
-            raise DataError(
-                "labels that are texts, numbers, or lists of them",
-                f"{kind} in row {row + 1}: {str(part)[:80]}",
-                "Write the class of each image into a column of its own.",
-            )
-    return [part for part in parts if part is not None]
-
-
-def _written_list(inside: str) -> list[str]:
-    """What stood in a list that was written as text, by pandas or NumPy.
-
-    >>> _written_list("'Mass' 'no finding'"), _written_list("0 1"), _written_list("pleural effusion")
-    (['Mass', 'no finding'], ['0', '1'], ['pleural effusion'])
-    """
-    quoted = ["".join(found) for found in QUOTED.findall(inside)]
-    if quoted:
-        return quoted
-    numbers = inside.split()
-    return numbers if all(map(is_number, numbers)) else inside.split(",")
-
-
-def _distinct(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Each label once; numbers as they are, since [0, 0, 1] may say yes or no of three classes."""
-    return labels if all(map(is_number, labels)) else tuple(dict.fromkeys(labels))
-
-
-def _between_separators(labels: list[tuple[str, ...]], names: Collection[str]) -> list[tuple[str, ...]]:
-    """Take cells with semicolons or commas apart whose parts are labels by themselves elsewhere."""
-    whole = {row[0] for row in labels if len(row) == 1} - set(names)
-    for separator in SEPARATORS:
-        split = {text: _split(text, separator) for text in whole if separator in text}
-        orders = Counter(frozenset(parts) for parts in split.values())
-        alone = {part for row in labels for part in row if part not in split}
-        alone |= {part for parts in split.values() if orders[frozenset(parts)] > 1 for part in parts}
-        several = {text: parts for text, parts in split.items() if len(parts) > 1 and alone.issuperset(parts)}
-        labels = [several.get(row[0], row) if len(row) == 1 else row for row in labels]
-    return labels
-
-
-def _split(text: str, separator: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(part.strip() for part in text.split(separator) if part.strip()))
 
 
 def _check_no_vectors(labels: Sequence[Sequence[str]]) -> None:
@@ -269,9 +174,12 @@ def places_of(
 
     Parameters
     ----------
-    texts : one label each
-    class_names : as of :func:`one_class_each`
-    where : place of a text -> what to call it in messages
+    texts : sequence of str
+        One label each.
+    class_names : sequence of str, or str, or None
+        As of :func:`one_class_each`.
+    where : callable, int -> str
+        What to call a text in messages, by its place.
 
     Raises
     ------

@@ -6,7 +6,6 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl
 
 from ravl_explore.data.base import ImageTextDataset
@@ -32,6 +31,7 @@ KINDS: dict[str, Callable[..., ImageTextDataset]] = {
     "object-cxr": ObjectCxr,
     "hf": HuggingFaceDataset,
 }
+Option = str | int | tuple[str, ...]  # an argument of a dataset, a flag included
 LISTS = frozenset({"classes", "class_names", "shapes"})  # options of several values, separated by commas
 YES, NO = ("1", "true", "yes"), ("0", "false", "no")
 LONGEST = 18  # digits of a whole number
@@ -45,6 +45,10 @@ def open_dataset(text: str | Path) -> ImageTextDataset:
     folder saved by Hugging Face's ``save_to_disk`` is known as such. Options follow a question mark, as in
     ``scans.csv?image=file&label=finding``, ``nih.csv?multiple=drop``, ``val.json?classes=cat,dog`` or
     ``mnist:FOLDER?split=train``; they are the arguments of the dataset's class.
+
+    Parameters
+    ----------
+    text : str or Path
 
     Raises
     ------
@@ -103,10 +107,10 @@ def _by_path(rest: str, text: str) -> Callable[..., ImageTextDataset]:
     raise DataError(forms, repr(text), "Check the path.")
 
 
-def _parsed(make: Callable[..., Any], options: dict[str, str]) -> dict[str, Any]:
+def _parsed(make: Callable[..., object], options: dict[str, str]) -> dict[str, Option]:
     """Options as the arguments of ``make``."""
     known = inspect.signature(make).parameters
-    parsed: dict[str, Any] = {}
+    parsed: dict[str, Option] = {}
     for name, value in options.items():
         if name not in known:
             raise InputError(f"options among {', '.join(known)}", repr(name), "Write them as ?name=value&name=value.")

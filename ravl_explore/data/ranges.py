@@ -7,7 +7,7 @@ would double its cost, so of many images some are read, evenly spread over the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from ravl_explore.data.deep import depth_of
 from ravl_explore.data.dicom_shades import COLORS
-from ravl_explore.data.formats import Source
+from ravl_explore.data.formats import Source, Sources
 from ravl_explore.data.reading import DEEP, Range, read_range
 from ravl_explore.errors import DataError
 from ravl_explore.support.progress import Progress, report
@@ -31,10 +31,18 @@ class SharedRange:
 
     Attributes
     ----------
-    kind : as of :class:`~ravl_explore.data.reading.Header`
-    low, high : least and largest value of those that were read
-    n_images, n_read : how many there are, and how many were read
-    largest : place in the set of the image with the largest value
+    kind : str
+        As of :class:`~ravl_explore.data.reading.Header`.
+    low : float
+        Least value of the images that were read.
+    high : float
+        Largest value of these.
+    n_images : int
+        How many of the kind there are.
+    n_read : int
+        How many of them were read.
+    largest : int
+        Place in the set of the image with the largest value.
     """
 
     kind: str
@@ -45,7 +53,13 @@ class SharedRange:
     largest: int
 
     def note(self, where: str) -> str:
-        """A sentence for the user; ``where`` names the image with the largest value."""
+        """A sentence for the user.
+
+        Parameters
+        ----------
+        where : str
+            Names the image with the largest value.
+        """
         if self.kind in (DEEP, COLORS):
             shown = f"at one depth, {depth_of(int(self.high))} bits, which the largest value needs"
         else:
@@ -58,9 +72,19 @@ class SharedRange:
 
 
 def shared_ranges(
-    sources: Sequence[Source], kinds: Mapping[int, str], progress: Progress | None = None
+    sources: Sources, kinds: Mapping[int, str], progress: Progress | None = None
 ) -> dict[str, SharedRange]:
-    """Ranges by kind, of ``kinds``: place in ``sources`` -> kind. Images that cannot be read do not count."""
+    """Kind -> the range that the images of this kind share. Images that cannot be read do not count.
+
+    Parameters
+    ----------
+    sources : Sources
+        All images of the set.
+    kinds : mapping, int -> str
+        Place in ``sources`` -> kind, of the images whose range their files do not tell.
+    progress : Progress or None
+        Told the images that were read.
+    """
     places = {kind: [row for row, each in kinds.items() if each == kind] for kind in sorted(set(kinds.values()))}
     chosen = {kind: [rows[i] for i in _spread(len(rows))] for kind, rows in places.items()}
     n_all, n_done = sum(map(len, chosen.values())), 0
@@ -84,7 +108,13 @@ def shared_ranges(
 
 
 def ranges_of(found: Mapping[str, SharedRange]) -> Callable[[str], Range | None]:
-    """What :func:`~ravl_explore.data.reading.read_image` takes as ``ranges``."""
+    """What :func:`~ravl_explore.data.reading.read_image` takes as ``ranges``.
+
+    Parameters
+    ----------
+    found : mapping, str -> SharedRange
+        As :func:`shared_ranges` gives it.
+    """
     return lambda kind: (found[kind].low, found[kind].high) if kind in found else None
 
 

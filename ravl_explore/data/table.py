@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,8 @@ from ravl_explore.data.columns import (
     read_columns,
 )
 from ravl_explore.data.files import ImageFiles
-from ravl_explore.data.labels import MULTIPLE, Multiple, one_class_each, read_cells, require_two
+from ravl_explore.data.label_cells import read_cells
+from ravl_explore.data.labels import MULTIPLE, Multiple, one_class_each, require_two
 from ravl_explore.data.lookup import find_files
 from ravl_explore.errors import DataError
 from ravl_explore.regions.base import Regions
@@ -41,7 +41,7 @@ YES, NO = (
 FLOAT = re.compile(r"-?\d+\.0", re.ASCII)  # how pandas writes a whole number of a column with gaps
 
 
-def _columns(answers: Mapping[str, Any]) -> Sequence[str]:
+def _columns(answers: Mapping[str, object]) -> Sequence[str]:
     path = str(answers.get("path") or "").strip()
     return column_names(path) if path else ()
 
@@ -58,21 +58,34 @@ class Table(ImageFiles):
 
     Parameters
     ----------
-    path : table, its first line naming the columns
-    image, label : columns; guessed from usual names unless given. An image may be named without its ending where one
-        file alone fits. Labels are class names, or with ``class_names`` also indices into those; where all indices
-        occur, images with -1, as for what is uncertain, are left out
-    caption, boxes : columns; guessed unless given, ``"(none)"`` for none. Boxes are lists ``[[x1, y1, x2, y2], ...]``
-        in pixels of the upright image, in a CSV as JSON
-    group : column with two values, whether an image holds a feature that may be spurious; none unless given. Of
-        values other than yes and no (1 and 0, true and false ...) the later one in the alphabet, or the larger number,
-        counts as present
-    root : folder that the paths start from and must stay in; the table's own unless given
-    class_names : classes in order, as a list or a text with commas; the labels that occur, sorted, unless given
-    templates : prompts, each with one ``{}``
-    multiple : what becomes of an image with several labels: ``refuse``, or ``drop``
-    positive : a label; the classes are then this one and all images without it, called "no" and the label, or by two
-        ``class_names``. Images with several labels are of the first if it is among them
+    path : str or Path
+        The table, its first line naming the columns.
+    image : str or None
+        Column of the images' paths; guessed from usual names unless given. An image may be named without its ending
+        where one file alone fits.
+    label : str or None
+        Column of class names, or with ``class_names`` also of indices into those; guessed from usual names unless
+        given. Where all indices occur, images with -1, as for what is uncertain, are left out.
+    caption : str or None
+        Column of texts; guessed unless given, ``"(none)"`` for none.
+    boxes : str or None
+        Column of lists ``[[x1, y1, x2, y2], ...]`` in pixels of the upright image, in a CSV as JSON; guessed unless
+        given, ``"(none)"`` for none.
+    group : str or None
+        Column with two values, whether an image holds a feature that may be spurious; none unless given. Of values
+        other than yes and no (1 and 0, true and false ...) the later one in the alphabet, or the larger number, counts
+        as present.
+    root : str or Path or None
+        Folder that the paths start from and must stay in; the table's own unless given.
+    class_names : sequence of str, or str, or None
+        Classes in order, as a list or a text with commas; the labels that occur, sorted, unless given.
+    templates : sequence of str
+        Prompts, each with one ``{}``.
+    multiple : {"refuse", "drop"}
+        What becomes of an image with several labels.
+    positive : str or None
+        A label; the classes are then this one and all images without it, called "no" and the label, or by two
+        ``class_names``. Images with several labels are of the first if it is among them.
 
     Raises
     ------
@@ -128,10 +141,9 @@ class Table(ImageFiles):
         cells = read_cells(rows["label"], names_from(class_names) or ())
         complete = [row for row, name in enumerate(images) if name is not None and cells.labels[row]]
         if not complete:
-            words = "".join(f"; {word!r} in {n:,} counts as missing" for word, n in cells.missing.most_common(3))
             raise DataError(
                 "rows with an image and a label",
-                f"none among {len(images)} of {str(file)!r}{words}",
+                f"none among {len(images)} of {str(file)!r}{cells.said_missing}",
                 "Check which columns are read.",
             )
         folder = user_path(root) if root else file.parent
@@ -193,7 +205,7 @@ class Table(ImageFiles):
         )
 
 
-def _names(values: list[Any], column: str) -> list[str | None]:
+def _names(values: Sequence[object], column: str) -> list[str | None]:
     """Names of images, None where there is none; ids are names, too, and texts stay as they are written."""
     plain_values = [plain(value) for value in values]
     for value in plain_values:
@@ -249,17 +261,19 @@ def _check_same(
                 )
 
 
-def _boxes(values: list[Any], rows: list[int], repeats: dict[int, list[int]]) -> list[list[tuple[float, ...]]]:
+def _boxes(values: Sequence[object], rows: list[int], repeats: dict[int, list[int]]) -> list[list[tuple[float, ...]]]:
     """Boxes of each kept row and of its repeats, none twice."""
     found = ([box for each in (row, *repeats[row]) for box in _parse_boxes(plain(values[each]), each)] for row in rows)
     return [list(dict.fromkeys(boxes)) for boxes in found]
 
 
-def _parse_boxes(value: Any, row: int) -> list[tuple[float, ...]]:
+def _parse_boxes(value: object, row: int) -> list[tuple[float, ...]]:
     try:
         boxes = json.loads(value) if isinstance(value, str) else value
         if not boxes:
             return []
+        if not isinstance(boxes, list):
+            raise TypeError(f"a {type(boxes).__name__}, not a list")
         if not isinstance(boxes[0], list):
             boxes = [boxes]
         found = [tuple(float(corner) for corner in box) for box in boxes]

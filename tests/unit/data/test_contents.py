@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from ravl_explore.data import ArrayDataset, Folder, Subset
-from ravl_explore.data.files import ImageFiles, LazyImages
+from ravl_explore.data.files import ImageFiles
+from ravl_explore.data.lazy_images import LazyImages
 from ravl_explore.data.optional_members import content_fingerprint
 from ravl_explore.data.relabelled import Relabelled
 from ravl_explore.errors import Cancelled

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ravl_explore.data.files import LazyImages
 from ravl_explore.data.formats import is_image
+from ravl_explore.data.lazy_images import LazyImages
 from ravl_explore.data.reading import read_image, read_size
 from ravl_explore.errors import DataError, MissingDependencyError
 

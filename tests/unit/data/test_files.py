@@ -53,7 +53,7 @@ def test_nothing_is_kept_but_sizes(paths: list[Path]) -> None:
 
 def test_headers_are_read_once(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     data, read = files(paths), []
-    from ravl_explore.data import files as module
+    from ravl_explore.data import lazy_images as module
 
     original = module.header_or_reason
     monkeypatch.setattr(module, "header_or_reason", lambda path: read.append(path) or original(path))

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from ravl_explore.data.cells import as_text, as_texts, caption_of, in_order
-from ravl_explore.data.labels import one_class_each, read_cells, require_two
+from ravl_explore.data.label_cells import read_cells
+from ravl_explore.data.labels import one_class_each, require_two
 from ravl_explore.errors import DataError
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from ravl_explore.data import Folder, Subset, Table, ranges, reading
-from ravl_explore.data.files import LazyImages
+from ravl_explore.data.lazy_images import LazyImages
 from ravl_explore.data.reading import read_image
 from ravl_explore.data.room import _Room
 
