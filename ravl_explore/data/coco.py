@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
@@ -14,13 +14,11 @@ from ravl_explore.data.box_fitting import FittedBoxes, fit_boxes
 from ravl_explore.data.cells import caption_of
 from ravl_explore.data.coco_file import (
     Box,
-    Drawn,
     Entry,
     Id,
     boxes_by_image,
     by_id,
     category_name,
-    covered_area,
     explaining,
     file_name,
     plain_id,
@@ -28,7 +26,9 @@ from ravl_explore.data.coco_file import (
     size_said,
     sorted_by_id,
 )
-from ravl_explore.data.columns import NONE, listed, names_from
+from ravl_explore.data.coco_labels import classes_of, labelled
+from ravl_explore.data.column_roles import NONE
+from ravl_explore.data.columns import listed
 from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.lookup import find_files
 from ravl_explore.errors import DataError, InputError
@@ -117,10 +117,10 @@ class Coco(ImageFiles):
         categories = {key: category_name(c) for key, c in sorted_by_id(by_id(content["categories"], "categories"))}
         facts = by_id(content["images"], "images")
         shown_ids = {plain_id(each["category_id"]) for each in content["annotations"]}
-        names, unseen = _class_names(classes, feature, categories, shown_ids)
+        names, unseen = classes_of(classes, feature, categories, shown_ids)
         label_of = {key: names.index(name) for key, name in categories.items() if name in names}
         drawn = boxes_by_image(content["annotations"], facts, categories, label_of)
-        chosen = _labelled([key for key, _ in sorted_by_id(facts)], drawn, label_of, multiple)
+        chosen = labelled([key for key, _ in sorted_by_id(facts)], drawn, label_of, multiple)
         if not chosen.images:
             came = f"{chosen.n_none} with none and {chosen.n_several} with several of them"
             raise DataError(f"images with one of {listed(names)}", came, "Pick other classes.")
@@ -174,57 +174,6 @@ class Coco(ImageFiles):
             None if feature_ids is None else np.array([key in feature_ids for key in shown], bool)
         )
         return fitted
-
-
-class _Labelled(NamedTuple):
-    """Ids of the images that are of one class, and that class; and how many were left out, or took the largest."""
-
-    images: list[Id]
-    labels: list[int]
-    n_none: int
-    n_several: int
-    n_largest: int
-
-    @property
-    def notes(self) -> list[str]:
-        return [
-            *([f"{self.n_none} images with none of the classes were left out."] if self.n_none else []),
-            *([f"{self.n_several} images with several of the classes were left out."] if self.n_several else []),
-            *([f"{self.n_largest} images with several of the classes took the largest."] if self.n_largest else []),
-        ]
-
-
-def _labelled(images: list[Id], drawn: Drawn, label_of: Mapping[Id, int], multiple: str) -> _Labelled:
-    """The images with a box of one of the classes; of several, with ``multiple="largest"``, what covers most counts."""
-    kept: list[Id] = []
-    labels: list[int] = []
-    n_none = n_several = n_largest = 0
-    for key in images:
-        covered = covered_area(drawn.boxes.get(key, []), label_of)
-        found = covered.keys() | drawn.crowds.get(key, set())
-        if not covered:
-            n_none += 1
-        elif len(found) > 1 and multiple == "drop":
-            n_several += 1
-        else:
-            n_largest += len(found) > 1
-            kept.append(key)
-            labels.append(max(sorted(covered), key=lambda label: covered[label]))
-    return _Labelled(kept, labels, n_none, n_several, n_largest)
-
-
-def _class_names(
-    classes: Sequence[str] | None, feature: str | None, categories: Mapping[Id, str], annotated: set[Id]
-) -> tuple[tuple[str, ...], list[str]]:
-    """The classes, those asked for or all that are annotated; and categories that are no classes for want of these."""
-    given = names_from(classes)
-    unseen = [] if given else [name for key, name in categories.items() if key not in annotated]
-    names = given or tuple(name for key, name in categories.items() if key in annotated)
-    _check_known([*names, *([feature] if feature else [])], categories, annotated)
-    if len(names) < 2 and unseen:
-        came = f"{listed(names) or 'none'}; without any annotation: {listed(unseen)}"
-        raise DataError("at least two annotated categories", came, "Name those to compare with classes=[...].")
-    return names, unseen
 
 
 def _check_once(files: Sequence[Path], ids: Sequence[Id]) -> None:
@@ -296,19 +245,3 @@ def _any_there(file: Path, folder: Path, names: Sequence[str]) -> bool:
         return any(map(os.path.isfile, find_files(folder, names, beside=file.parent)[0]))
     except DataError:  # they lead out of it: not this folder; if none is right, reading tells
         return False
-
-
-def _check_known(names: Sequence[str], categories: Mapping[Id, str], annotated: set[Id]) -> None:
-    """Each name must be that of one category; of two with one name, one may be without annotations."""
-    unknown = [name for name in names if name not in categories.values()]
-    if unknown:
-        there = ", ".join(map(repr, categories.values()))
-        raise DataError(f"categories among {there}", f"also {listed(unknown)}", "Write them as the file does.")
-    for name in names:
-        ids = [key for key, each in categories.items() if each == name and key in annotated]
-        if len(ids) > 1:
-            raise DataError(
-                "one category of each name",
-                f"{name!r} with the ids {', '.join(map(repr, ids))}",
-                "Rename one of them in the file, or give their annotations one id.",
-            )

@@ -1,11 +1,11 @@
-"""Tables of text: CSV, TSV and Parquet -> columns as lists of text, with the names that columns usually have."""
+"""Tables of text: CSV, TSV and Parquet -> columns as lists of cells; and class names as people give them."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -19,7 +19,6 @@ from ravl_explore.errors import DataError, InputError, MissingDependencyError
 if TYPE_CHECKING:
     import pyarrow
 
-Choices = Callable[[Mapping[str, object]], Sequence[str]]  # of a form: the answers so far -> what can be picked
 TEXT_TABLES = frozenset({".csv", ".tsv", ".txt"})
 PARQUET = frozenset({".parquet", ".pq"})
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # Excel's "Unicode text"
@@ -28,16 +27,6 @@ UNKNOWN = "\ufffd"  # a byte that is no letter in cp1252 either
 CHUNK = 2**20
 SHOWN = 10  # names in a message
 ID = re.compile(r"(?i)(?:n|c|class|label|category|cluster|id)?[ _-]?\d+")  # n01443537 is WordNet's, as in ImageNet
-NONE = "(none)"  # the column that is not read
-USUAL_NAMES = {
-    "image": (
-        "image", "imagepath", "path", "file", "filename", "filepath", "imagefile", "imagename", "img", "imgpath",
-        "imgname", "imagefilename",
-    ),
-    "label": ("label", "class", "classname", "labelname", "target", "category", "y", "diagnosis", "finding", "species"),
-    "caption": ("caption", "text", "report", "description", "sentence"),
-    "boxes": ("boxes", "bboxes", "bbox", "box", "regions"),
-}  # fmt: skip
 
 
 def is_table(path: str | Path) -> bool:
@@ -152,47 +141,6 @@ def check_columns(path: str | Path, names: Sequence[str], wanted: Sequence[str])
     twice = sorted({name for name in wanted if names.count(name) > 1})
     if twice:
         raise DataError(f"columns with different names in {str(path)!r}", f"{twice} twice", "Rename one of them.")
-
-
-def guess(names: Sequence[str], role: str) -> str | None:
-    """The column that by its name holds the image, label, caption or boxes.
-
-    Parameters
-    ----------
-    names : sequence of str
-        The columns that there are.
-    role : {"image", "label", "caption", "boxes"}
-
-    Examples
-    --------
-    >>> guess(["ID", "Image Path", "Class_Name"], "image"), guess(["ID"], "label")
-    ('Image Path', None)
-    """
-    plain_names = {"".join(c for c in name.casefold() if c.isalnum()): name for name in reversed(names)}
-    return next((plain_names[usual] for usual in USUAL_NAMES[role] if usual in plain_names), None)
-
-
-def choose(role: str, names_of: Choices, *, optional: bool = False) -> Choices:
-    """Choices of a form: the columns, the likely one first; where ``optional``, NONE too, so that it can be picked.
-
-    Parameters
-    ----------
-    role : str
-        What the column is for; of those in :data:`USUAL_NAMES`, the likely column is known.
-    names_of : callable, mapping -> sequence of str
-        The columns that there are, by the answers so far.
-    optional : bool
-        Whether no column at all is a choice.
-    """
-
-    def choices(answers: Mapping[str, object]) -> list[str]:
-        names = list(dict.fromkeys(names_of(answers)))
-        likely = guess(names, role) if role in USUAL_NAMES else None
-        first = [NONE] if optional and likely is None else [] if likely is None else [likely]
-        last = [NONE] if optional and likely is not None else []
-        return [*first, *(name for name in names if name != likely), *last] if names else []
-
-    return choices
 
 
 def names_from(given: Sequence[str] | str | None) -> tuple[str, ...] | None:

@@ -96,10 +96,7 @@ def label_with_torchxrayvision(
         raise DataError("at least one image", f"none in {split}.csv", "Check the file.")
     files = resolve_inside(folder, names, argument=None)
     model = _pretrained() if model is None else model
-    pathologies = list(model.pathologies)
-    if PATHOLOGY not in pathologies:
-        raise ModelError(f"a model that knows {PATHOLOGY}", f"one of {pathologies}", f"Use {WEIGHTS}.")
-    column = pathologies.index(PATHOLOGY)
+    column = _column(model)
     scores: dict[int, float] = {}
     headers = dict(enumerate(map(header_or_reason, files)))
     unreadable = {i: found for i, found in headers.items() if isinstance(found, str)}
@@ -124,6 +121,13 @@ def label_with_torchxrayvision(
             scores.update(zip(prepared, found, strict=True))
         report(progress, stop, len(files), "Labelling")
     return write_whole(user_path(root) / f"{split}_labels.csv", _table(names, scores, unreadable, threshold).encode())
+
+
+def _column(model: Labeller) -> int:
+    pathologies = list(model.pathologies)
+    if PATHOLOGY not in pathologies:
+        raise ModelError(f"a model that knows {PATHOLOGY}", f"one of {pathologies}", f"Use {WEIGHTS}.")
+    return pathologies.index(PATHOLOGY)
 
 
 def _check_unreadable(files: list[Path], unreadable: dict[int, str], limit: int) -> None:

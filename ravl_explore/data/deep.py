@@ -1,9 +1,6 @@
-"""Pictures of more than 8 bits a sample: all their bits, which Pillow keeps for greys alone, and how they become 8.
+"""Pictures of more than 8 bits a sample: all their bits, which Pillow keeps for greys alone, and how they are seen.
 
-Detectors write 10, 12 or 14 bits into 16, and taking the upper 8 of 16 would leave those nearly black. So the depth is
-the least of 8, 10, 12, 14 and 16 that holds the largest value: of all images of a set, since the depth is the
-detector's and not the picture's; of a picture that is read alone, its own. Where the file says how deep it is, that
-holds.
+How many of the bits count, :mod:`ravl_explore.data.depth` tells.
 """
 
 from __future__ import annotations
@@ -17,7 +14,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageFile, Jpeg2KImagePlugin, PngImagePlugin, PpmImagePlugin, TiffImagePlugin
 
-DEPTHS = (8, 10, 12, 14, 16)  # bits that detectors use
+from ravl_explore.data.depth import colors_of, depth_of, on_white, opacity, to_8_bits
+
 FULL = 65535
 SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 SIGNED, FLOAT = 2, 3  # SampleFormat of TIFF
@@ -50,7 +48,7 @@ class Deep:
         rows : slice
             Of the stored picture.
         depth : int
-            Bits that its set uses, of :data:`DEPTHS`.
+            Bits that its set uses, of :data:`~ravl_explore.data.depth.DEPTHS`.
         """
         values = self.values[rows]
         color = values[..., None] if values.ndim == 2 else colors_of(values)
@@ -61,7 +59,7 @@ class Deep:
         if key is not None:
             seen[(color == key).all(-1)] = 255
         if values.ndim == 3 and values.shape[2] in (2, 4):
-            return _on_white(seen, _opacity(values[..., -1], depth), self.premultiplied)
+            return on_white(seen, opacity(values[..., -1], depth), self.premultiplied)
         return seen
 
 
@@ -190,44 +188,6 @@ def read_deep(open_again: Callable[[], ImageFile.ImageFile], load: Callable[[Ima
     return Deep(found, image, raw.startswith("RGBa"))
 
 
-def colors_of(values: np.ndarray) -> np.ndarray:
-    """The samples without alpha.
-
-    Parameters
-    ----------
-    values : UInt16[np.ndarray, "height width"] or UInt16[np.ndarray, "height width n_channels"]
-    """
-    return values if values.ndim == 2 else values[..., : 1 if values.shape[2] == 2 else 3]
-
-
-def depth_of(largest: int) -> int:
-    """Bits that hold a value, as detectors use them.
-
-    Parameters
-    ----------
-    largest : int
-        The largest value, below 65,536.
-
-    Examples
-    --------
-    >>> [depth_of(value) for value in (0, 255, 256, 4095, 4096, 65535)]
-    [8, 8, 10, 12, 14, 16]
-    """
-    return next(bits for bits in DEPTHS if largest < 2**bits)
-
-
-def to_8_bits(values: np.ndarray, depth: int) -> np.ndarray:
-    """The upper 8 of ``depth`` bits; what is larger is white.
-
-    Parameters
-    ----------
-    values : UInt16[np.ndarray, "..."]
-    depth : int
-        Of :data:`DEPTHS`.
-    """
-    return np.minimum(values >> (depth - 8), 255).astype(np.uint8)
-
-
 def significant_bits(file: BinaryIO) -> int:
     """What a PNG says of its depth (sBIT), 0 where it says nothing.
 
@@ -251,23 +211,10 @@ def significant_bits(file: BinaryIO) -> int:
         file.seek(place)
 
 
-def _opacity(alpha: np.ndarray, depth: int) -> np.ndarray:
-    """8 bits, by the depth of the colours where no alpha is larger than that."""
-    return to_8_bits(alpha, depth if int(alpha.max(initial=0)) < 2**depth else 16)
-
-
 def _check_upper(largest: int, what: str, remedy: str) -> None:
     """Raise ValueError when the upper 8 of 16 bits, all that is known, are not those that are used."""
     if depth_of(largest) < 16:
         raise ValueError(f"{what} that uses few of them, of which the upper 8 alone can be read: {remedy}")
-
-
-def _on_white(color: np.ndarray, alpha: np.ndarray, premultiplied: bool) -> np.ndarray:
-    """Laid on white, as a page shows it."""
-    alpha = alpha[..., None].astype(np.uint32)
-    if premultiplied:
-        return np.minimum(color.astype(np.uint32) + 255 - alpha, 255).astype(np.uint8)
-    return ((color * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def _raw(tile: ImageFile._Tile) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ravl_explore.data import deep
+from ravl_explore.data.depth import depth_of, to_8_bits
 from ravl_explore.data.room import strips
 
 if TYPE_CHECKING:
@@ -60,11 +60,9 @@ def showing(
     if stored.ndim == 3:
         from pydicom.pixels.processing import convert_color_space
 
-        depth = deep.depth_of(int((shared or range_of(stored, data))[1])) if kind_of(data) else 8
+        depth = depth_of(int((shared or range_of(stored, data))[1])) if kind_of(data) else 8
         luminance = photometric in ("YBR_FULL", "YBR_FULL_422")
-        return lambda values: deep.to_8_bits(
-            convert_color_space(values, photometric, "RGB") if luminance else values, depth
-        )
+        return lambda values: to_8_bits(convert_color_space(values, photometric, "RGB") if luminance else values, depth)
     shown = _gray(stored, data, shared)
     inverted = photometric == "MONOCHROME1"
 

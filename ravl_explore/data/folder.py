@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from ravl_explore.data.access import readable
 from ravl_explore.data.base import CLIP_TEMPLATES
 from ravl_explore.data.columns import listed, names_from, number_notes
 from ravl_explore.data.files import ImageFiles
-from ravl_explore.data.formats import SUFFIXES, is_image
+from ravl_explore.data.folder_content import Content, counts, search, told_left_out
 from ravl_explore.data.labels import places_of
 from ravl_explore.data.lazy_images import plain_name
 from ravl_explore.errors import DataError
@@ -25,14 +23,6 @@ SPLITS = frozenset({  # and other parts that datasets come in
     "batch", "mask", "masks", "annotations", "labels",
 })  # fmt: skip
 BESIDE_SPLITS = frozenset({"", "set", "split", "data", "dataset", "images", "imgs"})  # "test_images" is a split, too
-NO_IMAGES = frozenset({  # what lies beside images and is no picture that anybody would miss
-    ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".md", ".rst", ".html", ".htm", ".log",
-    ".ini", ".db", ".lnk", ".url", ".py", ".ipynb", ".sh", ".m", ".xls", ".xlsx", ".doc", ".docx", ".rtf", ".parquet",
-    ".md5", ".sha1", ".sha256", ".lock", ".tmp", ".bak", ".cache", ".info", ".lst",
-})  # fmt: skip
-MOST_ENDINGS, MOST_CLASSES = 5, 10  # each ending in a note of its own, each class with its count
-OTHERS = "Files with other endings"
-NO_IMAGE_NAMES = frozenset({"readme", "license", "licence", "copying", "makefile", "dicomdir", "md5sums", "sha256sums"})
 
 
 class Folder(ImageFiles):
@@ -46,11 +36,14 @@ class Folder(ImageFiles):
 
     Parameters
     ----------
-    path : folder
-    templates : prompts, each with one ``{}``
-    class_names : classes in order, as a list or a text with commas, where the subfolders are called otherwise: by
-        numbers, which are indices into these, or in some other way (``n01443537``), when there is one name for each
-        subfolder, in the order of the subfolders; the subfolders' names unless given
+    path : str or Path
+        The folder.
+    templates : sequence of str
+        Prompts, each with one ``{}``.
+    class_names : sequence of str, or str, or None
+        Classes in order, as a list or a text with commas, where the subfolders are called otherwise: by numbers, which
+        are indices into these, or in some other way (``n01443537``), when there is one name for each subfolder, in the
+        order of the subfolders; the subfolders' names unless given.
 
     Raises
     ------
@@ -78,9 +71,9 @@ class Folder(ImageFiles):
                     "a folder with one subfolder per class", f"{str(root)!r}, not a folder", "Check the path."
                 )
             top = sorted(each for each in root.iterdir() if not each.name.startswith("."))
-            found = {each.name: _search(each) for each in top if each.is_dir()}
-            beside = [each for each in top if each.name not in found and _counts(each)]
-            left_out, links = _left_out(found), [link for content in found.values() for link in content.links]
+            found = {each.name: search(each) for each in top if each.is_dir()}
+            beside = [each for each in top if each.name not in found and counts(each)]
+            left_out, links = told_left_out(found), [link for content in found.values() for link in content.links]
         subfolders = [name for name, content in found.items() if content.images]
         empty = [name for name, content in found.items() if not content.images]
         _check_layout(root, found, subfolders, empty, beside, left_out, links)
@@ -106,69 +99,9 @@ class Folder(ImageFiles):
         )
 
 
-@dataclass
-class _Content:
-    """What lies in the subfolder of a class."""
-
-    images: list[Path] = field(default_factory=list)
-    others: Counter[str] = field(default_factory=Counter)  # ending -> files that are no image
-    links: list[str] = field(default_factory=list)  # to folders
-    inner: set[str] = field(default_factory=set)  # its own subfolders that hold images
-    direct: int = 0  # images right in it
-
-
-def _search(folder: Path) -> _Content:
-    content = _Content()
-    for parent, folders, names in os.walk(folder, onerror=_raise):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        content.links += [
-            str(Path(parent, name).relative_to(folder.parent)) for name in folders if _is_link(parent, name)
-        ]
-        inner = Path(parent).relative_to(folder).parts
-        for name in names:
-            path = Path(parent, name)
-            if _counts(path):
-                content.images.append(path)
-                content.inner.update(inner[:1])
-                content.direct += not inner
-            elif _is_missed(path):
-                content.others[path.suffix.lower()] += 1
-    content.images.sort()
-    return content
-
-
-def _is_link(parent: str, name: str) -> bool:
-    return Path(parent, name).is_symlink()
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
-def _counts(path: Path) -> bool:
-    """Whether a file counts as an image: by its ending, so that a damaged one is told, or else by its first bytes."""
-    if path.name.startswith("."):
-        return False
-    if path.suffix.lower() in SUFFIXES:
-        return True
-    if path.stem.casefold() in NO_IMAGE_NAMES:
-        return False
-    try:
-        return is_image(path, may_be_text=path.suffix.lower() in NO_IMAGES)
-    except OSError:  # reading it tells why
-        return path.suffix.lower() not in NO_IMAGES
-
-
-def _is_missed(path: Path) -> bool:
-    """Whether a file that is no image may be one of a kind that is not read."""
-    if path.name.startswith("."):
-        return path.suffix == ".icloud"  # stands for a picture that a Mac did not download
-    return path.suffix.lower() not in NO_IMAGES and path.stem.casefold() not in NO_IMAGE_NAMES
-
-
 def _check_layout(
     root: Path,
-    found: dict[str, _Content],
+    found: dict[str, Content],
     subfolders: list[str],
     empty: list[str],
     beside: list[Path],
@@ -230,7 +163,7 @@ def _words(name: str) -> set[str]:
     return set(re.split(r"[^a-z]+", name.casefold()))
 
 
-def _split_notes(found: dict[str, _Content], subfolders: list[str]) -> list[str]:
+def _split_notes(found: dict[str, Content], subfolders: list[str]) -> list[str]:
     """What to say of subfolders that may be no classes."""
     splits = [name for name in subfolders if _like_a_split(name)]
     others = [name for name in subfolders if name not in splits and _words(name) - BESIDE_SPLITS]
@@ -271,29 +204,3 @@ def _classes(
             "Give one name for each subfolder, in this order, or leave class_names out.",
         )
     return names, labels, [*told, f"The subfolders {listed(in_order)} are called {listed(names)}, in this order."]
-
-
-def _left_out(found: dict[str, _Content]) -> list[str]:
-    """What was left out of the classes, as sentences: files by ending and class."""
-    by_ending: dict[str, Counter[str]] = {}
-    for name, content in found.items():
-        for ending, count in content.others.items():
-            by_ending.setdefault(ending, Counter())[name] = count
-    told = sorted(by_ending, key=lambda ending: (-by_ending[ending].total(), ending))[:MOST_ENDINGS]
-    if rest := [by_ending[ending] for ending in by_ending if ending not in told]:
-        by_ending[OTHERS] = sum(rest, Counter())
-        told.append(OTHERS)
-    return [
-        f"{_files(ending)} were left out, of no kind of image that is read: {_by_class(by_ending[ending])}."
-        for ending in told
-    ]
-
-
-def _by_class(counts: Counter[str]) -> str:
-    most = [f"{count} of {name!r}" for name, count in counts.most_common(MOST_CLASSES)]
-    more = [f"... ({counts.total()} in all)"] if len(counts) > MOST_CLASSES else []
-    return ", ".join([*most, *more])
-
-
-def _files(ending: str) -> str:
-    return "Files without an ending" if not ending else ending if ending == OTHERS else f"{ending} files"

@@ -10,7 +10,8 @@ import numpy as np
 
 from ravl_explore.data.base import CLIP_TEMPLATES
 from ravl_explore.data.cells import EMPTY, caption_of, plain
-from ravl_explore.data.columns import NONE, check_columns, column_names, guess, listed, names_from, number_notes
+from ravl_explore.data.column_roles import NONE, guess
+from ravl_explore.data.columns import check_columns, column_names, listed, names_from, number_notes
 from ravl_explore.data.formats import Source
 from ravl_explore.data.given_files import read_json
 from ravl_explore.data.hugging_face_loading import inside_one, is_saved, load
@@ -115,24 +116,15 @@ class HuggingFaceDataset(LazyImages):
             raise DataError(f"a column with each {role} in {title!r}", came, f"Name it: {role}=...")
         check_columns(title, there, [column for column in (image, label, caption) if column])
 
-        values = list(table.select_columns([label])[:][label])
-        inner = getattr(features[label], "feature", features[label])  # of a sequence of class labels
-        if isinstance(inner, datasets.ClassLabel):
-            values = [_named(value, inner.names) for value in values]
-            named, known = (
-                names_from(class_names) or tuple(inner.names),
-                (*inner.names, *(names_from(class_names) or ())),
-            )
-        else:
-            named, known = class_names, names_from(class_names) or ()
-        cells = read_cells([plain(value, EMPTY) for value in values], known)
+        values, own = _labels(table, label)
+        asked = names_from(class_names) or ()
+        cells = read_cells([plain(value, EMPTY) for value in values], (*own, *asked))
         labelled = [row for row, of_row in enumerate(cells.labels) if of_row]
         if not labelled:
             came = f"none among {len(values)} of {title!r}{cells.said_missing}"
             raise DataError("rows with a label", came, "Take another split.")
         of_row = [cells.labels[row] for row in labelled]
-        if positive:
-            named = class_names
+        named = class_names if positive else asked or own or None
         classes = one_class_each(of_row, named, multiple, positive, lambda place: f"in row {labelled[place] + 1}")
         require_two(classes.names, cells, classes.notes)
         kept = [labelled[place] for place in classes.kept]
@@ -190,6 +182,18 @@ class _Images:
         if stored.get("bytes") or not path:
             return stored.get("bytes") or b""
         return inside_one(self._folders, path) if self._folders else Path(path)
+
+
+def _labels(table: Dataset, column: str) -> tuple[list[object], tuple[str, ...]]:
+    """The cells of a column; class labels by their names, which come along."""
+    import datasets
+
+    values = list(table.select_columns([column])[:][column])
+    feature = table.features[column]
+    inner = getattr(feature, "feature", feature)  # of a sequence of class labels
+    if isinstance(inner, datasets.ClassLabel):
+        return [_named(value, inner.names) for value in values], tuple(inner.names)
+    return values, ()
 
 
 def _as_images(table: Dataset, column: str) -> Dataset:

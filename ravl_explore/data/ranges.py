@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ravl_explore.data.deep import depth_of
+from ravl_explore.data.depth import depth_of
 from ravl_explore.data.dicom_shades import COLORS
 from ravl_explore.data.formats import Source, Sources
 from ravl_explore.data.reading import DEEP, Range, read_range

@@ -4,9 +4,10 @@ What a file is, is decided by its first bytes. Rules that change what is seen:
 
 - EXIF orientation is applied; of an animation or a file of many pages, the first picture is read.
 - Transparent parts are laid on white, as a page shows them; black would hide dark drawings.
-- Greys and colours of 16 bits are cut to 8 by the depth that they use, see :mod:`ravl_explore.data.deep`; DICOM without
-  a window is shown over the range of its values, see :mod:`ravl_explore.data.dicom`. Both are facts of a detector: the
-  images of a set share them, which :mod:`ravl_explore.data.ranges` finds; a picture that is read alone has its own.
+- Greys and colours of 16 bits are cut to 8 by the depth that they use, see :mod:`ravl_explore.data.depth`; DICOM
+  without a window is shown over the range of its values, see :mod:`ravl_explore.data.dicom`. Both are facts of a
+  detector: the images of a set share them, which :mod:`ravl_explore.data.ranges` finds; a picture that is read alone
+  has its own.
 - Signed values, floating-point ones and 32 bits a pixel have no such range, so they are refused.
 - A picture takes less than 1 GB while it is read, see :mod:`ravl_explore.data.room`; larger ones are refused.
 """
@@ -25,6 +26,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageFile, PngImagePlugin
 
 from ravl_explore.data import deep, dicom
+from ravl_explore.data.depth import colors_of, depth_of
 from ravl_explore.data.formats import Source, head_of, opened, opener_of
 from ravl_explore.data.orientation import SIDEWAYS, has_late_notes, orientation_of, upright_of
 from ravl_explore.data.room import ROOM, check_size, strips
@@ -238,7 +240,7 @@ def _strip(strip: Image.Image, shift: int) -> np.ndarray:
 def _deep_rgb(file: BinaryIO, head: bytes, shared: Range | None) -> np.ndarray:
     picture = _deep(file, head)
     height, width = picture.values.shape[:2]
-    depth = deep.depth_of(int((shared or _deep_range(file, picture))[1]))
+    depth = depth_of(int((shared or _deep_range(file, picture))[1]))
     upright, stored = upright_of(picture.image, height, width)
     for rows in strips(height, width):
         stored[rows] = picture.shown(rows, depth)
@@ -256,7 +258,7 @@ def _deep(file: BinaryIO, head: bytes) -> deep.Deep:
 def _deep_range(file: BinaryIO, picture: deep.Deep) -> Range:
     """From 0 to the largest value of the picture, or to what its file says that it may hold."""
     declared = deep.significant_bits(file) if isinstance(picture.image, PngImagePlugin.PngImageFile) else 0
-    return 0, max(int(deep.colors_of(picture.values).max(initial=0)), 2**declared - 1)
+    return 0, max(int(colors_of(picture.values).max(initial=0)), 2**declared - 1)
 
 
 @contextmanager

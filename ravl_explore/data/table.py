@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -13,13 +12,11 @@ import numpy as np
 from ravl_explore.data.base import CLIP_TEMPLATES
 from ravl_explore.data.box_fitting import fit_boxes
 from ravl_explore.data.cells import EMPTY, as_text, as_texts, caption_of, in_order, plain
+from ravl_explore.data.column_roles import NONE, choose, guess
 from ravl_explore.data.columns import (
-    NONE,
     check_columns,
-    choose,
     column_names,
     encoding_notes,
-    guess,
     listed,
     names_from,
     number_notes,
@@ -29,6 +26,7 @@ from ravl_explore.data.files import ImageFiles
 from ravl_explore.data.label_cells import read_cells
 from ravl_explore.data.labels import MULTIPLE, Multiple, one_class_each, require_two
 from ravl_explore.data.lookup import find_files
+from ravl_explore.data.written_boxes import boxes_of
 from ravl_explore.errors import DataError
 from ravl_explore.regions.base import Regions
 from ravl_explore.support.fields import Field
@@ -126,15 +124,8 @@ class Table(ImageFiles):
     ) -> None:
         file = user_path(path)
         there = column_names(file)
-        given = {"image": image, "label": label, "caption": caption, "boxes": boxes}
-        chosen = {role: guess(there, role) if name is None else name for role, name in given.items()} | {"group": group}
-        chosen = {role: "" if name == NONE else name for role, name in chosen.items()}
-        used = {role: name for role, name in chosen.items() if name}
-        check_columns(file, there, list(used.values()))
-        for role in ("image", "label"):
-            if not chosen[role]:
-                came = f"the columns {', '.join(map(repr, there))}"
-                raise DataError(f"a column with each {role} in {str(file)!r}", came, f"Name it: {role}=...")
+        given = {"image": image, "label": label, "caption": caption, "boxes": boxes, "group": group or ""}
+        used = _used(file, there, given)
         columns = read_columns(file, list(used.values()), EMPTY)
         rows = {role: columns[name] for role, name in used.items()}
         images = _names(rows["image"], used["image"])
@@ -187,7 +178,7 @@ class Table(ImageFiles):
             ],
         )
         if "boxes" in rows:
-            self._frame(_boxes(rows["boxes"], kept, repeats))
+            self._frame(boxes_of(rows["boxes"], kept, repeats))
 
     def _frame(self, lists: list[list[tuple[float, ...]]]) -> None:
         """Take the boxes of each image that have an area in it."""
@@ -203,6 +194,18 @@ class Table(ImageFiles):
             *([beyond] if n_cut else []),
             *([f"{n_flat} boxes without area inside their image were left out."] if n_flat else []),
         )
+
+
+def _used(file: Path, there: Sequence[str], given: Mapping[str, str | None]) -> dict[str, str]:
+    """Role -> the column that has it, of those that are read; one that is not given is guessed."""
+    chosen = {role: guess(there, role) if name is None else name for role, name in given.items()}
+    used = {role: name for role, name in chosen.items() if name and name != NONE}
+    check_columns(file, there, list(used.values()))
+    for role in ("image", "label"):
+        if role not in used:
+            came = f"the columns {', '.join(map(repr, there))}"
+            raise DataError(f"a column with each {role} in {str(file)!r}", came, f"Name it: {role}=...")
+    return used
 
 
 def _names(values: Sequence[object], column: str) -> list[str | None]:
@@ -259,35 +262,6 @@ def _check_same(
                     f"{row + 1} for {str(files[kept])!r}",
                     remedy,
                 )
-
-
-def _boxes(values: Sequence[object], rows: list[int], repeats: dict[int, list[int]]) -> list[list[tuple[float, ...]]]:
-    """Boxes of each kept row and of its repeats, none twice."""
-    found = ([box for each in (row, *repeats[row]) for box in _parse_boxes(plain(values[each]), each)] for row in rows)
-    return [list(dict.fromkeys(boxes)) for boxes in found]
-
-
-def _parse_boxes(value: object, row: int) -> list[tuple[float, ...]]:
-    try:
-        boxes = json.loads(value) if isinstance(value, str) else value
-        if not boxes:
-            return []
-        if not isinstance(boxes, list):
-            raise TypeError(f"a {type(boxes).__name__}, not a list")
-        if not isinstance(boxes[0], list):
-            boxes = [boxes]
-        found = [tuple(float(corner) for corner in box) for box in boxes]
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        came = f"{str(value)[:80]!r} in row {row + 1} ({str(error)[:80]})"
-        raise DataError("boxes as [[x1, y1, x2, y2], ...]", came, "Write them as JSON.") from error
-    for box in found:
-        if len(box) != 4 or box[0] > box[2] or box[1] > box[3]:  # one without area is left out, and told
-            raise DataError(
-                "boxes of four numbers with x1 < x2 and y1 < y2",
-                f"{list(box)} in row {row + 1}",
-                "Give two corners in pixels (COCO's are x, y, width, height).",
-            )
-    return found
 
 
 def _feature(column: str | None, values: list[str | None], rows: list[int]) -> tuple[str | None, np.ndarray | None]:

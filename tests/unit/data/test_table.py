@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from ravl_explore.data import Table
-from ravl_explore.data.columns import NONE, column_names, guess, is_table, read_columns
+from ravl_explore.data.column_roles import NONE, guess
+from ravl_explore.data.columns import column_names, is_table, read_columns
 from ravl_explore.data.listed_paths import resolve_inside
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.regions.given import Given
