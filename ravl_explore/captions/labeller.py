@@ -45,14 +45,19 @@ class CaptionLabeller:
 
     Parameters
     ----------
-    class_names : any text; what the labels index
-    synonyms : class name -> other names of it; none unless given. See :func:`common_synonyms`
-    ambiguity : for captions that name several classes: ``skip`` (no label), ``first`` (the one named first),
-        ``similar`` (the one whose text is most similar to the image, see ``similarity`` below), ``multi`` (all are
-        positive, see :meth:`CaptionLabels.positives`; the label is the one named first). A phrase that stands for
-        two classes ("crane") puts neither first
-    negation : whether "no cat" and its like name no cat; or the cues to look for, in the captions' language
-    decoys : phrases that hold a class name and show none of it ("teddy bear"); a class of that name wins over them
+    class_names : sequence of str
+        What the labels index; any text.
+    synonyms : mapping, str -> sequence of str, or None
+        Other names of classes; none unless given. See :func:`~ravl_explore.captions.words.common_synonyms`.
+    ambiguity : {"skip", "first", "similar", "multi"}
+        For captions that name several classes: ``skip`` (no label), ``first`` (the one named first), ``similar`` (the
+        one whose text is most similar to the image, see ``similarity`` below), ``multi`` (all are positive, see
+        :meth:`CaptionLabels.positives`; the label is the one named first). A phrase that stands for two classes
+        ("crane") puts neither first.
+    negation : bool or sequence of str
+        Whether "no cat" and its like name no cat; or the cues to look for, in the captions' language.
+    decoys : sequence of str
+        Phrases that hold a class name and show none of it ("teddy bear"); a class of that name wins over them.
 
     Raises
     ------
@@ -98,8 +103,10 @@ class CaptionLabeller:
 
         Parameters
         ----------
-        captions : one per image; None and NaN (an empty cell of a table) count as empty
-        similarity : of each image to each class text, for ``ambiguity="similar"`` alone
+        captions : sequence of str or None
+            One per image; None and NaN (an empty cell of a table) count as empty.
+        similarity : Float[np.ndarray, "n_captions n_classes"] or None
+            Of each image to each class text, for ``ambiguity="similar"`` alone.
 
         Raises
         ------

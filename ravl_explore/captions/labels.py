@@ -37,16 +37,28 @@ class CaptionLabels:
 
     Attributes
     ----------
-    labels : (n_captions,) int64, the class of each caption by the ``ambiguity`` policy, -1 for none
-    class_names : what the labels index
-    captions : as given, None for a missing one
-    status : (n_captions,) int8, index into ``STATUSES``: names ``one`` class, ``several``, only ``negated`` ones,
-        ``none``, or is ``empty``
-    mention_caption, mention_class : (n_mentions,) int64, each class that each caption names and does not deny, once,
-        in the order of first mention
-    negated_caption, negated_class : (n_negated,) int64, the same for classes that it only denies
-    ambiguity : the policy that chose the labels
-    phrases : phrase -> how many captions name a class by it
+    labels : Int[np.ndarray, " n_captions"]
+        The class of each caption by the ``ambiguity`` policy, -1 for none; int64.
+    class_names : tuple of str
+        What the labels index.
+    captions : tuple of str or None
+        As given, None for a missing one.
+    status : Int[np.ndarray, " n_captions"]
+        Index into ``STATUSES``: names ``one`` class, ``several``, only ``negated`` ones, ``none``, or is ``empty``;
+        int8.
+    mention_caption : Int[np.ndarray, " n_mentions"]
+        The caption of each mention: each class that a caption names and does not deny, once, in the order of first
+        mention.
+    mention_class : Int[np.ndarray, " n_mentions"]
+        The class of each mention.
+    negated_caption : Int[np.ndarray, " n_negated"]
+        The same for classes that a caption only denies.
+    negated_class : Int[np.ndarray, " n_negated"]
+        The class of each of these.
+    ambiguity : str
+        The policy that chose the labels.
+    phrases : mapping, str -> int
+        How many captions name a class by a phrase.
     """
 
     labels: Int[np.ndarray, " n_captions"]
@@ -77,7 +89,12 @@ class CaptionLabels:
         return "; ".join([share, *rest]) + "."
 
     def count(self, status: Status) -> int:
-        """How many captions have this status."""
+        """How many captions have this status.
+
+        Parameters
+        ----------
+        status : {"one", "several", "negated", "none", "empty"}
+        """
         return int((self.status == STATUSES.index(status)).sum())
 
     @property
@@ -128,13 +145,28 @@ class CaptionLabels:
         )
 
     def examples(self, status: Status = "none", n: int = 5, seed: int = 0) -> tuple[tuple[int, str], ...]:
-        """(index, caption) of up to ``n`` captions of a status, drawn evenly, in their order."""
+        """(index, caption) of up to ``n`` captions of a status, drawn evenly, in their order.
+
+        Parameters
+        ----------
+        status : {"one", "several", "negated", "none", "empty"}
+        n : int
+            Most captions.
+        seed : int
+            Of the draw.
+        """
         rows = np.flatnonzero(self.status == STATUSES.index(status)).tolist()
         chosen = sorted(random.Random(seed).sample(rows, min(n, len(rows))))
         return tuple((row, self.captions[row] or "") for row in chosen)
 
     def frequent_words(self, n: int = 20) -> tuple[tuple[str, int], ...]:
-        """(word, captions) most frequent where no class is named: candidates for synonyms."""
+        """(word, captions) most frequent where no class is named: candidates for synonyms.
+
+        Parameters
+        ----------
+        n : int
+            Most words.
+        """
         counts: Counter[str] = Counter()
         for row in np.flatnonzero(self.status == STATUSES.index("none")).tolist():
             words = set(re.findall(r"[^\W\d_]{2,}(?:-\w+)*", normalise(self.captions[row] or "")))
@@ -143,6 +175,11 @@ class CaptionLabels:
 
     def require(self, least: int = 1) -> CaptionLabels:
         """Itself, when at least this many captions have a label.
+
+        Parameters
+        ----------
+        least : int
+            How many.
 
         Raises
         ------

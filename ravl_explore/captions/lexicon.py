@@ -26,6 +26,16 @@ def lexicon(
 ) -> dict[str, tuple[int, ...]]:
     """Phrase (normalised, a space in each open gap) -> the classes it names; none for a decoy.
 
+    Parameters
+    ----------
+    class_names : sequence of str
+    synonyms : mapping, str -> sequence of str
+        Other names of classes.
+    decoys : sequence of str
+        Phrases that hold a class name and show none of it.
+
+    Examples
+    --------
     >>> sorted(lexicon(["ankle-boot"], {}, []))
     ['ankle boot', 'ankle boots', 'ankleboot', 'ankleboots']
 
@@ -79,11 +89,27 @@ class LongestMatch:
         self._any = _compile(phrases, at_edges)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """(start, end) of each, in order."""
+        """(start, end) of each, in order.
+
+        Parameters
+        ----------
+        text : str
+            A normalised one.
+        """
         return [match.span(1) for match in (self._ascii if text.isascii() else self._any).finditer(text)]
 
     def shorter(self, text: str, start: int, stop: int) -> tuple[int, int] | None:
-        """The longest one at ``start`` that ends by ``stop``."""
+        """The longest one at ``start`` that ends by ``stop``.
+
+        Parameters
+        ----------
+        text : str
+            A normalised one.
+        start : int
+            Where the phrase starts.
+        stop : int
+            Where it has to end, or before.
+        """
         match = self._any.match(text, start, stop)
         return None if match is None else match.span(1)
 
@@ -101,6 +127,13 @@ def _compile(phrases: Iterable[str], edges: Callable[[str], str], flags: re.Rege
 def canonical(matched: str) -> str:
     """The phrase as the lexicon holds it, from what the pattern matched.
 
+    Parameters
+    ----------
+    matched : str
+        A part of a normalised text.
+
+    Examples
+    --------
     >>> canonical("ankle-boot")
     'ankle boot'
     """

@@ -46,7 +46,8 @@ class Negation:
 
     Parameters
     ----------
-    cues : words or phrases, in any script, that deny what follows
+    cues : sequence of str
+        Words or phrases, in any script, that deny what follows.
 
     Examples
     --------
@@ -77,7 +78,15 @@ class Negation:
         )
 
     def __call__(self, text: str, spans: Sequence[tuple[int, int]]) -> list[bool]:
-        """Whether each of the mentions at ``spans`` (in order, apart) of a normalised text is denied."""
+        """Whether each of the mentions at ``spans`` (in order, apart) of a normalised text is denied.
+
+        Parameters
+        ----------
+        text : str
+            A normalised one.
+        spans : sequence of (int, int)
+            Start and end of each mention.
+        """
         denied = [False] * len(spans)
         if not any(hint in text for hint in self._hints):
             return denied

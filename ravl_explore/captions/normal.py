@@ -35,6 +35,12 @@ def normalise(text: str) -> str:
     An underscore becomes a space. A line break becomes one too, but before a new paragraph or list entry two stay, for
     no clause reaches across them.
 
+    Parameters
+    ----------
+    text : str
+
+    Examples
+    --------
     >>> normalise("A  T\\u2010Shirt\\u2019s \\uff30rint")
     "a t-shirt's print"
     """
@@ -75,6 +81,13 @@ def at_edges(pattern: str) -> str:
     A hyphen continues a word: "t-shirt" holds no word shirt. So does an apostrophe, but for "dog's" and "l'orange", and
     in numbers a stop or comma before a digit. In scripts without spaces any place is an edge.
 
+    Parameters
+    ----------
+    pattern : str
+        A regular expression.
+
+    Examples
+    --------
     >>> re.findall(at_edges("dog|3"), "dog's hot-dog dogma 3, 3.5, 3")
     ['dog', '3', '3']
     """
@@ -85,7 +98,13 @@ def at_edges(pattern: str) -> str:
 
 
 def at_ascii_edges(pattern: str) -> str:
-    """The same for texts of ASCII alone, which most captions are: twice as fast."""
+    """The same for texts of ASCII alone, which most captions are: twice as fast.
+
+    Parameters
+    ----------
+    pattern : str
+        A regular expression.
+    """
     left, right = _edges(r"\w\-")
     return f"{left}(?:{pattern}){right}"
 

@@ -18,10 +18,14 @@ class HasCaptions(Protocol):
     """The little of a dataset that is looked at."""
 
     @property
-    def class_names(self) -> Sequence[str]: ...
+    def class_names(self) -> Sequence[str]:
+        """What the labels index."""
+        ...
 
     @property
-    def captions(self) -> Sequence[str | None] | None: ...
+    def captions(self) -> Sequence[str | None] | None:
+        """One for each image, or None."""
+        ...
 
 
 def label(
@@ -34,9 +38,12 @@ def label(
 
     Parameters
     ----------
-    data : any dataset with captions
-    labeller : of the dataset's classes; ``CaptionLabeller(data.class_names)`` unless given
-    similarity : of each image to each class text, for ``ambiguity="similar"`` alone
+    data : HasCaptions
+        Any dataset with captions.
+    labeller : CaptionLabeller or None
+        Of the dataset's classes; ``CaptionLabeller(data.class_names)`` unless given.
+    similarity : Float[np.ndarray, "n_images n_classes"] or None
+        Of each image to each class text, for ``ambiguity="similar"`` alone.
 
     Raises
     ------

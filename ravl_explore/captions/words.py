@@ -70,6 +70,12 @@ _KINDS: dict[str, tuple[str, ...]] = {
 def common_synonyms(class_names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Ready-made synonyms, and kinds, for those of the classes that have some; add your own with ``|``.
 
+    Parameters
+    ----------
+    class_names : sequence of str
+
+    Examples
+    --------
     >>> common_synonyms(["couch", "zebra"]) | {"zebra": ("quagga",)}
     {'couch': ('sofa', 'settee'), 'zebra': ('quagga',)}
     """
@@ -83,6 +89,13 @@ def common_synonyms(class_names: Iterable[str]) -> dict[str, tuple[str, ...]]:
 def plurals(word: str) -> tuple[str, ...]:
     """Every plural in use of an English noun in lower case; none for a plural, a letter or another script.
 
+    Parameters
+    ----------
+    word : str
+        In lower case.
+
+    Examples
+    --------
     >>> plurals("knife"), plurals("box"), plurals("potato"), plurals("skis")
     (('knives',), ('boxes',), ('potatoes', 'potatos'), ())
     """
@@ -109,6 +122,13 @@ def singulars(word: str) -> tuple[str, ...]:
 
     Some may be no words ("axes": axe, ax), which harms nothing where they are only searched for.
 
+    Parameters
+    ----------
+    word : str
+        In lower case.
+
+    Examples
+    --------
     >>> singulars("mice"), singulars("berries"), singulars("dress"), singulars("shorts")
     (('mouse',), ('berry', 'berrie'), (), ())
     """

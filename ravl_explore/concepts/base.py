@@ -25,16 +25,22 @@ class ConceptMasks(Protocol):
 
     Attributes
     ----------
-    name : where the masks are from, for menus and run folders
-    notes : what was departed from (masks resized, images without one), as sentences for the user; may grow as masks are
-        read
+    name : str
+        Where the masks are from, for menus and run folders.
+    notes : tuple of str
+        What was departed from (masks resized, images without one), as sentences for the user; may grow as masks are
+        read.
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Short name for menus and run folders."""
+        ...
 
     @property
-    def notes(self) -> tuple[str, ...]: ...
+    def notes(self) -> tuple[str, ...]:
+        """What was departed from so far."""
+        ...
 
     def __len__(self) -> int:
         """How many images they are of."""
@@ -44,6 +50,11 @@ class ConceptMasks(Protocol):
         """(promote, suppress) of one image, in pixels of the stored image; a pixel may be in neither, not in both.
 
         Both are empty for an image of which nothing is known.
+
+        Parameters
+        ----------
+        index : int
+            The image's number, from 0 up.
         """
         ...
 
@@ -56,13 +67,19 @@ class Shown(Protocol):
     """What the regions of a dataset show; :class:`ravl_explore.assignment.assignment.Assignment` does."""
 
     @property
-    def regions(self) -> Regions: ...
+    def regions(self) -> Regions:
+        """Boxes of the images."""
+        ...
 
     @property
-    def spurious(self) -> Bool[np.ndarray, " n_regions"]: ...
+    def spurious(self) -> Bool[np.ndarray, " n_regions"]:
+        """Whether a region shows the spurious feature."""
+        ...
 
     @property
-    def core(self) -> Bool[np.ndarray, " n_regions"]: ...
+    def core(self) -> Bool[np.ndarray, " n_regions"]:
+        """Whether a region shows its image's class."""
+        ...
 
 
 class ConceptSource(Protocol):
@@ -79,12 +96,26 @@ class ConceptSource(Protocol):
         ...
 
     def open(self, data: ImageTextDataset, shown: Shown | None = None) -> ConceptMasks:
-        """The masks of ``data``, made or read when asked for; ``shown`` says what its regions show."""
+        """The masks of ``data``, made or read when asked for; ``shown`` says what its regions show.
+
+        Parameters
+        ----------
+        data : ImageTextDataset
+            Whose images the masks are of.
+        shown : Shown or None
+            What its regions show; only sources that use regions need it.
+        """
         ...
 
 
 def read_all(masks: ConceptMasks, progress: Progress | None = None) -> ConceptMasks:
     """Ask for every mask once and give ``masks`` back: what is wrong with one is told before training starts.
+
+    Parameters
+    ----------
+    masks : ConceptMasks
+    progress : Progress or None
+        Told the masks that were made.
 
     Raises
     ------
@@ -99,13 +130,32 @@ def read_all(masks: ConceptMasks, progress: Progress | None = None) -> ConceptMa
 
 
 def nothing(height: int, width: int) -> tuple[Mask, Mask]:
-    """The masks of an image of which nothing is known."""
+    """The masks of an image of which nothing is known.
+
+    Parameters
+    ----------
+    height : int
+        In pixels.
+    width : int
+        In pixels.
+    """
     return np.zeros((height, width), bool), np.zeros((height, width), bool)
 
 
 def count_of(n: int, one: str, several: str) -> str:
     """A sentence's start.
 
+    Parameters
+    ----------
+    n : int
+        How many.
+    one : str
+        What one is called, with its verb.
+    several : str
+        What several are called, with their verb.
+
+    Examples
+    --------
     >>> count_of(1, "image has", "images have"), count_of(1200, "image has", "images have")
     ('1 image has', '1,200 images have')
     """

@@ -16,6 +16,13 @@ EXAMPLE = 'Write {"cat": ["whiskers", "paw"], "dog": ["snout"]}, or ["animal"] f
 def concepts_by_class(given: Concepts, class_names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """One tuple of phrases a class, in lower case, each once; an empty one where a class is to have none.
 
+    Parameters
+    ----------
+    given : str, Path, mapping, sequence or callable
+        As of :class:`~ravl_explore.concepts.grounded.Grounded`.
+    class_names : sequence of str
+        The dataset's.
+
     Raises
     ------
     InputError
@@ -49,6 +56,11 @@ def concepts_by_class(given: Concepts, class_names: Sequence[str]) -> tuple[tupl
 
 def read_concepts(path: str | Path) -> Mapping[str, Sequence[str]] | Sequence[str]:
     """What a JSON file says; its phrases are checked once the classes are known.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of the JSON file.
 
     Raises
     ------

@@ -26,12 +26,13 @@ class Discovered:
 
     Parameters
     ----------
-    promote : ``core`` unless given, since with CFT on the demo's ViT (val, one seed, 1e-4) alignment rose alike, while
-        ``core`` cost 1.6 points of accuracy and ``clean`` 4.3. ``core``: only the box that shows the image's class
-        is promoted and, as CFT's complement of the concepts (Eq. 4), all other pixels are suppressed, in every image;
-        one without a core box (all are spurious, or no label) has nothing to promote, and its spurious boxes alone are
+    promote : {"core", "clean"}
+        ``core`` unless given, since with CFT on the demo's ViT (val, one seed, 1e-4) alignment rose alike, while
+        ``core`` cost 1.6 points of accuracy and ``clean`` 4.3. ``core``: only the box that shows the image's class is
+        promoted and, as CFT's complement of the concepts (Eq. 4), all other pixels are suppressed, in every image; one
+        without a core box (all are spurious, or no label) has nothing to promote, and its spurious boxes alone are
         suppressed. ``clean``: all boxes that are not spurious are promoted, the spurious ones suppressed; an image
-        without a spurious box has nothing to suppress, so that concept-guided fine-tuning only holds its class
+        without a spurious box has nothing to suppress, so that concept-guided fine-tuning only holds its class.
 
     Examples
     --------
@@ -61,10 +62,18 @@ class Discovered:
 
     @property
     def name(self) -> str:
+        """Short name for menus and run folders."""
         return "discovered regions" if self.promote == "clean" else "discovered core regions"
 
     def open(self, data: ImageTextDataset, shown: Shown | None = None) -> DiscoveredMasks:
         """The masks of ``data`` by what its regions show.
+
+        Parameters
+        ----------
+        data : ImageTextDataset
+            Whose images the masks are of.
+        shown : Shown or None
+            What its regions show; only sources that use regions need it.
 
         Raises
         ------
@@ -96,6 +105,13 @@ class DiscoveredMasks:
         return len(self._sizes)
 
     def __call__(self, index: int) -> tuple[Mask, Mask]:
+        """(promote, suppress) of one image, in pixels of the stored image.
+
+        Parameters
+        ----------
+        index : int
+            The image's number, from 0 up.
+        """
         width, height = self._sizes[index].tolist()
         promote, suppress = nothing(height, width)
         rows = self._shown.regions.rows(index)

@@ -52,15 +52,21 @@ class Grounded:
 
     Parameters
     ----------
-    concepts : the path of a JSON file, ``{class: [concept, ...]}`` or one list for all classes; the same as a mapping
-        or a list; or any callable that proposes them, ``class_name -> [concept, ...]``. Name what a class is, not what
-        is often around it, or the shortcut itself is promoted
-    detector, segmenter : a local folder, or a repository on the Hugging Face hub, of GroundingDINO and of SAM 2 in
-        transformers' layout with safetensors. They are looked for in ``$RAVL_CACHE/models/ORGANISATION/NAME`` and in
-        the hub's cache, and else downloaded
-    box_threshold : least score of a box, between 0 and 1; 0.35 in CFT's code. Its text threshold chooses which words of
-        a prompt a box is called by, and so changes nothing where each prompt is one concept
-    device : where the models run
+    concepts : str, Path, mapping, sequence or callable
+        The path of a JSON file, ``{class: [concept, ...]}`` or one list for all classes; the same as a mapping or a
+        list; or any callable that proposes them, ``class_name -> [concept, ...]``. Name what a class is, not what is
+        often around it, or the shortcut itself is promoted.
+    detector : str or Path
+        GroundingDINO: a local folder, or a repository on the Hugging Face hub, in transformers' layout with
+        safetensors. It is looked for in ``$RAVL_CACHE/models/ORGANISATION/NAME`` and in the hub's cache, and else
+        downloaded.
+    segmenter : str or Path
+        SAM 2, in the same way.
+    box_threshold : float
+        Least score of a box, between 0 and 1; 0.35 in CFT's code. Its text threshold chooses which words of a prompt a
+        box is called by, and so changes nothing where each prompt is one concept.
+    device : str
+        Where the models run.
 
     Raises
     ------
@@ -105,10 +111,18 @@ class Grounded:
 
     @property
     def name(self) -> str:
+        """Short name for menus and run folders."""
         return "concepts in words"
 
     def open(self, data: ImageTextDataset, shown: Shown | None = None) -> GroundedMasks:
         """The masks of ``data``; ``shown`` is not needed.
+
+        Parameters
+        ----------
+        data : ImageTextDataset
+            Whose images the masks are of.
+        shown : Shown or None
+            What its regions show; only sources that use regions need it.
 
         Raises
         ------
@@ -150,6 +164,13 @@ class GroundedMasks:
         return len(self._data)
 
     def __call__(self, index: int) -> tuple[Mask, Mask]:
+        """(promote, suppress) of one image, in pixels of the stored image.
+
+        Parameters
+        ----------
+        index : int
+            The image's number, from 0 up.
+        """
         image = checked_image(self._data, index)
         label = int(self._data.labels[index])
         if label < 0:  # no caption says what it is of

@@ -42,10 +42,11 @@ class MaskFiles:
 
     Parameters
     ----------
-    path : a folder (its folders are looked through) of ``NAME.png``, beside which ``NAME.suppress.png`` may lie, or of
+    path : str or Path
+        A folder (its folders are looked through) of ``NAME.png``, beside which ``NAME.suppress.png`` may lie, or of
         ``NAME.npz`` with an array ``promote`` and, if you like, ``suppress``; or a COCO ``.json`` file with polygons or
         run lengths. Where one of its categories has the name of a class, an image promotes the segments of its own
-        class alone, else those of all categories, which then are concepts
+        class alone, else those of all categories, which then are concepts.
 
     Raises
     ------
@@ -71,10 +72,18 @@ class MaskFiles:
 
     @property
     def name(self) -> str:
+        """Short name for menus and run folders."""
         return f"masks of {Path(self.path).name}"
 
     def open(self, data: ImageTextDataset, shown: Shown | None = None) -> FileMasks:
         """The masks of ``data``; ``shown`` is not needed.
+
+        Parameters
+        ----------
+        data : ImageTextDataset
+            Whose images the masks are of.
+        shown : Shown or None
+            What its regions show; only sources that use regions need it.
 
         Raises
         ------
@@ -93,12 +102,18 @@ class FileMasks:
 
     Parameters
     ----------
-    source : where they are from
-    data : the images
-    rows : for each image what ``read`` takes, or None
-    read : row -> (promote, suppress or None), as stored
-    facts : gives what tells a change of the files
-    notes : what is known before a mask is read
+    source : MaskFiles
+        Where they are from.
+    data : ImageTextDataset
+        The images.
+    rows : list of int or None
+        For each image what ``read`` takes, or None.
+    read : callable, int -> (Mask, Mask or None)
+        Gives the masks of a row, (promote, suppress), as stored.
+    facts : callable, () -> list
+        Gives what tells a change of the files.
+    notes : tuple of str
+        What is known before a mask is read.
     """
 
     def __init__(
@@ -120,6 +135,13 @@ class FileMasks:
         return len(self._rows)
 
     def __call__(self, index: int) -> tuple[Mask, Mask]:
+        """(promote, suppress) of one image, in pixels of the stored image.
+
+        Parameters
+        ----------
+        index : int
+            The image's number, from 0 up.
+        """
         width, height = self._sizes[index].tolist()
         row = self._rows[index]
         if row is None:

@@ -18,6 +18,10 @@ GRAY = {"1", "L", "P", "I", "I;16"}
 def read_png(path: Path) -> Mask:
     """The mask of a PNG file: one channel, or several that say the same.
 
+    Parameters
+    ----------
+    path : Path
+
     Raises
     ------
     DataError
@@ -39,6 +43,10 @@ def read_png(path: Path) -> Mask:
 
 def read_npz(path: Path) -> tuple[Mask, Mask | None]:
     """(promote, suppress or None) of an NPZ file's arrays of these names.
+
+    Parameters
+    ----------
+    path : Path
 
     Raises
     ------
@@ -68,6 +76,13 @@ def read_npz(path: Path) -> tuple[Mask, Mask | None]:
 def binary(array: np.ndarray, what: str) -> Mask:
     """The mask that an array says.
 
+    Parameters
+    ----------
+    array : np.ndarray
+        As the file holds it.
+    what : str
+        What to call it in messages.
+
     Raises
     ------
     DataError
@@ -90,6 +105,16 @@ def binary(array: np.ndarray, what: str) -> Mask:
 def resize_nearest(mask: Mask, height: int, width: int) -> Mask:
     """Every pixel takes the value of the one under its centre.
 
+    Parameters
+    ----------
+    mask : Bool[np.ndarray, "h w"]
+    height : int
+        Afterwards, in pixels.
+    width : int
+        Afterwards, in pixels.
+
+    Examples
+    --------
     >>> resize_nearest(np.array([[True, False]]), 2, 4).tolist()
     [[True, True, False, False], [True, True, False, False]]
     """
@@ -101,6 +126,14 @@ def resize_nearest(mask: Mask, height: int, width: int) -> Mask:
 def turned(mask: Mask, orientation: int) -> Mask:
     """A mask of the stored image -> of the image as EXIF turns it by one of the orientations 5 to 8.
 
+    Parameters
+    ----------
+    mask : Bool[np.ndarray, "h w"]
+    orientation : int
+        5 to 8.
+
+    Examples
+    --------
     >>> turned(np.array([[True, False, False]]), 6).tolist()
     [[True], [False], [False]]
     """

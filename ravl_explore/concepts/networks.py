@@ -31,6 +31,17 @@ MASK_VALUES = 2**26  # float32 of full-sized masks held at a time
 def find_folder(name: str, argument: str, types: tuple[str, ...], needed: tuple[tuple[str, ...], ...]) -> Path:
     """The folder of a model: as given, or of a hub's repository, downloaded where necessary.
 
+    Parameters
+    ----------
+    name : str
+        A folder, or ORGANISATION/NAME on the hub.
+    argument : str
+        The caller's argument by which the user can name a folder, for messages.
+    types : tuple of str
+        Kinds of models that will do, as config.json calls them.
+    needed : tuple of tuple of str
+        Names of files, one of each of which must be there.
+
     Raises
     ------
     ModelError
@@ -81,7 +92,13 @@ def _fetch(repository: str, argument: str, needed: tuple[tuple[str, ...], ...]) 
 
 
 def weights_digest(folder: Path) -> str:
-    """Of the settings and all weights of a model."""
+    """Of the settings and all weights of a model.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the model.
+    """
     files = sorted((*folder.glob("*.safetensors"), *folder.glob("*config.json")))
     return digest([[file.name, _file_digest(file, file.stat().st_size, file.stat().st_mtime_ns)] for file in files])
 
@@ -139,7 +156,17 @@ class Networks:
     def boxes(
         self, image: UInt8[np.ndarray, "h w 3"], concept: str, threshold: float
     ) -> Float[np.ndarray, "n_boxes 4"]:
-        """Boxes in pixels of the image (x1, y1, x2, y2) that show ``concept`` with a score above ``threshold``."""
+        """Boxes in pixels of the image (x1, y1, x2, y2) that show ``concept`` with a score above ``threshold``.
+
+        Parameters
+        ----------
+        image : UInt8[np.ndarray, "h w 3"]
+            RGB.
+        concept : str
+            A phrase.
+        threshold : float
+            Least score of a box, between 0 and 1.
+        """
         import torch
 
         height, width = image.shape[:2]
@@ -155,7 +182,15 @@ class Networks:
     def masks(
         self, image: UInt8[np.ndarray, "h w 3"], boxes: Float[np.ndarray, "n_boxes 4"]
     ) -> Bool[np.ndarray, "n_boxes h w"]:
-        """For each box the pixels of what it shows."""
+        """For each box the pixels of what it shows.
+
+        Parameters
+        ----------
+        image : UInt8[np.ndarray, "h w 3"]
+            RGB.
+        boxes : Float[np.ndarray, "n_boxes 4"]
+            x1, y1, x2, y2 in pixels of the image.
+        """
         import torch
 
         height, width = image.shape[:2]

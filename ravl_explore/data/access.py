@@ -13,7 +13,13 @@ from ravl_explore.support.text import storable
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turn an OSError into a DataError that names the file or folder, or ``path`` where it names none."""
+    """Turn an OSError into a DataError that names the file or folder, or ``path`` where it names none.
+
+    Parameters
+    ----------
+    path : Path
+        The folder or file that is read within.
+    """
     try:
         yield
     except OSError as error:

@@ -18,10 +18,12 @@ class Annotations:
 
     Attributes
     ----------
-    feature_name : str or None, what the marked feature is called
-    feature_present : Bool[np.ndarray, " n_images"] or None, which images hold it
-    region_labels : Int[np.ndarray, " n_regions"] or None, the class that a region shows, -1 for none; of the dataset's
-        own regions, so None where others were embedded
+    feature_name : str or None
+        What the marked feature is called.
+    feature_present : Bool[np.ndarray, " n_images"] or None
+        Which images hold it.
+    region_labels : Int[np.ndarray, " n_regions"] or None
+        The class that a region shows, -1 for none; of the dataset's own regions, so None where others were embedded.
     """
 
     feature_name: str | None = None
@@ -30,7 +32,14 @@ class Annotations:
 
     @classmethod
     def of(cls, data: ImageTextDataset, regions: Regions) -> Annotations:
-        """Of a dataset whose ``regions`` were embedded."""
+        """Of a dataset whose ``regions`` were embedded.
+
+        Parameters
+        ----------
+        data : ImageTextDataset
+        regions : Regions
+            Those that were embedded, which may be others than its own.
+        """
         own, shown = data.regions, data.region_labels
         same = (
             own is not None
@@ -40,7 +49,14 @@ class Annotations:
         return cls(data.feature_name, data.feature_present, shown if same else None)
 
     def check(self, n_images: int, n_regions: int, n_classes: int) -> None:
-        """Raise InputError unless they fit so many images, regions and classes."""
+        """Raise InputError unless they fit so many images, regions and classes.
+
+        Parameters
+        ----------
+        n_images : int
+        n_regions : int
+        n_classes : int
+        """
         if self.feature_name is not None:
             checks.text("feature_name", self.feature_name, empty=True)
         if self.feature_present is not None:

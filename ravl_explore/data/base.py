@@ -71,7 +71,9 @@ class ImageTextDataset(Protocol):
     def __len__(self) -> int: ...
 
     @property
-    def image_sizes(self) -> Int[np.ndarray, "n_images 2"]: ...
+    def image_sizes(self) -> Int[np.ndarray, "n_images 2"]:
+        """Width and height of every image, in pixels."""
+        ...
 
     def image(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
         """Pixels of one image, RGB; an unreadable file raises DataError with its name.

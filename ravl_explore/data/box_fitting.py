@@ -117,6 +117,15 @@ def _turn(data: ImageFiles, image: int, said: np.ndarray, size: np.ndarray) -> i
 def resized(said: Float[np.ndarray, " 2"], size: Float[np.ndarray, " 2"]) -> bool:
     """Whether a picture of one size could be one of the other, resized, with sides rounded up or down.
 
+    Parameters
+    ----------
+    said : Float[np.ndarray, "2"]
+        Width and height before.
+    size : Float[np.ndarray, "2"]
+        Width and height after.
+
+    Examples
+    --------
     >>> resized(np.array([640, 427]), np.array([64, 43])), resized(np.array([640, 427]), np.array([64, 64]))
     (True, False)
     """
@@ -129,6 +138,17 @@ def turned(
 ) -> Float[np.ndarray, "n 4"]:
     """Boxes on a stored picture of this width and height -> on the picture that EXIF's orientation makes of it.
 
+    Parameters
+    ----------
+    boxes : Float[np.ndarray, "n 4"]
+        x1, y1, x2, y2 in pixels of the stored picture.
+    size : Float[np.ndarray, "2"]
+        Width and height of the stored picture.
+    orientation : int
+        1 (upright) to 8.
+
+    Examples
+    --------
     >>> turned(np.array([[30, 5, 45, 15]]), np.array([64, 48]), 6).tolist()
     [[33, 30, 43, 45]]
     """

@@ -39,7 +39,9 @@ class Labeller(Protocol):
     """
 
     @property
-    def pathologies(self) -> Sequence[str]: ...
+    def pathologies(self) -> Sequence[str]:
+        """Their names."""
+        ...
 
     def __call__(self, images: torch.Tensor, /) -> torch.Tensor:
         """Scores (n, n_pathologies), rescaled, of images (n, 1, 224, 224) in [-1024, 1024]."""

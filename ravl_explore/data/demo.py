@@ -36,7 +36,17 @@ RED = (255, 0, 0)
 def compose(
     garments: UInt8[np.ndarray, "n 28 28"], quadrant: Int[np.ndarray, " n"], square: Int[np.ndarray, " n"]
 ) -> UInt8[np.ndarray, "n 56 56 3"]:
-    """Lay each garment, and the square where ``square`` >= 0, into quadrants 0..3: top left, top right, bottom ..."""
+    """Lay each garment, and the square where ``square`` >= 0, into quadrants 0..3: top left, top right, bottom ...
+
+    Parameters
+    ----------
+    garments : UInt8[np.ndarray, "n 28 28"]
+        In grey.
+    quadrant : Int[np.ndarray, " n"]
+        Where the garment lies.
+    square : Int[np.ndarray, " n"]
+        Where the red square lies, -1 for none.
+    """
     images = np.zeros((len(garments), 2 * SIDE, 2 * SIDE, 3), np.uint8)
     for corner in range(4):
         y, x = SIDE * (corner // 2), SIDE * (corner % 2)

@@ -76,13 +76,19 @@ class MadeOfImages(Protocol):
     """
 
     @property
-    def labels(self) -> Int[np.ndarray, " n_images"]: ...
+    def labels(self) -> Int[np.ndarray, " n_images"]:
+        """Of the dataset's images."""
+        ...
 
     @property
-    def class_names(self) -> tuple[str, ...]: ...
+    def class_names(self) -> tuple[str, ...]:
+        """The dataset's."""
+        ...
 
     @property
-    def identity(self) -> Identity: ...
+    def identity(self) -> Identity:
+        """The images'."""
+        ...
 
 
 def outline(data: ImageTextDataset) -> str:

@@ -24,11 +24,14 @@ def resolve_inside(
 
     Parameters
     ----------
-    root : folder
-    names : paths as the file has them
-    beside : folder of the file itself: where a relative name starts that does not lead to a file from ``root``
-    argument : the caller's argument by which the user can name a wider folder, told in the error; None where there is
-        none
+    root : str or Path
+        Folder.
+    names : sequence of str
+        Paths as the file has them.
+    beside : str or Path or None
+        Folder of the file itself: where a relative name starts that does not lead to a file from ``root``.
+    argument : str or None
+        The caller's argument by which the user can name a wider folder, told in the error; None where there is none.
 
     Raises
     ------

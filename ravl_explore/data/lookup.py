@@ -22,7 +22,14 @@ def find_files(
 
     Parameters
     ----------
-    root, names, beside, argument : as of :func:`~ravl_explore.data.listed_paths.resolve_inside`
+    root : str or Path
+        The folder.
+    names : sequence of str
+        Paths as the table has them.
+    beside : str or Path or None
+        As of :func:`~ravl_explore.data.listed_paths.resolve_inside`.
+    argument : str or None
+        As of :func:`~ravl_explore.data.listed_paths.resolve_inside`.
 
     Raises
     ------

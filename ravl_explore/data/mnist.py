@@ -31,10 +31,13 @@ class Mnist(ArrayDataset):
 
     Parameters
     ----------
-    root : folder with the files ``train-images-idx3-ubyte`` and so on, packed (``.gz``) or not, or the one that
-        torchvision downloaded into
-    split : ``test`` (10,000 images) or ``train`` (60,000)
-    download : let torchvision fetch the files into ``root`` when they are not there
+    root : str or Path
+        Folder with the files ``train-images-idx3-ubyte`` and so on, packed (``.gz``) or not, or the one that
+        torchvision downloaded into.
+    split : {"test", "train"}
+        10,000 images, or 60,000.
+    download : bool
+        Let torchvision fetch the files into ``root`` when they are not there.
 
     Raises
     ------
@@ -84,6 +87,13 @@ class Mnist(ArrayDataset):
         )
 
     def image(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
+        """Pixels of one image, RGB, all channels alike.
+
+        Parameters
+        ----------
+        index : int
+            The image's number, from 0 up.
+        """
         return np.repeat(self._gray[index][:, :, None], 3, axis=2)
 
     def fingerprint(self) -> str:

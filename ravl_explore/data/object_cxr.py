@@ -35,13 +35,18 @@ class ObjectCxr(ImageFiles):
 
     Parameters
     ----------
-    root : folder with ``dev.csv`` (``image_name,annotation``) and the images, in ``dev/`` or beside it
-    split : ``dev``, ``train`` or ``test``
-    shapes : of ``rectangle``, ``ellipse`` and ``polygon``
-    labels : image name -> class, or a CSV with ``image_name`` and ``label``; unless given, ``dev_labels.csv`` or the
-        column ``label`` of ``dev.csv``. Classes are ``cardiomegaly`` and ``normal``; images whose label is left empty,
-        as that of an unreadable image is, are left out, and ``notes`` tells how many
-    unannotated : keep the images without a box too; ``feature_present`` then tells which have one
+    root : str or Path
+        Folder with ``dev.csv`` (``image_name,annotation``) and the images, in ``dev/`` or beside it.
+    split : {"dev", "train", "test"}
+        The part of the set.
+    shapes : sequence of str
+        Of ``rectangle``, ``ellipse`` and ``polygon``.
+    labels : mapping, str -> str, or str, or Path, or None
+        Image name -> class, or a CSV with ``image_name`` and ``label``; unless given, ``dev_labels.csv`` or the column
+        ``label`` of ``dev.csv``. Classes are ``cardiomegaly`` and ``normal``; images whose label is left empty, as that
+        of an unreadable image is, are left out, and ``notes`` tells how many.
+    unannotated : bool
+        Keep the images without a box too; ``feature_present`` then tells which have one.
 
     Raises
     ------
@@ -120,7 +125,15 @@ class ObjectCxr(ImageFiles):
 
 
 def read_annotations(root: str | Path, split: str) -> tuple[Path, list[str], list[list[tuple[str, tuple[float, ...]]]]]:
-    """The images' folder, every image's name, and its drawn shapes as (shape, box)."""
+    """The images' folder, every image's name, and its drawn shapes as (shape, box).
+
+    Parameters
+    ----------
+    root : str or Path
+        As of :class:`ObjectCxr`.
+    split : str
+        As of :class:`ObjectCxr`.
+    """
     if not isinstance(split, str) or split not in SPLITS:
         raise DataError(f"one of Object-CXR's splits {SPLITS}", repr(split), "RaVL uses dev.")
     root = user_path(root)
@@ -140,6 +153,13 @@ def read_annotations(root: str | Path, split: str) -> tuple[Path, list[str], lis
 
 def parse_annotation(text: str, row: int = 0) -> list[tuple[str, tuple[float, ...]]]:
     """Shapes of one image as (shape, (x1, y1, x2, y2)), each by the box around it.
+
+    Parameters
+    ----------
+    text : str
+        As the column has it.
+    row : int
+        From 0 up, for messages.
 
     Examples
     --------

@@ -11,7 +11,19 @@ STRIP = 2**20  # pixels that are converted at a time
 
 
 def check_size(width: int, height: int, bytes_per_pixel: int, max_pixels: int) -> None:
-    """Raise ValueError for a picture that would take more than ``MAX_BYTES``, or has more than ``max_pixels``."""
+    """Raise ValueError for a picture that would take more than ``MAX_BYTES``, or has more than ``max_pixels``.
+
+    Parameters
+    ----------
+    width : int
+        In pixels.
+    height : int
+        In pixels.
+    bytes_per_pixel : int
+        That reading takes at most.
+    max_pixels : int
+        Most pixels of any picture.
+    """
     most = min(max_pixels, MAX_BYTES // bytes_per_pixel)
     if width * height > most:
         of_its_kind = "" if most == max_pixels else " of this kind"
@@ -19,7 +31,15 @@ def check_size(width: int, height: int, bytes_per_pixel: int, max_pixels: int) -
 
 
 def strips(height: int, width: int) -> Iterator[slice]:
-    """Rows of a picture, a strip at a time."""
+    """Rows of a picture, a strip at a time.
+
+    Parameters
+    ----------
+    height : int
+        In pixels.
+    width : int
+        In pixels.
+    """
     step = max(1, STRIP // max(1, width))
     for start in range(0, height, step):
         yield slice(start, min(start + step, height))

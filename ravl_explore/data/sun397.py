@@ -25,9 +25,12 @@ class Sun397(ImageFiles):
 
     Parameters
     ----------
-    root : folder
-    partition : 1 to 10
-    part : ``test`` or ``train``
+    root : str or Path
+        The folder.
+    partition : int
+        1 to 10.
+    part : {"test", "train"}
+        RaVL uses the first.
 
     Raises
     ------
@@ -72,6 +75,11 @@ class Sun397(ImageFiles):
 
 def class_name(place: str) -> str:
     """CLIP's name of a class: its path after the letter, in words.
+
+    Parameters
+    ----------
+    place : str
+        As ClassName.txt has it.
 
     Examples
     --------

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from ravl_explore.errors import InputError
@@ -223,26 +223,6 @@ def _text(box: np.ndarray) -> str:
     return "(" + ", ".join(f"{value:g}" for value in box) + ")"
 
 
-@runtime_checkable
-class HasImageSizes(Protocol):
-    """The little that most proposers need of a dataset."""
-
-    @property
-    def image_sizes(self) -> Int[np.ndarray, "n_images 2"]:
-        """Width and height of every stored image, in pixels."""
-        ...
-
-
-class HasImages(HasImageSizes, Protocol):
-    """What a proposer needs that looks at the pixels."""
-
-    def __len__(self) -> int: ...
-
-    def image(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
-        """Pixels of one image, RGB; DataError for one that cannot be read."""
-        ...
-
-
 class Proposer(Protocol):
     """Finds candidate regions in the images of a dataset.
 
@@ -281,7 +261,9 @@ class PixelProposer(Proposer, Protocol):
     """
 
     @property
-    def reads_pixels(self) -> bool: ...
+    def reads_pixels(self) -> bool:
+        """Always true."""
+        ...
 
     def __call__(self, data: Any, progress: Progress | None = None) -> Regions:
         """Boxes for every image of ``data``, in pixels of the stored images.

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ravl_explore.errors import DataError
-from ravl_explore.regions.base import HasImages, Regions
-from ravl_explore.regions.dataset_members import known_name
+from ravl_explore.regions.base import Regions
+from ravl_explore.regions.dataset_members import HasImages, known_name
 from ravl_explore.regions.detector_weights import BUILDERS, DEFAULT_WEIGHTS, build_detector
 from ravl_explore.support import checks
 from ravl_explore.support.fields import Field
@@ -76,6 +76,7 @@ class Detector:
 
     @property
     def name(self) -> str:
+        """Short name for menus."""
         return f"Detector proposals ({Path(self.weights).name}), {self.n_boxes} at NMS {self.nms:g}"
 
     def fingerprint(self) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Int
 
 from ravl_explore.errors import InputError
-from ravl_explore.regions.base import HasImageSizes, Regions
-from ravl_explore.regions.dataset_members import own_regions
+from ravl_explore.regions.base import Regions
+from ravl_explore.regions.dataset_members import HasImageSizes, own_regions
 from ravl_explore.support import checks
 
 
@@ -41,6 +41,7 @@ class Given:
 
     @property
     def name(self) -> str:
+        """Short name for menus."""
         return "Boxes of the dataset"
 
     def of_images(self, images: Int[np.ndarray, " n"], n_images: int) -> Given:
@@ -59,6 +60,13 @@ class Given:
         return Given(self.regions.of_images(images))
 
     def __call__(self, data: HasImageSizes) -> Regions:
+        """Boxes for every image, in pixels of the stored images.
+
+        Parameters
+        ----------
+        data : HasImageSizes
+            The dataset whose images are cut.
+        """
         regions = self.regions if self.regions is not None else own_regions(data)
         if regions is None:
             raise InputError("a dataset with boxes", "one without", "Pick a grid, or give Given(Regions(...)).")

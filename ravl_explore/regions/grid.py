@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ravl_explore.regions.base import HasImageSizes, Regions
+from ravl_explore.regions.base import Regions
+from ravl_explore.regions.dataset_members import HasImageSizes
 from ravl_explore.regions.proposing import check_room, sizes_of_images
 from ravl_explore.support import checks
 from ravl_explore.support.fields import Field
@@ -56,9 +57,17 @@ class Grid:
 
     @property
     def name(self) -> str:
+        """Short name for menus."""
         return f"Grid {self.rows} x {self.cols}"
 
     def __call__(self, data: HasImageSizes) -> Regions:
+        """Boxes for every image, in pixels of the stored images.
+
+        Parameters
+        ----------
+        data : HasImageSizes
+            The dataset whose images are cut.
+        """
         sizes = sizes_of_images(data)
         check_room(self.rows * self.cols, len(sizes), self.name, "Take a coarser grid.")
         xs, ys = np.arange(self.cols + 1) / self.cols, np.arange(self.rows + 1) / self.rows

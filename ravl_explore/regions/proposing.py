@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ravl_explore.errors import InputError
-from ravl_explore.regions.base import HasImageSizes, PixelProposer, Proposer, Regions
+from ravl_explore.regions.base import PixelProposer, Proposer, Regions
+from ravl_explore.regions.dataset_members import HasImageSizes
 from ravl_explore.support import checks
 from ravl_explore.support.progress import Progress
 

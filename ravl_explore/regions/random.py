@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ravl_explore.errors import InputError
-from ravl_explore.regions.base import HasImageSizes, Regions
+from ravl_explore.regions.base import Regions
+from ravl_explore.regions.dataset_members import HasImageSizes
 from ravl_explore.regions.proposing import check_room, sizes_of_images
 from ravl_explore.support import checks
 from ravl_explore.support.fields import Field
@@ -68,9 +69,17 @@ class Random:
 
     @property
     def name(self) -> str:
+        """Short name for menus."""
         return f"{self.n} random boxes, seed {self.seed}"
 
     def __call__(self, data: HasImageSizes) -> Regions:
+        """Boxes for every image, in pixels of the stored images.
+
+        Parameters
+        ----------
+        data : HasImageSizes
+            The dataset whose images are cut.
+        """
         sizes = sizes_of_images(data)[:, None]
         check_room(self.n, len(sizes), self.name, "Take fewer boxes.")
         drawn = np.random.default_rng(self.seed).random((len(sizes), self.n, 4), dtype=np.float32)

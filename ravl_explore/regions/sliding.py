@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ravl_explore.regions.base import HasImageSizes, Regions
+from ravl_explore.regions.base import Regions
+from ravl_explore.regions.dataset_members import HasImageSizes
 from ravl_explore.regions.proposing import check_room, sizes_of_images
 from ravl_explore.support import checks
 from ravl_explore.support.fields import Field
@@ -55,9 +56,17 @@ class Sliding:
 
     @property
     def name(self) -> str:
+        """Short name for menus."""
         return f"Sliding windows {self.size:g}, step {self.step:g}"
 
     def __call__(self, data: HasImageSizes) -> Regions:
+        """Boxes for every image, in pixels of the stored images.
+
+        Parameters
+        ----------
+        data : HasImageSizes
+            The dataset whose images are cut.
+        """
         sizes = sizes_of_images(data)
         check_room(math.ceil((1 - self.size) / self.step + 1) ** 2, len(sizes), self.name, "Take longer steps.")
         starts = np.arange(0, 1 - self.size + ROUNDING, self.step)
