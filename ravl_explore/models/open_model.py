@@ -7,7 +7,6 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 from open_clip.pretrained import list_pretrained, list_pretrained_tags_by_model
 
@@ -21,6 +20,7 @@ from ravl_explore.models.medical import BiomedCLIP, PubMedCLIP
 from ravl_explore.models.pretrained import OpenClip
 from ravl_explore.support import checks
 from ravl_explore.support.files import user_path
+from ravl_explore.support.options import FORM, split_options
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
@@ -46,10 +46,8 @@ def open_model(text: str, device: str | None = None) -> VisionLanguageModel:
     >>> open_model("demo:vit-clean?region_method=tokens").region_method
     'tokens'
     """
-    text, options = checks.text("the text that names a model", text, empty=True).strip(), {}
-    if "?" in text and not _exists(user_path(text)):
-        text, _, query = text.rpartition("?")
-        options = dict(parse_qsl(query, keep_blank_values=True))
+    text, pairs = split_options(checks.text("the text that names a model", text, empty=True).strip())
+    options = dict(pairs)
     make, arguments = _loader(text)
     known = [name for name in inspect.signature(make).parameters if name != "device"][len(arguments) :]
     unknown = [name for name in options if name not in known]
@@ -57,7 +55,7 @@ def open_model(text: str, device: str | None = None) -> VisionLanguageModel:
         raise ModelError(
             f"options among {', '.join(known)} for {text!r}",
             ", ".join(map(repr, unknown)),
-            "Write them as ?name=value&name=value.",
+            f"Write them as {FORM}.",
         )
     return make(*arguments, device=device, **options)
 
