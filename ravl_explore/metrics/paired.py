@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -12,6 +12,9 @@ from jaxtyping import Bool, Float, Int
 from ravl_explore.metrics.accuracy import Samples, epsilons
 from ravl_explore.metrics.gap import weighted_gaps
 from ravl_explore.metrics.significance import LEVEL
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 N_DRAWS = 1000
 ENOUGH = 0.9  # of the draws: in the others a group is empty
@@ -91,7 +94,7 @@ def _counts(codes: Float[np.ndarray, "n n_codes"], n_cells: int) -> tuple[np.nda
 
 def _patterns(
     code: Int[np.ndarray, " n"], image: Int[np.ndarray, " n"], n_codes: int
-) -> tuple[Any, Int[np.ndarray, " n_patterns"]]:
+) -> tuple[csr_array, Int[np.ndarray, " n_patterns"]]:
     """How often each code is in an image, sparse (n_patterns, n_codes), and how many images are like that.
 
     Images of one sample each are gathered by their code; those of several are kept one by one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ravl_explore.errors import ModelError
+from ravl_explore.models.checkpoints.settings import Settings
 from ravl_explore.models.region_encoders import region_encoder
+from ravl_explore.models.region_encoders.base import BlendingEncoder
 from ravl_explore.models.text.file_tokenizer import pack
 from ravl_explore.models.tracing import Relevance, trace
 from ravl_explore.support.fingerprints import digest
@@ -23,6 +25,7 @@ from ravl_explore.support.fingerprints import digest
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 TEXT_BATCH = 256
+Clip = Any  # a CLIP, CustomTextCLIP or CoCa of open_clip: a Module, whose parts have no types
 
 
 class ClipModel:
@@ -48,13 +51,13 @@ class ClipModel:
 
     def __init__(
         self,
-        clip: Any,
+        clip: Clip,
         tokenizer: Callable[..., Tensor],
         name: str,
         region_method: str | None = None,
         *,
         architecture: str | None = None,
-        config: Mapping[str, Any] | None = None,
+        config: Settings | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         assumptions: Sequence[str] = (),
@@ -71,7 +74,7 @@ class ClipModel:
         self.std = tuple(std or getattr(clip.visual, "image_std", None) or CLIP_STD)
         self._mean, self._std = (torch.tensor(each).view(1, 3, 1, 1) for each in (self.mean, self.std))
         self.assumptions = tuple(assumptions)
-        self._fingerprint: tuple[Any, str] | None = None
+        self._fingerprint: tuple[object, str] | None = None
 
     @property
     def region_method(self) -> str:
@@ -126,7 +129,7 @@ class ClipModel:
         """Whether a tower uses QuickGELU."""
         return any(isinstance(module, QuickGELU) for module in self._clip.modules())
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, object]:
         """How the model was set up, in plain JSON values, to be kept with results."""
         return {
             "name": self.name,
@@ -184,15 +187,14 @@ class ClipModel:
         ModelError
             When the region method has no map before a pool.
         """
-        blended = getattr(self._encoder, "blended", None)
-        if blended is None:
+        if not isinstance(self._encoder, BlendingEncoder):
             raise ModelError(
                 'a ResNet CLIP with region_method="roi", whose feature map can be mixed',
                 f"{type(self.visual).__name__} with {self.region_method!r}",
                 'Blend in the pixels instead: blend="feather" or "poisson".',
             )
-        boxes = self._here(boxes)
-        image, region = blended(self._normalised(before), self._normalised(after), share.to(self.device), boxes)
+        images = self._normalised(before), self._normalised(after)
+        image, region = self._encoder.blended(*images, share.to(self.device), self._here(boxes))
         return normalize(image.float(), dim=-1), normalize(region.float(), dim=-1)
 
     def trace(self, pixels: Float[Tensor, "b 3 s s"]) -> tuple[Float[Tensor, "b dim"], Relevance]:
@@ -216,7 +218,7 @@ class ClipModel:
         return (pixels - self._mean.to(pixels)) / self._std.to(pixels)
 
 
-def _structure(clip: nn.Module) -> list[Any]:
+def _structure(clip: nn.Module) -> list[object]:
     """What weights do not tell: every module's kind and plain settings (heads, pooling, epsilon), and its masks."""
     plain, passing = (bool, int, float, str), {"training", "grad_checkpointing"}
     modules = [
@@ -226,7 +228,7 @@ def _structure(clip: nn.Module) -> list[Any]:
     return [modules, [(name, tuple(buffer.shape)) for name, buffer in clip.named_buffers()]]
 
 
-def _embedding_size(clip: Any) -> int:
+def _embedding_size(clip: Clip) -> int:
     for part, size in ((clip.visual, "output_dim"), (getattr(clip, "text", None), "output_dim")):
         if getattr(part, size, None):
             return int(getattr(part, size))

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 from open_clip.pretrained import list_pretrained, list_pretrained_tags_by_model
 
@@ -60,7 +59,7 @@ def open_model(text: str, device: str | None = None) -> VisionLanguageModel:
     return make(*arguments, device=device, **options)
 
 
-def _loader(text: str) -> tuple[Callable[..., VisionLanguageModel], tuple[Any, ...]]:
+def _loader(text: str) -> tuple[Callable[..., VisionLanguageModel], tuple[object, ...]]:
     """The loader's class, and its first argument if it takes one."""
     for loader in (Demo, PubMedCLIP, BiomedCLIP):
         for label, arguments in loader.menu().items():

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import open_clip
 from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
 from ravl_explore.errors import ModelError
 from ravl_explore.models.base import pick_device
-from ravl_explore.models.checkpoints.architectures import build_filled
 from ravl_explore.models.checkpoints.building import named_config
+from ravl_explore.models.checkpoints.filling import build_filled
+from ravl_explore.models.checkpoints.settings import Config
 from ravl_explore.models.checkpoints.weights import read_weights
 from ravl_explore.models.clip_model import ClipModel
 from ravl_explore.models.downloads import find
@@ -41,7 +42,7 @@ WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 SEPARATOR = " / "
 
 
-def pretrained_names(answers: Mapping[str, Any] | None = None) -> list[str]:
+def pretrained_names(answers: Mapping[str, object] | None = None) -> list[str]:
     """Every "NAME / TAG" of open_clip, the common ones first."""
     names = [SEPARATOR.join(pair) for pair in open_clip.list_pretrained()]
     common = [name for name in COMMON if name in names]
@@ -95,7 +96,7 @@ class OpenClip(ClipModel):
         )
 
 
-def resolve(name: str, pretrained: str | None = None) -> tuple[str, str, dict[str, Any], dict[str, Any]]:
+def resolve(name: str, pretrained: str | None = None) -> tuple[str, str, Config, Config]:
     """(architecture, tag, its configuration, open_clip's note of where the weights are) of a name and tag.
 
     The architecture is the one with the activation that the weights were trained with.

@@ -16,7 +16,6 @@ Either map can be differentiated again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -28,8 +27,9 @@ from torch.nn.attention import (  # of a pool's attention: the fused kernels hav
 )
 
 from ravl_explore.errors import ModelError
-from ravl_explore.models.region_encoders.base import cut, input_side, whole_boxes
-from ravl_explore.models.region_encoders.vit import Vit, as_vit, vit_misfit
+from ravl_explore.models.region_encoders.base import Tower, cut, input_side, whole_boxes
+from ravl_explore.models.region_encoders.vit import Vit
+from ravl_explore.models.region_encoders.vits import as_vit, vit_misfit
 
 Relevance = Callable[[Tensor, bool], Tensor]
 """``relevance(target, create_graph)`` -> (b, h, w) >= 0: how much each cell adds to ``target`` (b,).
@@ -41,7 +41,7 @@ and the map is differentiated through A (F) alone.
 
 
 def trace(
-    visual: Any, pixels: Float[Tensor, "b 3 s s"], region_method: str
+    visual: Tower, pixels: Float[Tensor, "b 3 s s"], region_method: str
 ) -> tuple[Float[Tensor, "b dim"], Relevance]:
     """(embeddings as the region method gives them for whole images, their relevance); pixels are normalised.
 
@@ -65,7 +65,7 @@ def trace(
     return _trace_resnet(visual, pixels) if isinstance(visual, ModifiedResNet) else trace_vit(as_vit(visual), pixels)
 
 
-def trace_misfit(visual: Any) -> str:
+def trace_misfit(visual: Tower) -> str:
     """Why a tower's relevance cannot be traced, as "with ..."; empty when it can."""
     return "" if isinstance(visual, ModifiedResNet) else vit_misfit(visual)
 
@@ -102,7 +102,7 @@ def rollout(
     return (row - start)[:, 0, n_prefix:]
 
 
-def _trace_resnet(visual: Any, pixels: Float[Tensor, "b 3 s s"]) -> tuple[Float[Tensor, "b dim"], Relevance]:
+def _trace_resnet(visual: ModifiedResNet, pixels: Float[Tensor, "b 3 s s"]) -> tuple[Float[Tensor, "b dim"], Relevance]:
     """(image embeddings, relevance by gradient-weighted activation); the path of region method ``roi``."""
     x = visual.layer3(visual.layer2(visual.layer1(visual.stem(pixels.contiguous(memory_format=torch.channels_last)))))
     cells = 2 * (input_side(visual) // 32)

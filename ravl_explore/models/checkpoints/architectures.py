@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isqrt
-from typing import Any
 
 import open_clip
 import torch
@@ -14,81 +13,19 @@ from torch import Tensor
 
 from ravl_explore.errors import ModelError
 from ravl_explore.models.checkpoints.building import all_configs, build, named_config
-from ravl_explore.models.checkpoints.weights import require, size, some
+from ravl_explore.models.checkpoints.settings import Config, Settings
+from ravl_explore.models.checkpoints.weights import require, some
 from ravl_explore.models.demo import demo_config
 
 HEAD_WIDTH = 64  # of every published CLIP ResNet and text tower, and of most ViTs
 MOST_BUILT = 12  # candidates compared weight by weight
 OPTIONAL = ("num_batches_tracked", "logit_bias", "embeddings.position_ids")  # not needed for embeddings
 TWIN = "-quickgelu"  # ends the names of architectures that differ in nothing else
-Shape = dict[str, Any]
+Shape = Config
+"""What shapes tell of a model, by a name of ours: a number, a tower's kind, or the layers of a ResNet."""
 
 
-def build_filled(
-    config: Mapping[str, Any], tensors: Mapping[str, Tensor], origin: str, architecture: str | None = None
-) -> Any:
-    """An open_clip model of a configuration with these weights of any precision, all of them and no others.
-
-    The configuration is held against the weights before any memory is taken.
-
-    Parameters
-    ----------
-    architecture : the configuration's name, if it has one
-
-    Raises
-    ------
-    ModelError
-        Lists the missing and the unexpected names, or the shapes that differ, and suggests the architecture whose
-        shapes are closest. For weights that are no finite numbers.
-    """
-    with torch.device("meta"):
-        plan = build(config)
-    loaded = fitting(plan, tensors, origin, architecture)
-    clip = build(config)
-    clip.load_state_dict(loaded, False)
-    return clip
-
-
-def fitting(
-    clip: Any, tensors: Mapping[str, Tensor], origin: str, architecture: str | None = None
-) -> dict[str, Tensor]:
-    """The weights as the model takes them; ModelError as :func:`build_filled`."""
-    tensors = _as_text_tower(dict(tensors), has_text=hasattr(clip, "text"))
-    own = clip.state_dict()
-    missing = {key for key in own.keys() - tensors.keys() if not key.endswith(OPTIONAL)}
-    unexpected = {key for key in tensors.keys() - own.keys() if not key.endswith(OPTIONAL)}
-    if missing or unexpected:
-        raise ModelError(
-            "all weights of the model, and no others",
-            f"{origin!r}: missing {some(missing)}; unexpected {some(unexpected)}",
-            _suggestion(tensors, architecture),
-        )
-    loaded = {
-        key: value.reshape(own[key].shape) if _is_scale(key, value) and key in own else value
-        for key, value in tensors.items()
-    }
-    bent = {f"{k} ({size(v)} for {size(own[k])})" for k, v in loaded.items() if k in own and v.shape != own[k].shape}
-    if bent:
-        raise ModelError("weights whose shapes fit", f"{origin!r}: {some(bent)}", _suggestion(tensors, architecture))
-    broken = {k for k, v in loaded.items() if k in own and own[k].is_floating_point() and not _is_finite(v)}
-    if broken:
-        raise ModelError(
-            "weights that are finite numbers",
-            f"{origin!r}: {some(broken)} of whole, complex, infinite or no numbers",
-            "Take an earlier checkpoint, from before training diverged.",
-        )
-    return {k: v.float() if v.is_floating_point() else v for k, v in loaded.items() if k in own}
-
-
-def _is_finite(value: Tensor) -> bool:
-    return value.is_floating_point() and (value.is_meta or bool(value.float().isfinite().all()))
-
-
-def _is_scale(key: str, value: Tensor) -> bool:
-    return key in ("logit_scale", "logit_bias") and value.numel() == 1
-
-
-def _as_text_tower(tensors: dict[str, Tensor], has_text: bool) -> dict[str, Tensor]:
+def as_text_tower(tensors: dict[str, Tensor], has_text: bool) -> dict[str, Tensor]:
     """Move the text tower's names under ``text.`` or out of it, as the model has them."""
     if has_text and "token_embedding.weight" in tensors:
         return convert_to_custom_text_state_dict(tensors)
@@ -137,7 +74,7 @@ def shape_of(tensors: Mapping[str, Tensor]) -> Shape:
     return {key: value for key, value in shape.items() if value}
 
 
-def _config_shape(config: Mapping[str, Any], patch: int | None) -> Shape:
+def _config_shape(config: Settings, patch: int | None) -> Shape:
     vision, text = config["vision_cfg"], config["text_cfg"]
     shape: Shape = {"embed_dim": config["embed_dim"], "image_size": vision.get("image_size", 224)}
     if "hf_model_name" not in text:
@@ -175,7 +112,7 @@ def matching(shape: Shape) -> list[str]:
     return [name for name, differ in closest(shape) if differ == 0]
 
 
-def infer_config(tensors: Mapping[str, Tensor], origin: str, from_openai: bool = False) -> dict[str, Any]:
+def infer_config(tensors: Mapping[str, Tensor], origin: str, from_openai: bool = False) -> Config:
     """open_clip's configuration of a CLIP whose weights have open_clip's (and OpenAI's) names, read off their shapes.
 
     What no shape tells is taken from the published architecture of these shapes: the width of the heads, and the
@@ -210,7 +147,7 @@ def infer_config(tensors: Mapping[str, Tensor], origin: str, from_openai: bool =
     width, text_width, demo_text = shape["width"], shape["text_width"], demo_config()["text_cfg"]
     ours = text_width == demo_text["width"]  # narrower than any published CLIP
     known = named_config(names[0]) if names else {}
-    vision: dict[str, Any] = {"layers": shape["layers"], "width": width, "patch_size": shape.get("patch")}
+    vision: Config = {"layers": shape["layers"], "width": width, "patch_size": shape.get("patch")}
     vision["image_size"] = shape["image_size"] if shape["tower"] == "resnet" else shape["patch"] * shape["grid"]
     vision["head_width"] = known.get("vision_cfg", {}).get("head_width", HEAD_WIDTH)
     if shape["tower"] == "vit":
@@ -250,7 +187,7 @@ def is_openai_shape(names: list[str]) -> bool:
     return any((name, "openai") in open_clip.list_pretrained() for name in names)
 
 
-def name_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str | None:
+def name_of(config: Settings, tensors: Mapping[str, Tensor]) -> str | None:
     """open_clip's name of the architecture that has these shapes and this activation, if there is one."""
     wanted, names = bool(config.get("quick_gelu")), matching(shape_of(tensors))
     names.sort(key=lambda name: named_config(name) != config)  # shapes do not tell all of timm's trunks apart
@@ -262,7 +199,7 @@ def _mlp_ratio(tensors: Mapping[str, Tensor], prefix: str, width: int) -> float:
     return hidden / width if int(width * (hidden / width)) == hidden else (hidden + 0.5) / width
 
 
-def _count(pattern: str, keys: Mapping[str, Any]) -> int:
+def _count(pattern: str, keys: Iterable[str]) -> int:
     return len({match[1] for key in keys if (match := re.match(pattern, key))})
 
 
@@ -277,13 +214,13 @@ def same_weights(tensors: Mapping[str, Tensor]) -> list[str]:
         with torch.device("meta"):
             clip = build(named_config(name))
         own = {key: value.shape for key, value in clip.state_dict().items() if not key.endswith(OPTIONAL)}
-        given = _as_text_tower(dict(tensors), hasattr(clip, "text"))
+        given = as_text_tower(dict(tensors), hasattr(clip, "text"))
         if own == {key: value.shape for key, value in given.items() if not key.endswith(OPTIONAL)}:
             found.append(name)
     return found
 
 
-def _suggestion(tensors: Mapping[str, Tensor], used: str | None = None) -> str:
+def suggestion(tensors: Mapping[str, Tensor], used: str | None = None) -> str:
     """What to do about weights that do not fit; ``used`` is the architecture that was tried."""
     if names := [name for name in same_weights(tensors) if name != used][:2]:
         return f"These are the weights of {' or '.join(map(repr, names))}: give it as architecture=..."

@@ -6,18 +6,19 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, TypedDict
 
 from torch import Tensor
 
 from ravl_explore.errors import ModelError, RavlError
 from ravl_explore.models.base import pick_device
-from ravl_explore.models.checkpoints.architectures import build_filled, infer_config, name_of
+from ravl_explore.models.checkpoints.architectures import infer_config, name_of
 from ravl_explore.models.checkpoints.building import DEMOS, named_config
+from ravl_explore.models.checkpoints.filling import build_filled
 from ravl_explore.models.checkpoints.foreign import refuse_tower_alone
 from ravl_explore.models.checkpoints.layouts import from_clip, from_siglip, is_siglip, is_transformers
-from ravl_explore.models.checkpoints.pixels import checked_pixels
-from ravl_explore.models.checkpoints.settings import checked_config
+from ravl_explore.models.checkpoints.pixels import Values, checked_pixels
+from ravl_explore.models.checkpoints.settings import Config, checked_config
 from ravl_explore.models.checkpoints.snapshots import Snapshot, open_snapshot
 from ravl_explore.models.checkpoints.weights import Weights, read_weights, size, some
 from ravl_explore.models.clip_model import ClipModel
@@ -28,7 +29,7 @@ from ravl_explore.support.fields import Field
 from ravl_explore.support.files import user_path
 from ravl_explore.support.tensor_files import first_line
 
-SIGLIP_PIXELS = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+SIGLIP_PIXELS: dict[str, Values] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 ACTIVATIONS = {"GELU": False, "QuickGELU": True}
 GUESSED = {  # what no shape tells, by what was taken
     True: "QuickGELU, as in OpenAI's files; say quick_gelu=False for weights from LAION's",
@@ -125,10 +126,10 @@ class Checkpoint(ClipModel):
 class Recipe:
     """What a model is built from: open_clip's configuration, tensors in its names, the pixels' mean and std."""
 
-    config: dict[str, Any]
+    config: Config
     tensors: Mapping[str, Tensor]
     architecture: str | None
-    pixels: Mapping[str, Any]
+    pixels: Mapping[str, Values]
     assumptions: tuple[str, ...] = ()
 
 
@@ -201,7 +202,14 @@ def _is_quick(choice: bool | str | None) -> bool | None:
     return words[str(choice).strip().lower()]
 
 
-def _header(metadata: Mapping[str, str], origin: str) -> dict[str, Any]:
+class _Header(TypedDict):
+    """What a safetensors file of ours says of its model."""
+
+    pixels: dict[str, Values]
+    config: Config | None
+
+
+def _header(metadata: Mapping[str, str], origin: str) -> _Header:
     """What a safetensors file of ours says of its model."""
     try:
         told = {key: json.loads(metadata[key]) for key in ("image_mean", "image_std") if key in metadata}
@@ -215,7 +223,7 @@ def _header(metadata: Mapping[str, str], origin: str) -> dict[str, Any]:
     return {"pixels": checked_pixels(told, origin, "image_"), "config": config}
 
 
-def _published_pixels(architecture: str | None) -> dict[str, Any]:
+def _published_pixels(architecture: str | None) -> dict[str, Values]:
     """Mean and standard deviation that all published weights of an architecture share, if they do."""
     if architecture is None:
         return {}

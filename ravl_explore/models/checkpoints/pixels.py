@@ -11,9 +11,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ravl_explore.errors import ModelError
+from ravl_explore.models.checkpoints.settings import Settings, is_number
 from ravl_explore.support.tensor_files import read_json
 
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
@@ -69,7 +69,7 @@ def read_pixels(folder: Path) -> Pixels:
     return Pixels({name: each for name, each in told.items() if each}, tuple(notes))
 
 
-def checked_pixels(given: Mapping[str, Any], origin: str, prefix: str = "") -> dict[str, Values]:
+def checked_pixels(given: Settings, origin: str, prefix: str = "") -> dict[str, Values]:
     """``mean`` and ``std``, where they are told, as three numbers each; ModelError for anything else."""
     found: dict[str, Values] = {}
     for key in ("mean", "std"):
@@ -79,14 +79,14 @@ def checked_pixels(given: Mapping[str, Any], origin: str, prefix: str = "") -> d
         listed = list(value) if isinstance(value, list | tuple) else [value] * 3
         if len(listed) == 1:
             listed = listed * 3
-        good = len(listed) == 3 and all(type(each) in (int, float) and math.isfinite(each) for each in listed)
+        good = len(listed) == 3 and all(is_number(each) and math.isfinite(each) for each in listed)
         if not good or (key == "std" and min(listed) <= 0):
             raise _impossible(f"{prefix}{key}", value, origin)
         found[key] = (float(listed[0]), float(listed[1]), float(listed[2]))
     return found
 
 
-def _of_processor(given: Mapping[str, Any], origin: str) -> dict[str, Values]:
+def _of_processor(given: Settings, origin: str) -> dict[str, Values]:
     """Of a processor of transformers: stored bytes times ``rescale_factor``, minus the mean, by the deviation."""
     for key in ("do_flip_channel_order", "rescale_offset"):
         if given.get(key):
@@ -97,7 +97,7 @@ def _of_processor(given: Mapping[str, Any], origin: str) -> dict[str, Values]:
     factor = given.get("rescale_factor", 1 / 255)
     if given.get("do_rescale", True) is False:
         factor = 1
-    if type(factor) not in (int, float) or not 0 < factor <= 1:
+    if not is_number(factor) or not 0 < factor <= 1:
         raise _impossible("rescale_factor", factor, origin)
     scale = 255 * factor  # of pixels in [0, 1], with which mean and deviation are told
     if math.isclose(scale, 1, rel_tol=1e-3):
@@ -107,7 +107,7 @@ def _of_processor(given: Mapping[str, Any], origin: str) -> dict[str, Values]:
     return {key: (a / scale, b / scale, c / scale) for key, (a, b, c) in found.items()}
 
 
-def _impossible(key: str, value: Any, origin: str) -> ModelError:
+def _impossible(key: str, value: object, origin: str) -> ModelError:
     return ModelError(
         "pixels prepared as CLIPs' are: RGB, three means, three standard deviations above 0",
         f"{key} = {repr(value)[:60]} in {origin!r}",

@@ -10,17 +10,23 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from ravl_explore.errors import ModelError
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 MODEL_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?", re.ASCII)
-Rule = Callable[[Any], bool]
+Config = dict[str, Any]
+"""Nested settings as JSON holds them: open_clip's of a model, or a part of them."""
+
+Settings = Mapping[str, Any]
+"""As :data:`Config`, to be read alone: of open_clip or of transformers."""
+
+Rule = Callable[[object], bool]
 Rules = Mapping[str, "Rule | Rules"]
 
 
-def is_repository(name: Any) -> bool:
+def is_repository(name: object) -> bool:
     """Whether a text is a Hugging Face repository's name, and neither a path nor an address.
 
     Examples
@@ -31,6 +37,22 @@ def is_repository(name: Any) -> bool:
     return isinstance(name, str) and bool(REPOSITORY.fullmatch(name)) and ".." not in name
 
 
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether it is a number as JSON has them: not yes or no, which Python counts as numbers too.
+
+    Parameters
+    ----------
+    value : object
+        Of a file.
+
+    Examples
+    --------
+    >>> is_number(1), is_number(0.5), is_number(True), is_number("1")
+    (True, True, False, False)
+    """
+    return type(value) in (int, float)
+
+
 def whole(least: int, most: int) -> Rule:
     """A whole number in a range."""
     return lambda value: type(value) is int and least <= value <= most
@@ -38,10 +60,10 @@ def whole(least: int, most: int) -> Rule:
 
 def number(least: float, most: float) -> Rule:
     """A finite number in a range."""
-    return lambda value: type(value) in (int, float) and math.isfinite(value) and least <= value <= most
+    return lambda value: is_number(value) and math.isfinite(value) and least <= value <= most
 
 
-def one_of(*words: Any) -> Rule:
+def one_of(*words: object) -> Rule:
     """One of a few values."""
     return lambda value: any(type(value) is type(word) and value == word for word in words)
 
@@ -51,18 +73,18 @@ def either(*rules: Rule) -> Rule:
     return lambda value: any(rule(value) for rule in rules)
 
 
-def _is_timm(name: Any) -> bool:
+def _is_timm(name: object) -> bool:
     import timm
 
     return isinstance(name, str) and bool(MODEL_NAME.fullmatch(name)) and timm.is_model(name)
 
 
-def _layers(value: Any) -> bool:
+def _layers(value: object) -> bool:
     one = whole(1, 256)
     return one(value) or (isinstance(value, list | tuple) and len(value) == 4 and all(map(one, value)))
 
 
-def _square(value: Any) -> bool:
+def _square(value: object) -> bool:
     side = whole(1, 4096)
     return side(value) or (
         isinstance(value, list | tuple) and len(value) == 2 and value[0] == value[1] and side(value[0])
@@ -73,7 +95,7 @@ FLAG, WIDTH, COUNT = one_of(True, False), whole(1, 32768), whole(1, 512)
 NOTHING = one_of(None)
 MOST_POSITIONS = 2**23  # numbers; the largest published ViT, of 48 x 48 patches of 1664, has half of them
 RATIO, SMALL, SHARE = number(0.01, 64), number(0, 1), number(0, 1)
-TRANSFORMER: dict[str, Any] = {
+TRANSFORMER: Rules = {
     "width": WIDTH,
     "mlp_ratio": RATIO,
     "ls_init_value": either(NOTHING, number(-100, 100)),
@@ -183,7 +205,7 @@ OF_TRAINING = (  # all weights come from the file, and nothing is trained with t
 )
 
 
-def checked_config(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
+def checked_config(config: Settings, origin: str) -> Config:
     """open_clip's configuration, of known settings alone, each of a possible value; those of training are left out.
 
     Raises
@@ -205,7 +227,7 @@ def checked_config(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
     return found
 
 
-def _check_computed_positions(vision: Mapping[str, Any], origin: str) -> None:
+def _check_computed_positions(vision: Settings, origin: str) -> None:
     """Refuse positions that open_clip computes, whatever the weights are, and that would take all memory."""
     side = vision.get("image_size", 224) // (vision.get("patch_size") or 16)
     width = vision.get("width", 768)
@@ -217,7 +239,7 @@ def _check_computed_positions(vision: Mapping[str, Any], origin: str) -> None:
         )
 
 
-def checked_text_tower(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
+def checked_text_tower(config: Settings, origin: str) -> Config:
     """The structure of a text tower of transformers, from its ``config.json``; the rest of the file is left out.
 
     Raises
@@ -228,10 +250,8 @@ def checked_text_tower(config: Mapping[str, Any], origin: str) -> dict[str, Any]
     return _checked({key: value for key, value in config.items() if key in HF_TEXT}, HF_TEXT, (), "", origin)
 
 
-def _checked(
-    given: Mapping[str, Any], rules: Rules, left_out: Collection[str], where: str, origin: str
-) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _checked(given: Settings, rules: Rules, left_out: Collection[str], where: str, origin: str) -> Config:
+    found: Config = {}
     for key, value in given.items():
         if key in left_out:
             continue
@@ -259,6 +279,6 @@ def _checked(
     return found
 
 
-def _shortened(value: Any, most: int = 60) -> str:
+def _shortened(value: object, most: int = 60) -> str:
     text = repr(value)
     return text if len(text) <= most else f"{text[:most]}..."

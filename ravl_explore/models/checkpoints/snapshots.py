@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ravl_explore.errors import ModelError
 from ravl_explore.models.checkpoints.foreign import refuse_foreign_folder
 from ravl_explore.models.checkpoints.pixels import PROCESSORS, Pixels, read_pixels
+from ravl_explore.models.checkpoints.settings import Config
 from ravl_explore.models.checkpoints.weights import shard_names
 from ravl_explore.models.downloads import find, locate, tokenizer_folder
 from ravl_explore.support.tensor_files import is_file, read_json
@@ -36,8 +36,8 @@ class Snapshot:
     """
 
     weights: Path
-    config: dict[str, Any] | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
+    config: Config | None = None
+    settings: Config = field(default_factory=dict)
     pixels: Pixels = field(default_factory=Pixels)
 
 

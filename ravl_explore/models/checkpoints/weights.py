@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -65,7 +64,7 @@ def read_weights(path: Path) -> Weights:
     return Weights(kept, metadata, len(kept) < len(tensors))
 
 
-def _unwrapped(loaded: Any, origin: str, depth: int = 5) -> dict[Any, Tensor]:
+def _unwrapped(loaded: object, origin: str, depth: int = 5) -> dict[object, Tensor]:
     """The dictionary of tensors inside a trainer's: by a usual name, else the only one, or the only one with a CLIP."""
     if isinstance(loaded, dict) and loaded and all(isinstance(value, Tensor) for value in loaded.values()):
         return loaded
@@ -86,7 +85,7 @@ def _unwrapped(loaded: Any, origin: str, depth: int = 5) -> dict[Any, Tensor]:
     raise ModelError("a dictionary of tensors", came, "Save a state_dict().")
 
 
-def _holds_tensors(content: dict[Any, Any]) -> bool:
+def _holds_tensors(content: Mapping[object, object]) -> bool:
     return any(isinstance(value, Tensor) for value in content.values())
 
 
@@ -102,7 +101,7 @@ def shard_names(index: Path) -> list[str]:
 
 def _read_shards(index: Path) -> TensorFile:
     """All files that an index names."""
-    whole: dict[str, Tensor] = {}
+    whole: dict[object, Tensor] = {}
     for name in shard_names(index):
         if not is_file(index.parent / name):
             raise ModelError("all weight files of the index", f"no {name!r} in {str(index.parent)!r}", "Add it.")

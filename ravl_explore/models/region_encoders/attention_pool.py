@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
+from open_clip.modified_resnet import AttentionPool2d
 from torch import Tensor
 
 
-def attention_pool(pool: Any, cells: Float[Tensor, "n c h w"]) -> Float[Tensor, "n dim"]:
+def attention_pool(pool: AttentionPool2d, cells: Float[Tensor, "n c h w"]) -> Float[Tensor, "n dim"]:
     """What open_clip's ``AttentionPool2d`` gives, up to rounding.
 
     open_clip lets every token ask and throws all answers away but that of the mean. Here the mean alone asks, and keys

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torchvision.ops import roi_align
+
+Tower = Any
+"""An image tower: a Module of open_clip, by itself or around one of timm, whose parts have no types."""
 
 
 class RegionEncoder(Protocol):
@@ -23,7 +26,7 @@ class RegionEncoder(Protocol):
     image_size: int
 
     @staticmethod
-    def misfit(visual: Any) -> str:
+    def misfit(visual: Tower) -> str:
         """Why the tower cannot be used, as "with ..."; empty when it can."""
         ...
 
@@ -38,7 +41,22 @@ class RegionEncoder(Protocol):
         ...
 
 
-def input_side(visual: Any) -> int:
+@runtime_checkable
+class BlendingEncoder(RegionEncoder, Protocol):
+    """A RegionEncoder that also embeds two images mixed in the feature map, before a pool."""
+
+    def blended(
+        self,
+        before: Float[Tensor, "b 3 s s"],
+        after: Float[Tensor, "b 3 s s"],
+        share: Float[Tensor, "b s s"],
+        boxes: Float[Tensor, "n 5"] | None,
+    ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
+        """As a call, of ``share`` of ``after`` and the rest of ``before``."""
+        ...
+
+
+def input_side(visual: Tower) -> int:
     """Side of the tower's own input, in pixels."""
     size = visual.image_size
     return int(max(size) if isinstance(size, tuple | list) else size)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ravl_explore.models.region_encoders.base import cut, input_side, whole_boxes
+from ravl_explore.models.region_encoders.base import Tower, cut, input_side, whole_boxes
 
 CHUNK = 128  # crops per forward pass
 
@@ -23,13 +23,13 @@ class Crop:
 
     name: ClassVar[str] = "crop"
 
-    def __init__(self, visual: Any) -> None:
+    def __init__(self, visual: Tower) -> None:
         self._visual = visual
         self._side = input_side(visual)
         self.image_size = 2 * self._side
 
     @staticmethod
-    def misfit(visual: Any) -> str:
+    def misfit(visual: Tower) -> str:
         return ""
 
     def __call__(

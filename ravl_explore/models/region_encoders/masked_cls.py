@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ravl_explore.models.region_encoders.base import input_side, patches_inside
-from ravl_explore.models.region_encoders.vit import as_vit, vit_misfit
+from ravl_explore.models.region_encoders.base import Tower, input_side, patches_inside
+from ravl_explore.models.region_encoders.vits import as_vit, vit_misfit
 
 CHUNK = 64  # regions whose patches are gathered at once
 
@@ -27,12 +27,12 @@ class MaskedCls:
 
     name: ClassVar[str] = "masked_cls"
 
-    def __init__(self, visual: Any) -> None:
+    def __init__(self, visual: Tower) -> None:
         self._vit = as_vit(visual)
         self.image_size = input_side(visual)
 
     @staticmethod
-    def misfit(visual: Any) -> str:
+    def misfit(visual: Tower) -> str:
         return vit_misfit(visual)
 
     def __call__(

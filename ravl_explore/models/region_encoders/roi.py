@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jaxtyping import Float
 from open_clip.modified_resnet import ModifiedResNet
-from torch import Tensor, cat, channels_last
+from torch import Tensor, cat, channels_last, nn
 from torch.nn.functional import conv2d, interpolate
 
 from ravl_explore.models.region_encoders.attention_pool import attention_pool
-from ravl_explore.models.region_encoders.base import input_side, whole_boxes
+from ravl_explore.models.region_encoders.base import Tower, input_side, whole_boxes
 from ravl_explore.models.region_encoders.separable import separable_cut
 
 BOXES_AT_ONCE = 256  # measured on two CPU cores: what one step of so many boxes leaves behind is still in the cache
@@ -27,13 +27,13 @@ class Roi:
 
     name: ClassVar[str] = "roi"
 
-    def __init__(self, visual: Any) -> None:
+    def __init__(self, visual: ModifiedResNet) -> None:
         self._visual = visual
         self.image_size = input_side(visual)
         self._cells = 2 * (self.image_size // 32)
 
     @staticmethod
-    def misfit(visual: Any) -> str:
+    def misfit(visual: Tower) -> str:
         return "" if isinstance(visual, ModifiedResNet) else "without the layers of CLIP's ModifiedResNet"
 
     def __call__(
@@ -80,7 +80,7 @@ class _Head:
     box, the short cut's cells are cut at the size that it pools them to, and scales go into the kernels.
     """
 
-    def __init__(self, visual: Any, features: Float[Tensor, "b c h w"], cells: int, scale: float) -> None:
+    def __init__(self, visual: Tower, features: Float[Tensor, "b c h w"], cells: int, scale: float) -> None:
         self._visual, self._features, self._cells, self._scale = visual, features, cells, scale
         first = visual.layer4[0]
         self._frozen = not first.bn1.training
@@ -112,7 +112,8 @@ class _Head:
         return attention_pool(self._visual.attnpool, x)
 
 
-def _merged(convolution: Any, norm: Any) -> tuple[Float[Tensor, "c ..."], Float[Tensor, " c"]]:
+def _merged(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Float[Tensor, "c ..."], Float[Tensor, " c"]]:
     """(kernel, bias) of a convolution without bias and the frozen BatchNorm after it, with both their gradients."""
+    assert norm.running_mean is not None and norm.running_var is not None  # frozen statistics are kept
     factor = norm.weight / (norm.running_var + norm.eps).sqrt()
     return convolution.weight * factor[:, None, None, None], norm.bias - norm.running_mean * factor

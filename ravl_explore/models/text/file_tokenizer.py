@@ -13,12 +13,12 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from open_clip.tokenizer import HFTokenizer
 from torch import Tensor
 
 from ravl_explore.errors import ModelError
+from ravl_explore.models.checkpoints.settings import is_number
 from ravl_explore.models.downloads import TOKENIZER_EXTRAS, VOCABULARIES
 from ravl_explore.support.tensor_files import first_line, is_file
 
@@ -59,7 +59,9 @@ class FileTokenizer(HFTokenizer):
     files : file's name -> content, without what could name code or other files
     """
 
-    def __init__(self, files: Mapping[str, bytes], context: int, mode: str | None, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, files: Mapping[str, bytes], context: int, mode: str | None, options: Mapping[str, object]
+    ) -> None:
         self.files = cleaned(files)
         self._made_with = context, mode, dict(options)
         with TemporaryDirectory() as folder:
@@ -69,8 +71,8 @@ class FileTokenizer(HFTokenizer):
                 folder,
                 context_length=context,
                 tokenizer_mode=mode,
-                clean=options.get("clean", "whitespace"),
-                strip_sep_token=options.get("strip_sep_token", False),
+                clean=str(options.get("clean", "whitespace")),
+                strip_sep_token=bool(options.get("strip_sep_token")),
                 trust_remote_code=False,
                 local_files_only=True,
             )
@@ -88,7 +90,7 @@ class FileTokenizer(HFTokenizer):
                 "Use the tokenizer's files that the model was published with.",
             ) from error
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type[FileTokenizer], tuple[object, ...]]:
         return type(self), (self.files, *self._made_with)  # transformers' own would look for its folder again
 
 
@@ -175,8 +177,8 @@ def cleaned(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return kept
 
 
-def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _known(settings: Mapping[str, object]) -> dict[str, object]:
+    found: dict[str, object] = {}
     for key, value in settings.items():
         if key in WORDS and isinstance(value, Mapping):
             found[key] = _token(value)
@@ -189,20 +191,20 @@ def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _is_plain(key: str, value: Any) -> bool:
+def _is_plain(key: str, value: object) -> bool:
     """Whether it is one of the settings that are a word or a number, and is one."""
     return (
         (key in FLAGS and (value is None or isinstance(value, bool)))
         or (key in WORDS and (value is None or isinstance(value, str)))
         or (key in ("extra_ids", "sp_offset") and type(value) is int and 0 <= value <= 1000)
-        or (key == "model_max_length" and type(value) in (int, float) and value > 0)
+        or (key == "model_max_length" and is_number(value) and value > 0)
         or (key == "tokenizer_class" and str(value).removesuffix("Fast") in CLASSES)
     )
 
 
-def _is_token(value: Any) -> bool:
+def _is_token(value: object) -> bool:
     return isinstance(value, str | Mapping)
 
 
-def _token(value: Mapping[str, Any]) -> dict[str, Any]:
+def _token(value: Mapping[object, object]) -> dict[object, object]:
     return {key: each for key, each in value.items() if key in TOKEN and isinstance(each, str | bool)}
