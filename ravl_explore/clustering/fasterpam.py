@@ -58,7 +58,15 @@ class Medoids:
 
     @classmethod
     def none(cls, distance: Float32[np.ndarray, "n_regions n_regions"], max_clusters: int) -> Medoids:
-        """Start without any medoid, with room for ``max_clusters``."""
+        """Start without any medoid, with room for ``max_clusters``.
+
+        Parameters
+        ----------
+        distance : Float32[np.ndarray, "n_regions n_regions"]
+            Symmetric, zero on the diagonal.
+        max_clusters : int
+            How many medoids may be added.
+        """
         n_regions = len(distance)
         return cls(
             distance,
@@ -80,6 +88,15 @@ class Medoids:
         max_clusters: int,
     ) -> Medoids:
         """Start from given medoids, at least two and no two alike; the first wins ties.
+
+        Parameters
+        ----------
+        distance : Float32[np.ndarray, "n_regions n_regions"]
+            Symmetric, zero on the diagonal.
+        index : Int64[np.ndarray, "n_clusters"]
+            Region index of each medoid.
+        max_clusters : int
+            How many medoids may be there later.
 
         Examples
         --------
@@ -112,6 +129,11 @@ def add_medoid(medoids: Medoids) -> None:
     """Add the region that lowers the loss most, one step of PAM's BUILD; the first such region wins ties.
 
     Costs O(n) for each region whose nearest or second nearest medoid changed since the last step.
+
+    Parameters
+    ----------
+    medoids : Medoids
+        Changed in place.
 
     Examples
     --------

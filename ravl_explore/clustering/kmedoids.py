@@ -89,6 +89,13 @@ class KMedoids:
 
         Parameters and errors are those of calling the clusterer.
 
+        Parameters
+        ----------
+        embeddings : np.ndarray
+            Region embeddings, of unit norm.
+        progress : Progress, optional
+            Told how much is done; may raise Cancelled.
+
         Examples
         --------
         >>> found = []
@@ -139,6 +146,11 @@ def choose(clusterings: Iterable[Clustering]) -> Clustering:
 
     The best is taken even where no silhouette is above 0 (RaVL's released code fails there).
 
+    Parameters
+    ----------
+    clusterings : Iterable[Clustering]
+        What a sweep yielded.
+
     Raises
     ------
     InputError
@@ -161,6 +173,11 @@ def choose(clusterings: Iterable[Clustering]) -> Clustering:
 def default_sweep(n_classes: int) -> range:
     """Return RaVL's numbers of clusters, from 2 to 5 times the classes; the end is excluded as in its released code.
 
+    Parameters
+    ----------
+    n_classes : int
+        How many classes the dataset has.
+
     Raises
     ------
     InputError
@@ -177,6 +194,11 @@ def default_sweep(n_classes: int) -> range:
 
 def check_n_clusters(n_clusters: int | Iterable[int]) -> tuple[int, ...]:
     """Return the numbers of clusters in rising order, each once.
+
+    Parameters
+    ----------
+    n_clusters : int | Iterable[int]
+        One number, or any kind of list of them.
 
     Raises
     ------
@@ -212,7 +234,15 @@ def _whole(number: object) -> int:
 
 
 def check_enough_regions(n_regions: int, n_clusters: tuple[int, ...]) -> None:
-    """Raise InputError if some number of clusters is larger than the number of regions."""
+    """Raise InputError if some number of clusters is larger than the number of regions.
+
+    Parameters
+    ----------
+    n_regions : int
+        How many regions are clustered.
+    n_clusters : tuple[int, ...]
+        In rising order.
+    """
     if n_regions < n_clusters[-1]:
         raise InputError(
             f"at least as many regions as clusters (n_clusters={n_clusters[-1]})",

@@ -37,7 +37,16 @@ def permutation_p_values(
 
     Parameters
     ----------
-    n_permutations : of the first round, at least 1,000
+    gaps : Gaps
+        The clusters' performance gaps.
+    labels : Int[np.ndarray, "n_images"]
+        Class of each image.
+    correct : Bool[np.ndarray, "n_images"]
+        Whether each image's prediction is right.
+    n_permutations : int
+        Of the first round, at least 1,000.
+    seed : int
+        Same seed, same result.
 
     Returns
     -------
@@ -132,6 +141,15 @@ def accuracy_interval(
     Resampling n images of which a share p is right gives a binomial number of right ones, so that the percentiles are
     known without drawing. Where all or none are right the bootstrap knows no doubt; there the exact one-sided bound of
     Clopper & Pearson (1934) takes the open end.
+
+    Parameters
+    ----------
+    hits : Int[np.ndarray, "..."]
+        How many are right.
+    n : Int[np.ndarray, "..."]
+        Of how many.
+    level : float
+        Share of draws inside the interval, between 0 and 1.
 
     Examples
     --------

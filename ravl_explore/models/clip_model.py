@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from ravl_explore.errors import ModelError
 from ravl_explore.models.checkpoints.settings import Settings
 from ravl_explore.models.region_encoders import region_encoder
 from ravl_explore.models.region_encoders.base import BlendingEncoder
-from ravl_explore.models.text.file_tokenizer import pack
+from ravl_explore.models.text.file_tokenizer import FileTokenizer, pack
 from ravl_explore.models.tracing import Relevance, trace
 from ravl_explore.support.fingerprints import digest
 
@@ -33,15 +33,23 @@ class ClipModel:
 
     Parameters
     ----------
-    clip : the model; it is put into evaluation mode
-    tokenizer : texts -> (n, context) int64
-    name : shown in menus and saved with results
-    region_method : how regions are embedded, see :mod:`ravl_explore.models.region_encoders`; unless given ``"roi"`` for
-        ResNets, ``"dense_value"`` for ViTs, and ``"crop"`` for other towers
-    architecture : open_clip's name of the configuration, if it has one
-    config : open_clip's configuration of the model, if known; kept so that saved weights can be opened again
-    mean, std : of the pixels, by channel; unless given, the image tower's (``image_mean``, ``image_std``), or CLIP's
-    assumptions : what the loader had to guess, as sentences for the user
+    clip : Clip
+        The model; it is put into evaluation mode.
+    tokenizer : Callable[..., Tensor]
+        Texts -> (n, context) int64.
+    name : str
+        Shown in menus and saved with results.
+    region_method : str, optional
+        How regions are embedded, see :mod:`ravl_explore.models.region_encoders`; unless given ``"roi"`` for ResNets,
+        ``"dense_value"`` for ViTs, and ``"crop"`` for other towers.
+    architecture : str, optional
+        open_clip's name of the configuration, if it has one.
+    config : Settings, optional
+        open_clip's configuration of the model, if known; kept so that saved weights can be opened again.
+    mean, std : Sequence[float], optional
+        Of the pixels, by channel; unless given, the image tower's (``image_mean``, ``image_std``), or CLIP's.
+    assumptions : Sequence[str]
+        What the loader had to guess, as sentences for the user.
 
     Raises
     ------
@@ -97,16 +105,20 @@ class ClipModel:
     @property
     def metadata(self) -> dict[str, str]:
         """What a safetensors file of the weights must say beside them, so that Checkpoint opens the same model."""
-        files = getattr(self._tokenizer, "files", None)  # of a tokenizer that is not open_clip's own
+        files = self._tokenizer_files
         known = {
             "architecture": self.architecture,
-            "tokenizer": None if files is None else pack(files),
+            "tokenizer": pack(files) if files else None,
             "config": None if self.config is None else json.dumps(self.config),
             "image_mean": json.dumps(self.mean),
             "image_std": json.dumps(self.std),
             "region_method": self.region_method,
         }
         return {key: value for key, value in known.items() if value is not None}
+
+    @property
+    def _tokenizer_files(self) -> Mapping[str, bytes]:
+        return self._tokenizer.files if isinstance(self._tokenizer, FileTokenizer) else {}  # open_clip's own has none
 
     def copy(self) -> ClipModel:
         """A model with its own image tower; the text tower is shared."""
@@ -148,13 +160,19 @@ class ClipModel:
         version = tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in state.values())
         if self._fingerprint is None or self._fingerprint[0] != version:
             about = [_structure(self._clip), self.region_method, self.image_size, self.mean, self.std, list(state)]
-            about += [each for pair in sorted(getattr(self._tokenizer, "files", {}).items()) for each in pair]
+            about += [each for pair in sorted(self._tokenizer_files.items()) for each in pair]
             arrays = (value.detach().cpu().numpy() for value in state.values())
             self._fingerprint = (version, digest([*about, *arrays]))
         return self._fingerprint[1]
 
     def tokens(self, texts: Sequence[str]) -> Int64[Tensor, "n context"]:
-        """What the text tower gets: the numbers of each text's tokens, cut to the tower's context."""
+        """What the text tower gets: the numbers of each text's tokens, cut to the tower's context.
+
+        Parameters
+        ----------
+        texts : Sequence[str]
+            Any texts.
+        """
         if isinstance(getattr(self._clip, "text", None), HFTextEncoder):  # its context_length is a limit, not a length
             return self._tokenizer(list(texts))
         return self._tokenizer(list(texts), context_length=self._clip.context_length)
@@ -182,6 +200,17 @@ class ClipModel:
     ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
         """As :meth:`encode`, of two images mixed in the feature map: ``share`` of ``after``, the rest of ``before``.
 
+        Parameters
+        ----------
+        before : Float[Tensor, "b 3 s s"]
+            The images as they are, RGB in [0, 1].
+        after : Float[Tensor, "b 3 s s"]
+            What is mixed into them, RGB in [0, 1].
+        share : Float[Tensor, "b s s"]
+            How much of ``after`` each pixel has, 0 to 1.
+        boxes : Float[Tensor, "n 5"] | None
+            As :meth:`encode` takes them.
+
         Raises
         ------
         ModelError
@@ -199,6 +228,11 @@ class ClipModel:
 
     def trace(self, pixels: Float[Tensor, "b 3 s s"]) -> tuple[Float[Tensor, "b dim"], Relevance]:
         """(the image embeddings of :meth:`encode`, their relevance), see :mod:`ravl_explore.models.tracing`.
+
+        Parameters
+        ----------
+        pixels : Float[Tensor, "b 3 s s"]
+            RGB in [0, 1].
 
         Raises
         ------

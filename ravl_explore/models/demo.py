@@ -21,7 +21,13 @@ CHECKPOINTS = ("spurious", "clean", "vit-spurious", "vit-clean")
 
 
 def demo_config(architecture: str = ARCHITECTURE) -> Config:
-    """A demo's open_clip model configuration; all demos have the same text tower."""
+    """A demo's open_clip model configuration; all demos have the same text tower.
+
+    Parameters
+    ----------
+    architecture : str
+        ``"ravl-demo"`` or ``"ravl-demo-vit"``.
+    """
     return json.loads(files("ravl_explore").joinpath("assets", "demo", f"{architecture}.json").read_text())
 
 
@@ -34,7 +40,13 @@ def demo_tokenizer() -> SimpleTokenizer:
 
 
 def build_demo(architecture: str = ARCHITECTURE) -> open_clip.CLIP:
-    """A demo's architecture with random weights, through open_clip's own configuration mechanism."""
+    """A demo's architecture with random weights, through open_clip's own configuration mechanism.
+
+    Parameters
+    ----------
+    architecture : str
+        ``"ravl-demo"`` or ``"ravl-demo-vit"``.
+    """
     if architecture not in open_clip.list_models():
         with as_file(files("ravl_explore").joinpath("assets", "demo", f"{architecture}.json")) as path:
             open_clip.add_model_config(path)
@@ -47,6 +59,15 @@ class Demo(ClipModel):
 
     Both have a ModifiedResNet at 128 px (1.4 M parameters). ``vit-spurious`` and ``vit-clean`` have a ViT at 56 px with
     8 x 8 patches (0.6 M parameters) instead. The text tower (0.3 M) is the same, so they share one text space.
+
+    Parameters
+    ----------
+    checkpoint : str
+        ``"spurious"``, ``"clean"``, ``"vit-spurious"`` or ``"vit-clean"``.
+    device : str, optional
+        Where it runs, such as ``"cuda"``; the CPU unless given.
+    region_method : str, optional
+        How regions are embedded, see :mod:`ravl_explore.models.region_encoders`.
 
     Examples
     --------

@@ -12,7 +12,7 @@ from open_clip.pretrained import list_pretrained, list_pretrained_tags_by_model
 from ravl_explore.errors import ModelError
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.models.checkpoints.checkpoint import Checkpoint
-from ravl_explore.models.checkpoints.settings import is_repository
+from ravl_explore.models.checkpoints.setting_rules import is_repository
 from ravl_explore.models.demo import Demo
 from ravl_explore.models.hub import PREFIX, HuggingFace, repository_of
 from ravl_explore.models.medical import BiomedCLIP, PubMedCLIP
@@ -32,6 +32,13 @@ def open_model(text: str, device: str | None = None) -> VisionLanguageModel:
     ``https://huggingface.co``; an entry of the explorer's menu. Options follow a question mark, as
     in ``clip.pt?architecture=ViT-B-32&quick_gelu=false`` or ``ViT-B-32/laion2b_s34b_b79k?region_method=tokens``; they
     are the arguments of the loader's class.
+
+    Parameters
+    ----------
+    text : str
+        One line, such as ``demo:clean`` or ``clip.pt?architecture=RN50``.
+    device : str, optional
+        Where it runs, such as ``"cuda"``; the CPU unless given.
 
     Raises
     ------

@@ -43,7 +43,13 @@ SEPARATOR = " / "
 
 
 def pretrained_names(answers: Mapping[str, object] | None = None) -> list[str]:
-    """Every "NAME / TAG" of open_clip, the common ones first."""
+    """Every "NAME / TAG" of open_clip, the common ones first.
+
+    Parameters
+    ----------
+    answers : Mapping[str, object], optional
+        What a form knows so far; it changes nothing here.
+    """
     names = [SEPARATOR.join(pair) for pair in open_clip.list_pretrained()]
     common = [name for name in COMMON if name in names]
     return [*common, *(name for name in names if name not in common)]
@@ -57,10 +63,14 @@ class OpenClip(ClipModel):
 
     Parameters
     ----------
-    name : "NAME / TAG" or "NAME/TAG", as open_clip lists them; or the name alone
-    pretrained : the tag, where it is not in the name
-    device : ``"cpu"`` unless given
-    region_method : how regions are embedded, see :mod:`ravl_explore.models.region_encoders`
+    name : str
+        "NAME / TAG" or "NAME/TAG", as open_clip lists them; or the name alone.
+    pretrained : str, optional
+        The tag, where it is not in the name.
+    device : str, optional
+        ``"cpu"`` unless given.
+    region_method : str, optional
+        How regions are embedded, see :mod:`ravl_explore.models.region_encoders`.
 
     Raises
     ------
@@ -100,6 +110,13 @@ def resolve(name: str, pretrained: str | None = None) -> tuple[str, str, Config,
     """(architecture, tag, its configuration, open_clip's note of where the weights are) of a name and tag.
 
     The architecture is the one with the activation that the weights were trained with.
+
+    Parameters
+    ----------
+    name : str
+        "NAME / TAG" or "NAME/TAG" as open_clip lists them; or the name alone.
+    pretrained : str, optional
+        The tag, where it is not in the name.
     """
     checks.text("name", name)
     tag = "" if pretrained is None else checks.text("pretrained", pretrained, empty=True).strip()

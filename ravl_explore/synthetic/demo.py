@@ -39,7 +39,13 @@ VOCABULARY_MERGES = 2000
 
 
 def write_vocabulary(path: Path) -> None:
-    """Cut CLIP's own merge table to its first 2,000 merges."""
+    """Cut CLIP's own merge table to its first 2,000 merges.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is written.
+    """
     from open_clip.tokenizer import default_bpe
 
     with gzip.open(default_bpe()) as file:
@@ -49,13 +55,31 @@ def write_vocabulary(path: Path) -> None:
 
 
 def save_half(tensors: dict[str, Tensor], path: Path) -> None:
-    """fp16 safetensors (integers as they are)."""
+    """fp16 safetensors (integers as they are).
+
+    Parameters
+    ----------
+    tensors : dict[str, Tensor]
+        Weights by name.
+    path : Path
+        Where they are written.
+    """
     halves = {name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in tensors.items()}
     save_file(halves, str(path))
 
 
 def fine_tune(model: ClipModel, settings: TrainingSettings, train_data: ArrayDataset | None = None) -> ClipModel:
-    """Teach the shortcut: standard fine-tuning on the demo's correlated split, or another; text tower frozen."""
+    """Teach the shortcut: standard fine-tuning on the demo's correlated split, or another; text tower frozen.
+
+    Parameters
+    ----------
+    model : ClipModel
+        It stays as it is.
+    settings : TrainingSettings
+        Epochs, learning rate, batches and seed.
+    train_data : ArrayDataset, optional
+        The demo's own split unless given.
+    """
     train_data = Demo("train") if train_data is None else train_data
     nothing = np.zeros(4 * len(train_data), bool)
     assert train_data.regions is not None
@@ -67,7 +91,19 @@ def fine_tune(model: ClipModel, settings: TrainingSettings, train_data: ArrayDat
 
 
 def build(raw_folder: Path, out: Path, steps: tuple[str, ...], recipe: Recipe) -> None:
-    """Run the named steps, in order: data, pretrain, fine-tune, layout."""
+    """Run the named steps, in order: data, pretrain, fine-tune, layout.
+
+    Parameters
+    ----------
+    raw_folder : Path
+        With FashionMNIST's four .gz files.
+    out : Path
+        Where all is written; made if it is not there.
+    steps : tuple[str, ...]
+        Which of data, pretrain, fine-tune and layout.
+    recipe : Recipe
+        How the model is made.
+    """
     out.mkdir(parents=True, exist_ok=True)
     raw = read_raw(raw_folder)
     if "data" in steps:

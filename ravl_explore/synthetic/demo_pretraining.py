@@ -8,23 +8,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from ravl_explore.data.demo import CAPTIONS, CLASS_NAMES, TEMPLATES, compose
 from ravl_explore.models.base import TEMPERATURE, resize
-from ravl_explore.models.clip_model import CLIP_MEAN, CLIP_STD, ClipModel
+from ravl_explore.models.clip_model import ClipModel
 from ravl_explore.models.demo import ARCHITECTURE, VIT_ARCHITECTURE, build_demo, demo_tokenizer
 from ravl_explore.models.demo import Demo as DemoModel
+from ravl_explore.synthetic.demo_patches import encode_some
 from ravl_explore.synthetic.demo_splits import SEEDS, lay_out
 from ravl_explore.training import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
 WITH_SQUARE = " with a red square"
-OTHER_PATCHES = 2  # kept of each quadrant without the garment, of 16: enough to see the square, a third of the tokens
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,18 @@ class Recipe:
 
     Attributes
     ----------
-    architecture : open_clip's name of its configuration
-    prefix : of its checkpoints' names
-    epochs, warmup : of pretraining; learning rate 1e-3 with a cosine schedule, batches of 128
-    own_text : train a text tower too; False takes the clean ResNet demo's and freezes it
-    whole : in how many of the epochs, the last ones, a ViT sees all patches; before, the garment's and few others
-    fine_tuning : how the shortcut is taught
+    architecture : str
+        open_clip's name of its configuration.
+    prefix : str
+        Of its checkpoints' names.
+    epochs, warmup : int
+        Of pretraining; learning rate 1e-3 with a cosine schedule, batches of 128.
+    own_text : bool
+        Train a text tower too; False takes the clean ResNet demo's and freezes it.
+    whole : int | None
+        In how many of the epochs, the last ones, a ViT sees all patches; before, the garment's and few others.
+    fine_tuning : TrainingSettings
+        How the shortcut is taught.
     """
 
     architecture: str
@@ -57,7 +63,15 @@ RECIPES = {
 
 
 def new_model(recipe: Recipe, seed: int) -> ClipModel:
-    """The demo's architecture with seeded random weights, the text tower's too unless it is the clean ResNet demo's."""
+    """The demo's architecture with seeded random weights, the text tower's too unless it is the clean ResNet demo's.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        How the model is made.
+    seed : int
+        Same seed, same result.
+    """
     torch.manual_seed(seed)
     clip = build_demo(recipe.architecture)
     if not recipe.own_text:
@@ -76,6 +90,11 @@ def start_positions(visual: VisionTransformer) -> None:
     """Add sines and cosines of the place within the quadrant to a ViT's positions, so that all quadrants start alike.
 
     What is learned from a garment in one quadrant then helps in the others.
+
+    Parameters
+    ----------
+    visual : VisionTransformer
+        The ViT, changed in place.
     """
     rows, columns = visual.grid_size
     y, x = np.divmod(np.arange(rows * columns), columns)
@@ -102,24 +121,32 @@ def pretrain(
     Captions come from the fine-tuning and the zero-shot templates; half of those of images with a square name it.
     A frozen text tower is asked once for all of them, and then every caption that is true of an image is a positive.
     ``validate`` is logged after each epoch.
+
+    Parameters
+    ----------
+    model : ClipModel
+        Changed in place.
+    images : UInt8[np.ndarray, "n 28 28"]
+        Garments, 0 to 255.
+    labels : Int[np.ndarray, "n"]
+        Class of each garment.
+    recipe : Recipe
+        How the model is made.
+    learning_rate : float
+        The highest, after warming up.
+    seed : int
+        Same seed, same result.
+    validate : Callable[[], dict[str, float]], optional
+        Gives numbers to log after each epoch.
     """
     rng = np.random.default_rng(seed)
     clip = model._clip
     trained: nn.Module = clip if recipe.own_text else clip.visual
     frozen = None if recipe.own_text else FrozenText(model)
-    decay = [p for p in trained.parameters() if p.ndim > 1]
-    rest = [p for p in trained.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}], lr=learning_rate
-    )
-    batch_size, warmup = 128, recipe.warmup
+    batch_size = 128
     n_steps = recipe.epochs * (len(labels) // batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda s: min((s + 1) / warmup, 0.5 * (1 + np.cos(np.pi * max(s - warmup, 0) / max(n_steps - warmup, 1)))),
-    )
+    optimizer, schedule = _optimizer(trained, recipe, learning_rate, n_steps)
     step = 0
-    templates = CAPTIONS + TEMPLATES
     for epoch in range(recipe.epochs):
         trained.train()
         layout = lay_out(images, labels, rng.random(len(labels)) < 0.5, rng)
@@ -135,12 +162,7 @@ def pretrain(
             else:
                 image, _ = model.encode(pixels, None)
             if frozen is None:
-                named = has_square & (rng.random(batch_size) < 0.5)
-                captions = [
-                    templates[rng.integers(len(templates))].format(CLASS_NAMES[y]) + WITH_SQUARE * bool(with_square)
-                    for y, with_square in zip(labels[rows], named, strict=True)
-                ]
-                loss = _clip_loss(model, image, captions)
+                loss = _clip_loss(model, image, _captions(labels[rows], has_square, rng))
             else:
                 loss = frozen.loss(image, labels[rows], has_square)
             optimizer.zero_grad(set_to_none=True)
@@ -156,8 +178,40 @@ def pretrain(
             logger.info("pretraining epoch %d: on val %s", epoch, validate())
 
 
+def _optimizer(
+    trained: nn.Module, recipe: Recipe, learning_rate: float, n_steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW, decaying all but biases and norms, with a warm-up and a cosine schedule."""
+    decay = [p for p in trained.parameters() if p.ndim > 1]
+    rest = [p for p in trained.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}], lr=learning_rate
+    )
+    warmup = recipe.warmup
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda s: min((s + 1) / warmup, 0.5 * (1 + np.cos(np.pi * max(s - warmup, 0) / max(n_steps - warmup, 1)))),
+    )
+
+
+def _captions(labels: Int[np.ndarray, " b"], has_square: Bool[np.ndarray, " b"], rng: np.random.Generator) -> list[str]:
+    """A caption of each image, at random; half of those with a square name it."""
+    templates = CAPTIONS + TEMPLATES
+    named = has_square & (rng.random(len(labels)) < 0.5)
+    return [
+        templates[rng.integers(len(templates))].format(CLASS_NAMES[y]) + WITH_SQUARE * bool(with_square)
+        for y, with_square in zip(labels, named, strict=True)
+    ]
+
+
 class FrozenText:
-    """All captions of pretraining, embedded once, and how probable each is for an image of a class (and a square)."""
+    """All captions of pretraining, embedded once, and how probable each is for an image of a class (and a square).
+
+    Parameters
+    ----------
+    model : ClipModel
+        Whose text tower embeds the captions.
+    """
 
     def __init__(self, model: ClipModel) -> None:
         templates = CAPTIONS + TEMPLATES
@@ -170,46 +224,19 @@ class FrozenText:
         self._probable = torch.from_numpy(probable.reshape(len(CLASS_NAMES), 2, -1))
 
     def loss(self, image: Tensor, labels: Int[np.ndarray, " b"], has_square: Bool[np.ndarray, " b"]) -> Tensor:
-        """Cross-entropy of each image over all captions."""
+        """Cross-entropy of each image over all captions.
+
+        Parameters
+        ----------
+        image : Tensor
+            Unit-norm image embeddings.
+        labels : Int[np.ndarray, "b"]
+            Class of each image.
+        has_square : Bool[np.ndarray, "b"]
+            Whether each image shows the square.
+        """
         logits = image @ self._embeddings.T / TEMPERATURE
         return cross_entropy(logits, self._probable[labels.astype(np.int64), has_square.astype(np.int64)])
-
-
-def encode_some(
-    model: ClipModel, pixels: Float[Tensor, "b 3 s s"], quadrant: Int[np.ndarray, " b"], rng: np.random.Generator
-) -> Float[Tensor, "b dim"]:
-    """Image embeddings of a ViT that sees the garment's quadrant and ``OTHER_PATCHES`` of each other one at random.
-
-    Patch dropout makes training cheaper (FLIP, arXiv 2212.00794); here it spares what tells the classes apart.
-    """
-    visual = model.visual
-    assert isinstance(visual, VisionTransformer)
-    rows, columns = visual.grid_size
-    y, x = np.divmod(np.arange(rows * columns), columns)
-    patch_quadrant = (2 * y // rows) * 2 + 2 * x // columns
-    noise = rng.random((len(pixels), rows * columns)) - (patch_quadrant == quadrant[:, None])
-    kept = noise < 0  # all of the garment's
-    for corner in range(4):
-        members = np.flatnonzero(patch_quadrant == corner)
-        first = np.argsort(noise[:, members], axis=1)[:, :OTHER_PATCHES]
-        np.put_along_axis(kept, members[first], True, axis=1)
-    keep = torch.from_numpy(np.nonzero(kept)[1].reshape(len(pixels), -1))
-    mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (CLIP_MEAN, CLIP_STD))
-    visual.register_module("patch_dropout", Kept(keep))
-    embedded = visual((pixels - mean) / std)
-    visual.patch_dropout = nn.Identity()
-    return normalize(embedded, dim=-1)
-
-
-class Kept(nn.Module):
-    """In place of open_clip's patch dropout: the class token and chosen patches, (b, n_kept)."""
-
-    def __init__(self, keep: Int[Tensor, "b k"]) -> None:
-        super().__init__()
-        self._keep = keep
-
-    def forward(self, tokens: Float[Tensor, "b n width"]) -> Float[Tensor, "b m width"]:
-        return torch.cat([tokens[:, :1], tokens[:, 1:][torch.arange(len(tokens))[:, None], self._keep]], dim=1)
 
 
 def _clip_loss(model: ClipModel, image: Tensor, captions: list[str]) -> Tensor:

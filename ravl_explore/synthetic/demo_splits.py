@@ -19,7 +19,13 @@ Split = dict[str, np.ndarray]
 
 
 def read_raw(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """FashionMNIST's own files -> {"train" | "t10k": (images (n, 28, 28) uint8, labels (n,) uint8)}."""
+    """FashionMNIST's own files -> {"train" | "t10k": (images (n, 28, 28) uint8, labels (n,) uint8)}.
+
+    Parameters
+    ----------
+    folder : Path
+        With FashionMNIST's four .gz files.
+    """
     raw = {}
     for part in ("train", "t10k"):
         with gzip.open(folder / f"{part}-images-idx3-ubyte.gz") as file:
@@ -31,7 +37,19 @@ def read_raw(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def lay_out(garments: np.ndarray, labels: np.ndarray, has_square: np.ndarray, rng: np.random.Generator) -> Split:
-    """Draw quadrants and captions: the garment anywhere, the square (where there is one) in another quadrant."""
+    """Draw quadrants and captions: the garment anywhere, the square (where there is one) in another quadrant.
+
+    Parameters
+    ----------
+    garments : np.ndarray
+        Gray, 0 to 255.
+    labels : np.ndarray
+        Class of each garment.
+    has_square : np.ndarray
+        Which images get the square.
+    rng : np.random.Generator
+        Draws what is random; it moves on.
+    """
     n = len(labels)
     quadrant = rng.integers(4, size=n)
     square = np.where(has_square, (quadrant + rng.integers(1, 4, size=n)) % 4, -1)
@@ -45,7 +63,19 @@ def lay_out(garments: np.ndarray, labels: np.ndarray, has_square: np.ndarray, rn
 
 
 def uncorrelated(images: np.ndarray, labels: np.ndarray, per_class: int, rng: np.random.Generator) -> Split:
-    """``per_class`` garments of every class, half of each with the square, shuffled."""
+    """``per_class`` garments of every class, half of each with the square, shuffled.
+
+    Parameters
+    ----------
+    images : np.ndarray
+        Garments, gray, 0 to 255.
+    labels : np.ndarray
+        Class of each garment.
+    per_class : int
+        Garments of each class.
+    rng : np.random.Generator
+        Draws what is random; it moves on.
+    """
     rows = np.concatenate([np.flatnonzero(labels == y)[:per_class] for y in range(len(CLASS_NAMES))])
     has_square = np.tile(np.arange(per_class) % 2 == 0, len(CLASS_NAMES))
     order = rng.permutation(len(rows))
@@ -60,7 +90,23 @@ def correlated(
     strength: float,
     rng: np.random.Generator,
 ) -> Split:
-    """``per_class`` garments a class; a share ``strength`` of the spurious class has the square, the rest of others."""
+    """``per_class`` garments a class; a share ``strength`` of the spurious class has the square, the rest of others.
+
+    Parameters
+    ----------
+    images : np.ndarray
+        Garments, gray, 0 to 255.
+    labels : np.ndarray
+        Class of each garment.
+    spurious_class : int
+        Number of the class that the square goes with.
+    per_class : int
+        Garments of each class.
+    strength : float
+        Share of the spurious class with the square, 0 to 1; of every other class it is 1 less this.
+    rng : np.random.Generator
+        Draws what is random; it moves on.
+    """
     split = uncorrelated(images, labels, per_class, rng)
     has_square = np.zeros(len(split["labels"]), bool)
     for y in range(len(CLASS_NAMES)):
@@ -71,7 +117,13 @@ def correlated(
 
 
 def build_splits(raw: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Split]:
-    """The splits that ship: val and test from FashionMNIST's test images, without overlap; train from its last ones."""
+    """The splits that ship: val and test from FashionMNIST's test images, without overlap; train from its last ones.
+
+    Parameters
+    ----------
+    raw : dict[str, tuple[np.ndarray, np.ndarray]]
+        What :func:`read_raw` gave.
+    """
     images, labels = raw["t10k"]
     by_class = [np.flatnonzero(labels == y) for y in range(len(CLASS_NAMES))]
     rng = np.random.default_rng(SEEDS["val"])

@@ -22,7 +22,13 @@ DEMOS = (ARCHITECTURE, VIT_ARCHITECTURE)
 
 
 def named_config(name: str) -> Config:
-    """open_clip's configuration, or a demo's; ModelError with the closest names when there is none."""
+    """open_clip's configuration, or a demo's; ModelError with the closest names when there is none.
+
+    Parameters
+    ----------
+    name : str
+        open_clip's name of an architecture, or a demo's.
+    """
     if name in DEMOS:
         return demo_config(name)
     config = open_clip.get_model_config(name.replace("/", "-")) if ":" not in name else None
@@ -42,6 +48,11 @@ def all_configs() -> dict[str, Config]:
 
 def build(config: Settings) -> nn.Module:
     """An open_clip model of this configuration with random weights; nothing is downloaded for its towers.
+
+    Parameters
+    ----------
+    config : Settings
+        open_clip's configuration; it stays as it is.
 
     Raises
     ------

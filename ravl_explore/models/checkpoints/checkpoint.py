@@ -49,15 +49,20 @@ class Checkpoint(ClipModel):
 
     Parameters
     ----------
-    path : the file or folder
-    device : ``"cpu"`` unless given
-    architecture : open_clip's name, needed where shapes do not tell it (timm trunks, text towers of transformers)
-    quick_gelu : whether QuickGELU is used, which no shape tells; also "QuickGELU" or "GELU". Unless given, what the
-        settings beside the file or its header say; else the named ``architecture``'s; else yes for ResNets and for
-        ViTs of shapes that OpenAI published, since most checkpoints of these shapes descend from OpenAI's; no for other
-        ViTs and for the demo's architecture. Say ``quick_gelu=False`` for what was fine-tuned from LAION's ViT-B-32,
-        B-16 or L-14. What was guessed is listed in ``assumptions``.
-    region_method : how regions are embedded, see :mod:`ravl_explore.models.region_encoders`
+    path : str | Path
+        The file or folder.
+    device : str, optional
+        ``"cpu"`` unless given.
+    architecture : str, optional
+        open_clip's name, needed where shapes do not tell it (timm trunks, text towers of transformers).
+    quick_gelu : bool | str, optional
+        Whether QuickGELU is used, which no shape tells; also "QuickGELU" or "GELU". Unless given, what the settings
+        beside the file or its header say; else the named ``architecture``'s; else yes for ResNets and for ViTs of
+        shapes that OpenAI published, since most checkpoints of these shapes descend from OpenAI's; no for other ViTs
+        and for the demo's architecture. Say ``quick_gelu=False`` for what was fine-tuned from LAION's ViT-B-32, B-16 or
+        L-14. What was guessed is listed in ``assumptions``.
+    region_method : str, optional
+        How regions are embedded, see :mod:`ravl_explore.models.region_encoders`.
 
     Raises
     ------
@@ -124,7 +129,21 @@ class Checkpoint(ClipModel):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a model is built from: open_clip's configuration, tensors in its names, the pixels' mean and std."""
+    """What a model is built from.
+
+    Attributes
+    ----------
+    config : Config
+        open_clip's configuration.
+    tensors : Mapping[str, Tensor]
+        All weights, in open_clip's names.
+    architecture : str | None
+        open_clip's name of the configuration, if it has one.
+    pixels : Mapping[str, Values]
+        ``mean`` and ``std`` of the pixels, as far as they are told.
+    assumptions : tuple[str, ...]
+        What was guessed, as sentences.
+    """
 
     config: Config
     tensors: Mapping[str, Tensor]
@@ -137,6 +156,17 @@ def recognise(
     weights: Weights, snapshot: Snapshot, architecture: str | None = None, quick_gelu: bool | None = None
 ) -> Recipe:
     """Tell layout and architecture of a checkpoint.
+
+    Parameters
+    ----------
+    weights : Weights
+        The file's content.
+    snapshot : Snapshot
+        What lies beside it.
+    architecture : str, optional
+        open_clip's name, where somebody gave it.
+    quick_gelu : bool, optional
+        Whether QuickGELU is used, where somebody said so.
 
     Raises
     ------

@@ -23,7 +23,14 @@ def build_filled(
 
     Parameters
     ----------
-    architecture : the configuration's name, if it has one
+    config : Settings
+        open_clip's configuration.
+    tensors : Mapping[str, Tensor]
+        Weights in open_clip's names, of any precision.
+    origin : str
+        The checkpoint, for messages.
+    architecture : str, optional
+        The configuration's name, if it has one.
 
     Raises
     ------
@@ -42,7 +49,19 @@ def build_filled(
 def fitting(
     clip: nn.Module, tensors: Mapping[str, Tensor], origin: str, architecture: str | None = None
 ) -> dict[str, Tensor]:
-    """The weights as the model takes them; ModelError as :func:`build_filled`."""
+    """The weights as the model takes them; ModelError as :func:`build_filled`.
+
+    Parameters
+    ----------
+    clip : nn.Module
+        The model, of which only names and shapes are read.
+    tensors : Mapping[str, Tensor]
+        Weights by name.
+    origin : str
+        The checkpoint, for messages.
+    architecture : str, optional
+        open_clip's name of the configuration, if it has one.
+    """
     tensors = as_text_tower(dict(tensors), has_text=hasattr(clip, "text"))
     own = clip.state_dict()
     missing = {key for key in own.keys() - tensors.keys() if not key.endswith(OPTIONAL)}

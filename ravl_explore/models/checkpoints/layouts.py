@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ravl_explore.errors import ModelError
-from ravl_explore.models.checkpoints.architectures import HEAD_WIDTH
+from ravl_explore.models.checkpoints.architectures import HEAD_WIDTH, mlp_ratio
 from ravl_explore.models.checkpoints.settings import Config, Settings
 from ravl_explore.models.checkpoints.transformers_names import (
     BLOCK,
@@ -30,12 +30,27 @@ TRANSPOSED = ("text_projection", "visual.proj")  # a matrix in open_clip, a laye
 
 
 def is_transformers(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the names are those of transformers' two-tower models."""
+    """Whether the names are those of transformers' two-tower models.
+
+    Parameters
+    ----------
+    tensors : Mapping[str, Tensor]
+        Weights in the file's own names.
+    """
     return any(key.startswith("vision_model.") for key in tensors)
 
 
 def is_siglip(tensors: Mapping[str, Tensor], settings: Settings, origin: str) -> bool:
     """Whether it is a SigLIP: by its attention pool, and by ``model_type``, which must agree.
+
+    Parameters
+    ----------
+    tensors : Mapping[str, Tensor]
+        Weights in transformers' names.
+    settings : Settings
+        transformers' ``config.json``, or empty.
+    origin : str
+        Where it is from, for messages.
 
     Raises
     ------
@@ -60,6 +75,15 @@ def from_clip(tensors: Mapping[str, Tensor], settings: Settings, origin: str) ->
     """CLIPModel -> (open_clip configuration, tensors); ``settings`` is its ``config.json``, or empty.
 
     Without settings, what shapes do not tell is CLIPModel's default: QuickGELU, and heads 64 wide.
+
+    Parameters
+    ----------
+    tensors : Mapping[str, Tensor]
+        Weights in transformers' names.
+    settings : Settings
+        transformers' ``config.json``, or empty.
+    origin : str
+        Where it is from, for messages.
     """
     text, vision = _parts(settings, origin)
     converted = rename_weights(
@@ -121,6 +145,15 @@ def from_siglip(tensors: Mapping[str, Tensor], settings: Settings, origin: str) 
 
     Without settings, what shapes do not tell is SiglipModel's default: GELU by tanh, and heads 64 wide (72 for the
     width of SO400M).
+
+    Parameters
+    ----------
+    tensors : Mapping[str, Tensor]
+        Weights in transformers' names.
+    settings : Settings
+        transformers' ``config.json``, or empty.
+    origin : str
+        Where it is from, for messages.
     """
     text, vision = _parts(settings, origin)
     blocks = {"text_model": ("text.", BLOCK), "vision_model": ("visual.trunk.", TIMM_BLOCK)}
@@ -218,9 +251,7 @@ def _heads(part: Settings, width: int, origin: str) -> int:
 
 
 def _ratio(tensors: Mapping[str, Tensor], tower: str, width: int) -> float:
-    """Hidden width by width, so that ``int(width * ratio)`` is the hidden width again."""
-    hidden = tensors[f"{tower}.encoder.layers.0.mlp.fc1.weight"].shape[0]
-    return hidden / width if int(width * (hidden / width)) == hidden else (hidden + 0.5) / width
+    return mlp_ratio(tensors[f"{tower}.encoder.layers.0.mlp.fc1.weight"], width)
 
 
 def _count_blocks(tensors: Mapping[str, Tensor], tower: str) -> int:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ravl_explore.errors import ModelError
-from ravl_explore.models.checkpoints.settings import Settings, is_number
+from ravl_explore.models.checkpoints.setting_rules import is_number
+from ravl_explore.models.checkpoints.settings import Settings
 from ravl_explore.support.tensor_files import read_json
 
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
@@ -28,15 +29,23 @@ class Pixels:
 
     Attributes
     ----------
-    told : file -> {"mean": ..., "std": ...}, as far as it tells them
-    notes : what is prepared in another way here, as sentences
+    told : Mapping[str, Mapping[str, Values]]
+        File -> {"mean": ..., "std": ...}, as far as it tells them.
+    notes : tuple[str, ...]
+        What is prepared in another way here, as sentences.
     """
 
     told: Mapping[str, Mapping[str, Values]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def chosen(self, transformers: bool) -> tuple[dict[str, Values], tuple[str, ...]]:
-        """(mean and std, notes): those of the library whose layout the weights have come first."""
+        """(mean and std, notes): those of the library whose layout the weights have come first.
+
+        Parameters
+        ----------
+        transformers : bool
+            Whether the weights have the layout of transformers.
+        """
         order = sorted(self.told, key=lambda name: (name == OPEN_CLIP) == transformers)
         found: dict[str, Values] = {}
         notes = list(self.notes)
@@ -51,7 +60,13 @@ class Pixels:
 
 
 def read_pixels(folder: Path) -> Pixels:
-    """What the settings in a folder say; ModelError for what cannot be, or cannot be done here."""
+    """What the settings in a folder say; ModelError for what cannot be, or cannot be done here.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files are.
+    """
     told: dict[str, dict[str, Values]] = {}
     notes: list[str] = []
     for name in PROCESSORS:
@@ -70,7 +85,17 @@ def read_pixels(folder: Path) -> Pixels:
 
 
 def checked_pixels(given: Settings, origin: str, prefix: str = "") -> dict[str, Values]:
-    """``mean`` and ``std``, where they are told, as three numbers each; ModelError for anything else."""
+    """``mean`` and ``std``, where they are told, as three numbers each; ModelError for anything else.
+
+    Parameters
+    ----------
+    given : Settings
+        Settings, of which two are read.
+    origin : str
+        Where it is from, for messages.
+    prefix : str
+        Before ``mean`` and ``std`` in their names.
+    """
     found: dict[str, Values] = {}
     for key in ("mean", "std"):
         value = given.get(f"{prefix}{key}")

@@ -76,7 +76,19 @@ def rename_weights(
     blocks: Mapping[str, tuple[str, Mapping[str, str]]],
     origin: str,
 ) -> Tensors:
-    """Rename by table, and the blocks' parts by theirs; queries, keys and values are packed into one."""
+    """Rename by table, and the blocks' parts by theirs; queries, keys and values are packed into one.
+
+    Parameters
+    ----------
+    tensors : Mapping[str, Tensor]
+        Weights in transformers' names.
+    names : Mapping[str, str]
+        transformers' name -> open_clip's, outside of blocks.
+    blocks : Mapping[str, tuple[str, Mapping[str, str]]]
+        Tower -> what stands before its blocks' names in open_clip, and the table of their parts.
+    origin : str
+        Where it is from, for messages.
+    """
     kept = {key: value for key, value in tensors.items() if not IGNORED.search(key) or key in names}
     needed = _needed(tensors, names, blocks)
     unknown = kept.keys() - needed.keys() - names.keys()

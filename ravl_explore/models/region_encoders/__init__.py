@@ -55,6 +55,13 @@ REGION_FIELD = Field(
 def region_encoder(visual: Tower, method: str | None = None) -> RegionEncoder:
     """The region encoder of this name for an image tower; unless named, the first of ``DEFAULTS`` that fits.
 
+    Parameters
+    ----------
+    visual : Tower
+        The image tower.
+    method : str, optional
+        Its name; None for the tower's default.
+
     Raises
     ------
     ModelError
@@ -75,7 +82,13 @@ def region_encoder(visual: Tower, method: str | None = None) -> RegionEncoder:
 
 
 def fitting(visual: Tower) -> list[str]:
-    """The methods that a tower allows, its default first; ``crop`` is always among them."""
+    """The methods that a tower allows, its default first; ``crop`` is always among them.
+
+    Parameters
+    ----------
+    visual : Tower
+        The image tower.
+    """
     fits = [name for name, encoder in ENCODERS.items() if not encoder.misfit(visual)]
     default = next(name for name in DEFAULTS if name in fits)
     return [default, *(name for name in fits if name != default)]

@@ -19,6 +19,11 @@ class Crop:
     A box is cut by RoIAlign on the pixels: exactly where it has the tower's size, as averages where it is larger, by
     bilinear interpolation where it is smaller. The image itself is the crop of the whole, unless it already has the
     tower's size. A box smaller than a patch is enlarged like any other; below a pixel there is nothing left to see.
+
+    Parameters
+    ----------
+    visual : Tower
+        The image tower.
     """
 
     name: ClassVar[str] = "crop"

@@ -23,6 +23,11 @@ class MaskedCls:
     or the average after the last block is restricted to the box's patches instead. A patch is in the box when its
     centre is; a box too thin for any centre takes the nearest row or column, so boxes smaller than a patch may share
     one.
+
+    Parameters
+    ----------
+    visual : Tower
+        The image tower.
     """
 
     name: ClassVar[str] = "masked_cls"

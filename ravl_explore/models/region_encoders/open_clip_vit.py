@@ -12,7 +12,13 @@ from ravl_explore.models.region_encoders.vit import Block, Heads, Vit, by_head, 
 
 
 class OpenClipVit(Vit):
-    """open_clip's own VisionTransformer."""
+    """open_clip's own VisionTransformer.
+
+    Parameters
+    ----------
+    visual : Tower
+        The image tower.
+    """
 
     def __init__(self, visual: Tower) -> None:
         self._visual = visual

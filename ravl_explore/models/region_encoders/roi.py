@@ -23,6 +23,11 @@ class Roi:
     The whole image is the box ``[0, 0, S, S]`` on the same path: at the tower's own input size this equals open_clip's
     ``encode_image``. Any other input size works, too. A box smaller than a cell of the map (16 pixels) is read off the
     nearest cells by bilinear interpolation.
+
+    Parameters
+    ----------
+    visual : ModifiedResNet
+        The image tower.
     """
 
     name: ClassVar[str] = "roi"
@@ -48,7 +53,19 @@ class Roi:
         share: Float[Tensor, "b s s"],
         boxes: Float[Tensor, "n 5"] | None,
     ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
-        """A call of two images' maps mixed: ``share`` of ``after``, averaged over each cell, the rest ``before``."""
+        """A call of two images' maps mixed: ``share`` of ``after``, averaged over each cell, the rest ``before``.
+
+        Parameters
+        ----------
+        before : Float[Tensor, "b 3 s s"]
+            The images as they are, normalised for the tower.
+        after : Float[Tensor, "b 3 s s"]
+            What is mixed into them, normalised for the tower.
+        share : Float[Tensor, "b s s"]
+            How much of ``after`` each pixel has, 0 to 1.
+        boxes : Float[Tensor, "n 5"] | None
+            As a call takes them.
+        """
         features = self._map(before)
         rows = share.flatten(1).any(1).nonzero()[:, 0]
         if len(rows):

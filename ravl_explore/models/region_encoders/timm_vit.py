@@ -11,7 +11,13 @@ from ravl_explore.models.region_encoders.vit import Block, Heads, Vit, by_head, 
 
 
 class TimmVit(Vit):
-    """A timm VisionTransformer inside open_clip's TimmModel."""
+    """A timm VisionTransformer inside open_clip's TimmModel.
+
+    Parameters
+    ----------
+    visual : Tower
+        The image tower.
+    """
 
     def __init__(self, visual: Tower) -> None:
         self._trunk, self._head = visual.trunk, visual.head

@@ -21,6 +21,11 @@ class Tokens:
     The tokens are laid out on the patch grid and RoIAligned to one cell per box. A box smaller than a patch is one
     bilinear sample at its centre, so it says as much about its neighbours as about itself: raise the input size, or
     use ``crop``.
+
+    Parameters
+    ----------
+    visual : Tower
+        The image tower.
     """
 
     name: ClassVar[str] = "tokens"

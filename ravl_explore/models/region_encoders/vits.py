@@ -13,7 +13,13 @@ from ravl_explore.models.region_encoders.vit import Vit
 
 
 def as_vit(visual: Tower) -> Vit:
-    """The tower's view; ModelError where :func:`vit_misfit` finds a reason."""
+    """The tower's view; ModelError where :func:`vit_misfit` finds a reason.
+
+    Parameters
+    ----------
+    visual : Tower
+        The image tower.
+    """
     misfit = vit_misfit(visual)
     if misfit:
         raise ModelError("a ViT image tower", f"{type(visual).__name__} {misfit}", "Use region_method='crop'.")
@@ -21,7 +27,13 @@ def as_vit(visual: Tower) -> Vit:
 
 
 def vit_misfit(visual: Tower) -> str:
-    """Why a tower's patch tokens cannot be used; empty when they can."""
+    """Why a tower's patch tokens cannot be used; empty when they can.
+
+    Parameters
+    ----------
+    visual : Tower
+        The image tower.
+    """
     if isinstance(visual, VisionTransformer):
         return open_clip_misfit(visual)
     if isinstance(visual, TimmModel):

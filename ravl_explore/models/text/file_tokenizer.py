@@ -18,7 +18,7 @@ from open_clip.tokenizer import HFTokenizer
 from torch import Tensor
 
 from ravl_explore.errors import ModelError
-from ravl_explore.models.checkpoints.settings import is_number
+from ravl_explore.models.checkpoints.setting_rules import is_number
 from ravl_explore.models.downloads import TOKENIZER_EXTRAS, VOCABULARIES
 from ravl_explore.support.tensor_files import first_line, is_file
 
@@ -56,7 +56,8 @@ class FileTokenizer(HFTokenizer):
 
     Attributes
     ----------
-    files : file's name -> content, without what could name code or other files
+    files : dict[str, bytes]
+        File's name -> content, without what could name code or other files.
     """
 
     def __init__(
@@ -95,13 +96,27 @@ class FileTokenizer(HFTokenizer):
 
 
 def pack(files: Mapping[str, bytes]) -> str:
-    """Files as one text, for the header of a .safetensors file."""
+    """Files as one text, for the header of a .safetensors file.
+
+    Parameters
+    ----------
+    files : Mapping[str, bytes]
+        A file's name -> its content.
+    """
     texts = {name: base64.b64encode(content).decode("ascii") for name, content in sorted(files.items())}
     return base64.b64encode(zlib.compress(json.dumps(texts).encode(), 9)).decode("ascii")
 
 
 def unpack(packed: str, origin: str) -> dict[str, bytes]:
-    """What :func:`pack` packed; ModelError for anything else, and for what would unpack to far more."""
+    """What :func:`pack` packed; ModelError for anything else, and for what would unpack to far more.
+
+    Parameters
+    ----------
+    packed : str
+        What :func:`pack` gave.
+    origin : str
+        Where it is from, for messages.
+    """
     try:
         files = _entries(_inflated(base64.b64decode(packed, validate=True)))
         if any(_parts(content) > MOST_PARTS for content in files.values()):
@@ -143,7 +158,13 @@ def _parts(content: bytes) -> int:
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
-    """The tokenizer's files in a folder; ModelError where they cannot be read or are too large."""
+    """The tokenizer's files in a folder; ModelError where they cannot be read or are too large.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files are.
+    """
     paths = [folder / name for name in NAMES if is_file(folder / name)]
     try:
         length = sum(path.stat().st_size for path in paths)

@@ -28,8 +28,10 @@ def with_text_config(config: Settings, trusted: Collection[str]) -> Config:
 
     Parameters
     ----------
-    config : open_clip's; its ``hf_model_name`` names the repository with the tower's ``config.json``
-    trusted : repositories that may be downloaded from
+    config : Settings
+        open_clip's; its ``hf_model_name`` names the repository with the tower's ``config.json``.
+    trusted : Collection[str]
+        Repositories that may be downloaded from.
 
     Raises
     ------

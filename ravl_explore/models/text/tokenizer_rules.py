@@ -43,6 +43,13 @@ PIECE = re.compile(  # one of a pattern without groups: where it stands, a chara
 def check_steps(content: bytes, origin: str) -> None:
     """Hold a ``tokenizer.json`` against what tokenizers of published models do.
 
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+    origin : str
+        Where it is from, for messages.
+
     Raises
     ------
     ModelError
@@ -72,6 +79,11 @@ def is_quick(pattern: object) -> bool:
     r"""Whether a regular expression takes a short time for any short text.
 
     It is a published one, or has no groups and repeats at most one character or class in each alternative.
+
+    Parameters
+    ----------
+    pattern : object
+        What stands as a regular expression in the file.
 
     Examples
     --------

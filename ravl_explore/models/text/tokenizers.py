@@ -36,11 +36,16 @@ def tokenizer_of(
 
     Parameters
     ----------
-    text_config : open_clip's ``text_cfg``
-    folder : where the checkpoint is
-    origin : the checkpoint, for messages
-    packed : the tokenizer's files, as :func:`~ravl_explore.models.text.file_tokenizer.pack` wrote them into it
-    trusted : repositories that may be downloaded from
+    text_config : Settings
+        open_clip's ``text_cfg``.
+    folder : Path, optional
+        Where the checkpoint is.
+    origin : str
+        The checkpoint, for messages.
+    packed : str, optional
+        The tokenizer's files, as :func:`~ravl_explore.models.text.file_tokenizer.pack` wrote them into it.
+    trusted : Collection[str]
+        Repositories that may be downloaded from.
 
     Raises
     ------

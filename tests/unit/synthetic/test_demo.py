@@ -16,6 +16,7 @@ from ravl_explore.metrics import group_accuracy, shortcut_strength
 from ravl_explore.models.base import TEMPERATURE, class_embeddings, resize
 from ravl_explore.models.demo import Demo as DemoModel
 from ravl_explore.synthetic import demo as making
+from ravl_explore.synthetic import demo_patches as patches
 from ravl_explore.synthetic import demo_pretraining as pretraining
 
 VIT = pretraining.RECIPES["vit"]
@@ -42,27 +43,27 @@ def test_the_garment_is_seen_whole_and_a_little_of_each_other_quadrant(
 ) -> None:
     kept = []
 
-    class Spy(pretraining.Kept):
+    class Spy(patches.Kept):
         def __init__(self, keep: torch.Tensor) -> None:
             super().__init__(keep)
             kept.append(keep)
 
-    monkeypatch.setattr(pretraining, "Kept", Spy)
+    monkeypatch.setattr(patches, "Kept", Spy)
     pixels, quadrant = garments(6)
-    pretraining.encode_some(model, pixels, quadrant, np.random.default_rng(0))
+    patches.encode_some(model, pixels, quadrant, np.random.default_rng(0))
     for row, corner in zip(kept[0].numpy(), quadrant, strict=True):
         y, x = np.divmod(row, 8)
         counts = np.bincount((y // 4) * 2 + x // 4, minlength=4)
         assert len(set(row)) == len(row)
-        assert [counts[c] for c in range(4)] == [16 if c == corner else pretraining.OTHER_PATCHES for c in range(4)]
+        assert [counts[c] for c in range(4)] == [16 if c == corner else patches.OTHER_PATCHES for c in range(4)]
     assert len({tuple(row) for row in kept[0].tolist()}) == 6, "chosen anew for each image"
 
 
 def test_all_patches_kept_is_the_image(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretraining, "OTHER_PATCHES", 16)
+    monkeypatch.setattr(patches, "OTHER_PATCHES", 16)
     pixels, quadrant = garments(3)
     with torch.no_grad():
-        some = pretraining.encode_some(model, pixels, quadrant, np.random.default_rng(0))
+        some = patches.encode_some(model, pixels, quadrant, np.random.default_rng(0))
         whole, _ = model.encode(pixels, None)
     assert torch.allclose(some, whole, rtol=0, atol=1e-5)
     assert isinstance(model.visual.patch_dropout, nn.Identity), "put back"
