@@ -17,7 +17,7 @@ def first_alike(rows: Real[np.ndarray, "n dim"]) -> Int64[np.ndarray, " n"]:
     Parameters
     ----------
     rows : Real[np.ndarray, "n dim"]
-        Any rows but zeros.
+        Of any length but zero.
 
     Examples
     --------

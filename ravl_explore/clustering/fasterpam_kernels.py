@@ -1,4 +1,7 @@
-"""The compiled sums and swaps of FasterPAM: what a swap would change, kept up to date, and swaps made at once."""
+"""The compiled sums and swaps of FasterPAM: what a swap would change, kept up to date, and swaps made at once.
+
+Arguments are the arrays of :class:`~ravl_explore.clustering.fasterpam.Medoids` by the same names, changed in place.
+"""
 
 from __future__ import annotations
 

@@ -32,7 +32,9 @@ class SpuriousFeature:
     cluster : int
         Its number in the clustering.
     kept : bool
-        Whether it survived; ``reason`` says why not.
+        Whether it survived.
+    reason : str
+        Why it did not; empty for those that did.
     influence : float
         H, 0 to 1; -inf when no error image qualifies.
     performance_gap : float
@@ -244,6 +246,19 @@ def check_choices(min_influence: float, rule: str) -> None:
 
 
 def check_settings(scores: Scores, clustering: Clustering, min_influence: float, rule: str) -> None:
+    """Raise InputError for arguments of :func:`discover` that do not fit together, or are out of range.
+
+    Parameters
+    ----------
+    scores : Scores
+        Of images and regions.
+    clustering : Clustering
+        Of the same regions.
+    min_influence : float
+        Clusters below this influence are pruned, 0 to 1.
+    rule : str
+        ``"paper"`` or ``"released"``, see :func:`~ravl_explore.discovery.ranking.discover`.
+    """
     checks.instance("scores", scores, Scores, "Make them with zero_shot(embeddings).")
     checks.instance("clustering", clustering, Clustering, "Make one with KMedoids(...)(embeddings.region).")
     n_regions = len(scores.embeddings.region)

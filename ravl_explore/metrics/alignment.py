@@ -95,7 +95,7 @@ def minmax(maps: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h w"]:
     Parameters
     ----------
     maps : Float[np.ndarray, "n h w"]
-        Any numbers.
+        Of any scale.
 
     Examples
     --------

@@ -64,7 +64,7 @@ class VisionLanguageModel(Protocol):
         Parameters
         ----------
         texts : Sequence[str]
-            Any texts, in any language that the text tower reads.
+            In a language that the text tower reads.
         """
         ...
 

@@ -171,7 +171,7 @@ class ClipModel:
         Parameters
         ----------
         texts : Sequence[str]
-            Any texts.
+            Of any length.
         """
         if isinstance(getattr(self._clip, "text", None), HFTextEncoder):  # its context_length is a limit, not a length
             return self._tokenizer(list(texts))
@@ -179,6 +179,13 @@ class ClipModel:
 
     @torch.no_grad()
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "n dim"]:
+        """Unit-norm text embeddings, without gradient.
+
+        Parameters
+        ----------
+        texts : Sequence[str]
+            Those that come twice are embedded once.
+        """
         unique = list(dict.fromkeys(texts))
         tokens = self.tokens(unique).to(self.device)
         parts = [self._clip.encode_text(part, normalize=True).float() for part in tokens.split(TEXT_BATCH)]
@@ -188,6 +195,15 @@ class ClipModel:
     def encode(
         self, pixels: Float[Tensor, "b 3 s s"], boxes: Float[Tensor, "n 5"] | None
     ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
+        """Unit-norm image and region embeddings, with gradient.
+
+        Parameters
+        ----------
+        pixels : Float[Tensor, "b 3 s s"]
+            RGB in [0, 1], of side ``image_size``.
+        boxes : Float[Tensor, "n 5"] | None
+            The image's place in the batch, then x1, y1, x2, y2 in pixels of ``pixels``; None for no region.
+        """
         image, region = self._encoder(self._normalised(pixels), self._here(boxes))
         return normalize(image.float(), dim=-1), normalize(region.float(), dim=-1)
 

@@ -31,7 +31,7 @@ def tracer(model: VisionLanguageModel) -> Trace:
     Parameters
     ----------
     model : VisionLanguageModel
-        Any model.
+        The model that is asked.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def blender(model: VisionLanguageModel) -> Blend:
     Parameters
     ----------
     model : VisionLanguageModel
-        Any model.
+        The model that is asked.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def weights(model: VisionLanguageModel) -> Mapping[str, Tensor]:
     Parameters
     ----------
     model : VisionLanguageModel
-        Any model.
+        The model that is asked.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def metadata(model: VisionLanguageModel) -> Mapping[str, str]:
     Parameters
     ----------
     model : VisionLanguageModel
-        Any model.
+        The model that is asked.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def description(model: VisionLanguageModel) -> Mapping[str, object]:
     Parameters
     ----------
     model : VisionLanguageModel
-        Any model.
+        The model that is asked.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def assumptions(model: VisionLanguageModel) -> tuple[str, ...]:
     Parameters
     ----------
     model : VisionLanguageModel
-        Any model.
+        The model that is asked.
 
     Returns
     -------

@@ -127,6 +127,13 @@ def _needed(
 
 
 def axes_of(key: str) -> int:
+    """How many axes a weight has.
+
+    Parameters
+    ----------
+    key : str
+        Its name in transformers.
+    """
     if key.endswith("patch_embedding.weight"):
         return 4
     if key.endswith("head.probe"):

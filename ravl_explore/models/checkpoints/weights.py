@@ -227,7 +227,7 @@ def size(tensor: Tensor) -> str:
     Parameters
     ----------
     tensor : Tensor
-        Any tensor.
+        Of which the shape is read.
     """
     return "x".join(map(str, tensor.shape)) or "scalar"
 

@@ -58,7 +58,7 @@ class Vit:
         Parameters
         ----------
         tokens : Float[Tensor, "n width"]
-            Any tokens after the last block.
+            Tokens after the last block, of patches or of the class.
         """
         raise NotImplementedError
 
@@ -174,14 +174,39 @@ def resize_grid(
 
 
 def by_head(packed: Tensor, heads: int) -> tuple[Heads, Heads, Heads]:
+    """Queries, keys and values by head.
+
+    Parameters
+    ----------
+    packed : Tensor
+        Queries, keys and values beside each other, (b, n, 3 width).
+    heads : int
+        How many heads share the width.
+    """
     q, k, v = packed.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
     return q, k, v
 
 
 def joined(heads: Heads) -> Float[Tensor, "b n width"]:
+    """The heads' results beside each other again.
+
+    Parameters
+    ----------
+    heads : Heads
+        One result a head.
+    """
     return heads.transpose(1, 2).flatten(2)
 
 
 def mean_inside(patches: Float[Tensor, "n p width"], inside: Bool[Tensor, "n p"]) -> Float[Tensor, "n width"]:
+    """Mean of some patches.
+
+    Parameters
+    ----------
+    patches : Float[Tensor, "n p width"]
+        Patch tokens.
+    inside : Bool[Tensor, "n p"]
+        Which of them count, in each row.
+    """
     weights = inside.to(patches.dtype)
     return (patches * weights[..., None]).sum(1) / weights.sum(1, keepdim=True)

@@ -54,6 +54,17 @@ TOKEN = ("content", "lstrip", "rstrip", "normalized", "single_word", "special", 
 class FileTokenizer(HFTokenizer):
     """A Hugging Face tokenizer made of the content of its files.
 
+    Parameters
+    ----------
+    files : Mapping[str, bytes]
+        File's name -> content.
+    context : int
+        Tokens of each text, to which it is cut or filled.
+    mode : str | None
+        open_clip's ``tokenizer_mode``.
+    options : Mapping[str, object]
+        open_clip's ``tokenizer_kwargs``.
+
     Attributes
     ----------
     files : dict[str, bytes]
