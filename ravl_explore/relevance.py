@@ -12,10 +12,11 @@ from jaxtyping import Bool, Float, Int
 from ravl_explore.concepts.base import ConceptMasks
 from ravl_explore.data.base import ImageTextDataset, check_attributes
 from ravl_explore.data.checked_images import checked_image, checked_sizes
-from ravl_explore.errors import InputError, ModelError
+from ravl_explore.errors import InputError
 from ravl_explore.metrics import Alignment, alignment
 from ravl_explore.metrics.alignment import minmax
 from ravl_explore.models.base import TEMPERATURE, VisionLanguageModel, check_model, class_embeddings, resize
+from ravl_explore.models.optional import tracer
 from ravl_explore.objectives.concept_guided import Score, explained
 from ravl_explore.regions.covered_pixels import covered_pixels
 from ravl_explore.support import checks
@@ -118,12 +119,8 @@ def relevance_maps(
     >>> found.maps.shape, float(found.maps.max())
     ((2, 8, 8), 1.0)
     """
-    trace = getattr(model, "trace", None)
-    if trace is None:
-        raise ModelError(
-            "a model with trace()", type(model).__name__, "Write it as ClipModel has it, or take an open_clip model."
-        )
     check_model(model)
+    trace = tracer(model)
     check_attributes(data)
     images = _indices(images)
     outside = images[(images < 0) | (images >= len(data))]

@@ -128,6 +128,7 @@ def _search(asked: dict[str, Any], progress: ProgressBar, **options: Any) -> tup
     from ravl_explore.data.optional_members import notes_of
     from ravl_explore.discovery.search import search
     from ravl_explore.models import open_model
+    from ravl_explore.models.optional import assumptions, description
     from ravl_explore.regions import open_proposer
 
     proposer = open_proposer(asked["regions"])
@@ -147,8 +148,8 @@ def _search(asked: dict[str, Any], progress: ProgressBar, **options: Any) -> tup
             "image_size": model.image_size,
             "dim": model.dim,
             "device": str(model.device),
-            "assumptions": list(getattr(model, "assumptions", ())),
-            **getattr(model, "description", dict)(),
+            "assumptions": list(assumptions(model)),
+            **description(model),
         },
         "data": {
             "asked": asked["data"],

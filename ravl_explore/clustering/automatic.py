@@ -26,6 +26,17 @@ def automatic(
 
     ``n_clusters`` are numbers of clusters to try instead.
 
+    Parameters
+    ----------
+    n_classes : int
+        How many classes the dataset has.
+    n_regions : int
+        How many regions are clustered.
+    seed : int
+        Of the clusterer.
+    n_clusters : int | Iterable[int], optional
+        Numbers of clusters to try, in place of RaVL's.
+
     Examples
     --------
     >>> automatic(10, 4_000).name, automatic(10, 400_000).name
@@ -40,6 +51,13 @@ def automatic_sweep(n_classes: int, n_regions: int) -> tuple[int, ...]:
     """RaVL's numbers of clusters, cut where there are fewer regions, and thinned out to 30 for over 10 classes.
 
     Where there are not even twice as many regions as classes, the numbers begin at half as many clusters as regions.
+
+    Parameters
+    ----------
+    n_classes : int
+        How many classes the dataset has.
+    n_regions : int
+        How many regions are clustered.
 
     Raises
     ------

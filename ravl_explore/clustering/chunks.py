@@ -22,6 +22,15 @@ def blocks(
 
     A float32 block is a view. A float16 one is a buffer that the next block overwrites.
 
+    Parameters
+    ----------
+    embeddings : np.ndarray
+        Rows to go through.
+    step : Step, optional
+        Called after each block of rows, with the rows done.
+    rows : int, optional
+        How many rows at a time.
+
     Examples
     --------
     >>> [(start, len(block)) for start, block in blocks(np.eye(5, dtype=np.float32), rows=2)]
@@ -39,6 +48,13 @@ def blocks(
 
 def as_single(block: np.ndarray, out: np.ndarray | None = None) -> Float32[np.ndarray, "rows dim"]:
     """Return rows as contiguous float32, in ``out`` (of at least as many rows) where they are float16.
+
+    Parameters
+    ----------
+    block : np.ndarray
+        Rows of any real type.
+    out : np.ndarray, optional
+        Where they are written, as far as they reach.
 
     Examples
     --------

@@ -126,6 +126,13 @@ class Clara:
 
         Parameters and errors are those of calling the clusterer. Beside ``n_clusters``, ``loss`` and ``silhouette``
         the table has ``silhouette_error``.
+
+        Parameters
+        ----------
+        embeddings : np.ndarray
+            Region embeddings, of unit norm.
+        progress : Progress, optional
+            Told how much is done; may raise Cancelled.
         """
         from ravl_explore.clustering.cosine_silhouette import cosine_silhouette  # here, for these import Numba
         from ravl_explore.clustering.distinct import merge_alike, warn_of_fewer

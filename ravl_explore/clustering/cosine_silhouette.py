@@ -37,6 +37,8 @@ def cosine_silhouette(
         Cluster of each region, from 0 up.
     sample_size : int, optional
         Average over this many regions, drawn by ``seed`` (each still against all others); by default over all.
+    seed : int
+        Of the sample.
     step : callable, optional
         Told the rows done: those of the mean vectors' pass, then those of the second pass, 2 n_regions in the end.
 

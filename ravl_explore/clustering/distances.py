@@ -48,6 +48,13 @@ def check_unit_rows(embeddings: np.ndarray, step: Step | None = None) -> Real[np
     """Return ``embeddings`` as they are, of any real type, after the checks of :func:`check_embeddings`.
 
     They are read in blocks, and never copied; ``step`` hears of each block.
+
+    Parameters
+    ----------
+    embeddings : np.ndarray
+        Rows that should be of unit norm.
+    step : Step, optional
+        Called after each block of rows, with the rows done.
     """
     embeddings = np.asarray(embeddings)
     if embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu":
@@ -155,6 +162,15 @@ def grown_distance(
 
     Copying is a tenth of the work of multiplying.
 
+    Parameters
+    ----------
+    distance : Float32[np.ndarray, "n_regions n_regions"]
+        Between the first rows of ``embeddings``.
+    embeddings : Float32[np.ndarray, "n_regions dim"]
+        All rows so far.
+    more : Float32[np.ndarray, "n_more dim"]
+        The rows that come after them.
+
     Examples
     --------
     >>> z = np.eye(3, dtype=np.float32)
@@ -179,6 +195,15 @@ def summed_distance(
     medoids: Int[np.ndarray, " n_clusters"],
 ) -> float:
     """Cosine distance of each region to its medoid, summed in float64: the loss of k-medoids.
+
+    Parameters
+    ----------
+    embeddings : Float[np.ndarray, "n_regions dim"]
+        Region embeddings, of unit norm.
+    labels : Int[np.ndarray, "n_regions"]
+        Cluster of each region.
+    medoids : Int[np.ndarray, "n_clusters"]
+        Region index of each cluster's medoid.
 
     Examples
     --------

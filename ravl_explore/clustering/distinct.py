@@ -14,6 +14,11 @@ from ravl_explore.errors import InputError
 def first_alike(rows: Real[np.ndarray, "n dim"]) -> Int64[np.ndarray, " n"]:
     """For each row, the first that is the same up to rounding (a cosine distance of 1e-6): often itself.
 
+    Parameters
+    ----------
+    rows : Real[np.ndarray, "n dim"]
+        Of any length but zero.
+
     Examples
     --------
     >>> first_alike(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])).tolist()
@@ -36,6 +41,15 @@ def merge_alike(
 ) -> tuple[Int64[np.ndarray, " n_regions"], Int64[np.ndarray, " n_kept"]]:
     """Labels and medoids with clusters put together whose medoids are the same point; as they were where none are.
 
+    Parameters
+    ----------
+    embeddings : Real[np.ndarray, "n_regions dim"]
+        Region embeddings, of unit norm.
+    labels : Int64[np.ndarray, "n_regions"]
+        Cluster of each region.
+    medoids : Int64[np.ndarray, "n_clusters"]
+        Region index of each cluster's medoid.
+
     Raises
     ------
     InputError
@@ -55,7 +69,15 @@ def merge_alike(
 
 
 def warn_of_fewer(asked: int, made: int) -> None:
-    """Say that there are fewer clusters than asked for, since no more regions differ."""
+    """Say that there are fewer clusters than asked for, since no more regions differ.
+
+    Parameters
+    ----------
+    asked : int
+        How many clusters were asked for.
+    made : int
+        How many were made.
+    """
     warnings.warn(
         f"{made} clusters were made, not {asked}: only so many regions differ, the others are copies of them.",
         stacklevel=3,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from operator import index
-from typing import Any
+from typing import SupportsIndex
 
 import numpy as np
 import pandas as pd
@@ -88,6 +89,13 @@ class KMedoids:
 
         Parameters and errors are those of calling the clusterer.
 
+        Parameters
+        ----------
+        embeddings : np.ndarray
+            Region embeddings, of unit norm.
+        progress : Progress, optional
+            Told how much is done; may raise Cancelled.
+
         Examples
         --------
         >>> found = []
@@ -138,6 +146,11 @@ def choose(clusterings: Iterable[Clustering]) -> Clustering:
 
     The best is taken even where no silhouette is above 0 (RaVL's released code fails there).
 
+    Parameters
+    ----------
+    clusterings : Iterable[Clustering]
+        What a sweep yielded.
+
     Raises
     ------
     InputError
@@ -160,6 +173,11 @@ def choose(clusterings: Iterable[Clustering]) -> Clustering:
 def default_sweep(n_classes: int) -> range:
     """Return RaVL's numbers of clusters, from 2 to 5 times the classes; the end is excluded as in its released code.
 
+    Parameters
+    ----------
+    n_classes : int
+        How many classes the dataset has.
+
     Raises
     ------
     InputError
@@ -177,22 +195,24 @@ def default_sweep(n_classes: int) -> range:
 def check_n_clusters(n_clusters: int | Iterable[int]) -> tuple[int, ...]:
     """Return the numbers of clusters in rising order, each once.
 
+    Parameters
+    ----------
+    n_clusters : int | Iterable[int]
+        One number, or any kind of list of them.
+
     Raises
     ------
     InputError
         If there is none, or one is not a whole number from 2 to 100,000.
     """
     alone = isinstance(n_clusters, str | bytes) or getattr(n_clusters, "ndim", 1) == 0  # an array of a single number
-    many = isinstance(n_clusters, Iterable) and not alone
+    given: Iterable[object] = n_clusters if isinstance(n_clusters, Iterable) and not alone else [n_clusters]
     if isinstance(n_clusters, range) and len(n_clusters):  # not gone through: it may be of any length
-        numbers: Iterable[Any] = {n_clusters[0], n_clusters[-1]}
+        numbers = [n_clusters[0], n_clusters[-1]]
     else:
-        numbers = list(n_clusters) if many else [n_clusters]  # type: ignore[arg-type]  # told apart by many
+        numbers = [_whole(number) for number in given]
     if not numbers:
         raise InputError("at least one number of clusters", "none", "Pass an int, or a range that is not empty.")
-    for number in numbers:
-        if not _is_whole(number):
-            raise InputError("whole numbers of clusters", checks.came(number), "Pass an int or a range.")
     smallest, largest = min(numbers), max(numbers)
     if smallest < 2:
         raise InputError("at least 2 clusters", f"n_clusters={smallest}", "Start the sweep at 2 or above.")
@@ -202,18 +222,27 @@ def check_n_clusters(n_clusters: int | Iterable[int]) -> tuple[int, ...]:
             f"n_clusters={checks.came(largest)}",
             "RaVL tries 2 to 5 times as many as classes.",
         )
-    return tuple(sorted({index(number) for number in (n_clusters if many else numbers)}))  # type: ignore[union-attr]
+    return tuple(sorted(set(n_clusters if isinstance(n_clusters, range) else numbers)))
 
 
-def _is_whole(number: Any) -> bool:
-    try:
-        return not isinstance(number, bool | np.bool_) and index(number) == number
-    except TypeError:
-        return False
+def _whole(number: object) -> int:
+    """The number as Python's own; InputError unless it is a whole one."""
+    if isinstance(number, SupportsIndex) and not isinstance(number, bool | np.bool_):
+        with suppress(TypeError):  # an array of several
+            return index(number)
+    raise InputError("whole numbers of clusters", checks.came(number), "Pass an int or a range.")
 
 
 def check_enough_regions(n_regions: int, n_clusters: tuple[int, ...]) -> None:
-    """Raise InputError if some number of clusters is larger than the number of regions."""
+    """Raise InputError if some number of clusters is larger than the number of regions.
+
+    Parameters
+    ----------
+    n_regions : int
+        How many regions are clustered.
+    n_clusters : tuple[int, ...]
+        In rising order.
+    """
     if n_regions < n_clusters[-1]:
         raise InputError(
             f"at least as many regions as clusters (n_clusters={n_clusters[-1]})",

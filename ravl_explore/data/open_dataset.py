@@ -6,7 +6,6 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qsl
 
 from ravl_explore.data.base import ImageTextDataset
 from ravl_explore.data.coco import Coco
@@ -22,6 +21,7 @@ from ravl_explore.data.sun397 import Sun397
 from ravl_explore.data.table import Table
 from ravl_explore.errors import DataError, InputError
 from ravl_explore.support.files import user_path
+from ravl_explore.support.options import FORM, split_options
 
 KINDS: dict[str, Callable[..., ImageTextDataset]] = {
     "demo": Demo,
@@ -66,10 +66,7 @@ def open_dataset(text: str | Path) -> ImageTextDataset:
     kind, colon, rest = text.strip().partition(":")
     if not colon or kind not in KINDS:
         kind, rest = "", text.strip()
-    options: list[tuple[str, str]] = []
-    if "?" in rest and not os.path.exists(user_path(rest)):  # noqa: PTH110  of a closed folder, Path's own raises
-        rest, _, query = rest.rpartition("?")
-        options = parse_qsl(query, keep_blank_values=True)
+    rest, options = split_options(rest)
     make = KINDS[kind] if kind else _by_path(rest, text)
     once = _once(options)
     first = next(iter(inspect.signature(make).parameters))
@@ -113,7 +110,7 @@ def _parsed(make: Callable[..., object], options: dict[str, str]) -> dict[str, O
     parsed: dict[str, Option] = {}
     for name, value in options.items():
         if name not in known:
-            raise InputError(f"options among {', '.join(known)}", repr(name), "Write them as ?name=value&name=value.")
+            raise InputError(f"options among {', '.join(known)}", repr(name), f"Write them as {FORM}.")
         default = known[name].default
         if name in LISTS:
             parsed[name] = tuple(part.strip() for part in value.split(",") if part.strip())

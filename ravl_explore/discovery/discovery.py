@@ -29,19 +29,32 @@ class SpuriousFeature:
 
     Attributes
     ----------
-    cluster : its number in the clustering
-    kept : whether it survived; ``reason`` says why not
-    influence : H, 0 to 1; -inf when no error image qualifies
-    performance_gap : G, the sum over classes of absolute weighted gaps; not comparable across label sets
-    gap_per_class : G divided by the number of classes, 0 to 1
-    p_value : how often a cluster shuffled over the images of each class has a gap this large (permutation test)
-    q_value : the same after a false-discovery correction over all clusters (Benjamini-Hochberg)
-    attribute : the class that gains most accuracy from the feature: the one it pulls towards; None when no class has
-        images both with and without it
-    region_index : (n,) its regions, most similar to the medoid first
-    n_images : in how many images it occurs
-    table : one row a class: class_name, n_in, n_out, accuracy_in, accuracy_out, gap, and 95% bootstrap intervals of the
-        accuracies (accuracy_in_low, accuracy_in_high, accuracy_out_low, accuracy_out_high)
+    cluster : int
+        Its number in the clustering.
+    kept : bool
+        Whether it survived.
+    reason : str
+        Why it did not; empty for those that did.
+    influence : float
+        H, 0 to 1; -inf when no error image qualifies.
+    performance_gap : float
+        G, the sum over classes of absolute weighted gaps; not comparable across label sets.
+    gap_per_class : float
+        G divided by the number of classes, 0 to 1.
+    p_value : float
+        How often a cluster shuffled over the images of each class has a gap this large (permutation test).
+    q_value : float
+        The same after a false-discovery correction over all clusters (Benjamini-Hochberg).
+    attribute : str | None
+        The class that gains most accuracy from the feature: the one it pulls towards; None when no class has images
+        both with and without it.
+    region_index : Int[np.ndarray, "n"]
+        Its regions, most similar to the medoid first.
+    n_images : int
+        In how many images it occurs.
+    table : pd.DataFrame
+        One row a class: class_name, n_in, n_out, accuracy_in, accuracy_out, gap, and 95% bootstrap intervals of the
+        accuracies (accuracy_in_low, accuracy_in_high, accuracy_out_low, accuracy_out_high).
     """
 
     cluster: int
@@ -89,9 +102,12 @@ class Discovery:
 
     Attributes
     ----------
-    clusters : all of them, ranked
-    scores, clustering : what they were made from
-    min_influence, rule : the settings
+    clusters : tuple[SpuriousFeature, ...]
+        All of them, ranked.
+    scores, clustering : Scores, Clustering
+        What they were made from.
+    min_influence, rule : float, Rule
+        The settings.
     """
 
     clusters: tuple[SpuriousFeature, ...]
@@ -122,7 +138,13 @@ class Discovery:
         return self.features[0]
 
     def feature(self, cluster: int) -> SpuriousFeature:
-        """The entry of one cluster, kept or not."""
+        """The entry of one cluster, kept or not.
+
+        Parameters
+        ----------
+        cluster : int
+            Its number in the clustering.
+        """
         checks.whole("cluster", cluster, 0, remedy="See frame() for the clusters.")
         for each in self.clusters:
             if each.cluster == cluster:
@@ -134,7 +156,8 @@ class Discovery:
 
         Parameters
         ----------
-        clusters : int or SpuriousFeature, the number of each, or its entry, such as ``discovery.best``; pruned ones too
+        clusters : int | SpuriousFeature
+            The number of each, or its entry, such as ``discovery.best``; pruned ones too.
 
         Raises
         ------
@@ -206,7 +229,15 @@ class Discovery:
 
 
 def check_choices(min_influence: float, rule: str) -> None:
-    """Raise InputError for settings of :func:`discover` out of range."""
+    """Raise InputError for settings of :func:`discover` out of range.
+
+    Parameters
+    ----------
+    min_influence : float
+        Clusters below this influence are pruned, 0 to 1.
+    rule : str
+        ``"paper"`` or ``"released"``, see :func:`~ravl_explore.discovery.ranking.discover`.
+    """
     checks.number("min_influence", min_influence, 0, 1, remedy="The paper uses 0.25.")
     if not isinstance(rule, str) or rule not in RULES:
         raise InputError(
@@ -215,6 +246,19 @@ def check_choices(min_influence: float, rule: str) -> None:
 
 
 def check_settings(scores: Scores, clustering: Clustering, min_influence: float, rule: str) -> None:
+    """Raise InputError for arguments of :func:`discover` that do not fit together, or are out of range.
+
+    Parameters
+    ----------
+    scores : Scores
+        Of images and regions.
+    clustering : Clustering
+        Of the same regions.
+    min_influence : float
+        Clusters below this influence are pruned, 0 to 1.
+    rule : str
+        ``"paper"`` or ``"released"``, see :func:`~ravl_explore.discovery.ranking.discover`.
+    """
     checks.instance("scores", scores, Scores, "Make them with zero_shot(embeddings).")
     checks.instance("clustering", clustering, Clustering, "Make one with KMedoids(...)(embeddings.region).")
     n_regions = len(scores.embeddings.region)

@@ -32,11 +32,15 @@ def discover(
 
     Parameters
     ----------
-    scores : of the images and regions that were clustered
-    clustering : of ``scores.embeddings.region``
-    min_influence : clusters below this influence are pruned (0 to 1)
-    rule : ``"paper"`` ranks by gap, ties by influence, then by cluster number. ``"released"`` does what the released
-        code does: it also drops clusters whose gaps all have one sign, and breaks ties as its reversed sort does.
+    scores : Scores
+        Of the images and regions that were clustered.
+    clustering : Clustering
+        Of ``scores.embeddings.region``.
+    min_influence : float
+        Clusters below this influence are pruned (0 to 1).
+    rule : Rule
+        ``"paper"`` ranks by gap, ties by influence, then by cluster number. ``"released"`` does what the released code
+        does: it also drops clusters whose gaps all have one sign, and breaks ties as its reversed sort does.
 
     Raises
     ------
@@ -79,7 +83,17 @@ def discover(
 def score_clusters(
     scores: Scores, clusters: Int[np.ndarray, " n_regions"], n_clusters: int
 ) -> tuple[Presence, Gaps, Float[np.ndarray, " n_clusters"]]:
-    """Presence, performance gaps and influences (n_clusters,) of any assignment of regions to clusters."""
+    """Presence, performance gaps and influences (n_clusters,) of any assignment of regions to clusters.
+
+    Parameters
+    ----------
+    scores : Scores
+        Of images and regions.
+    clusters : Int[np.ndarray, "n_regions"]
+        Cluster of each region.
+    n_clusters : int
+        How many clusters there are.
+    """
     embeddings = scores.embeddings
     image_index = embeddings.regions.image_index
     presence = Presence.from_regions(clusters, image_index, n_clusters)

@@ -24,9 +24,11 @@ class Search:
 
     Attributes
     ----------
-    discovery : the ranked clusters
-    data : the images that the discovery is about: the dataset, without those that could not be read (they are listed
-        in ``discovery.scores.embeddings.unreadable``)
+    discovery : Discovery
+        The ranked clusters.
+    data : ImageTextDataset
+        The images that the discovery is about: the dataset, without those that could not be read (they are listed in
+        ``discovery.scores.embeddings.unreadable``).
     """
 
     discovery: Discovery
@@ -53,10 +55,26 @@ def search(
 
     Parameters
     ----------
-    proposer : finds the regions; ``Grid(2, 2)`` unless given
-    clusterer : unless given, k-medoids over the paper's numbers of clusters, CLARA above 10,000 regions
-    n_clusters, seed : of the clusterer, where none is given; numbers of clusters to try instead of the paper's
-    templates, min_influence, rule, batch_size, cache, max_unreadable : as in the functions named
+    model : VisionLanguageModel
+        The model to look into.
+    data : ImageTextDataset
+        The images, with their labels.
+    proposer : Proposer, optional
+        Finds the regions; ``Grid(2, 2)`` unless given.
+    clusterer : Clusterer, optional
+        Unless given, k-medoids over the paper's numbers of clusters, CLARA above 10,000 regions.
+    n_clusters : int | Iterable[int], optional
+        Where no clusterer is given: numbers of clusters to try instead of the paper's.
+    seed : int
+        Where no clusterer is given: its seed.
+    templates : tuple[str, ...], optional
+        As :func:`~ravl_explore.embedding.embeddings.embed` takes them.
+    min_influence, rule : float, Rule
+        As :func:`~ravl_explore.discovery.ranking.discover` takes them.
+    batch_size, cache, max_unreadable : int, bool | str | Path, int
+        As :func:`~ravl_explore.embedding.embeddings.embed` takes them.
+    progress : Progress, optional
+        Told how much is done; may raise Cancelled.
 
     Raises
     ------

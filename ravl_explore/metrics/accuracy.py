@@ -18,10 +18,14 @@ class Samples:
 
     Attributes
     ----------
-    cell : (n,) int64, two times the class, plus 1 where the feature is there
-    correct : (n,) bool
-    image : (n,) int64, in which image the sample is: regions of one image are not independent
-    min_size : groups with fewer samples do not count as the worst
+    cell : Int[np.ndarray, "n"]
+        Two times the class, plus 1 where the feature is there.
+    correct : Bool[np.ndarray, "n"]
+        Whether the sample is predicted right.
+    image : Int[np.ndarray, "n"]
+        In which image the sample is: regions of one image are not independent.
+    min_size : int
+        Groups with fewer samples do not count as the worst.
     """
 
     cell: Int[np.ndarray, " n"]
@@ -36,11 +40,16 @@ class GroupAccuracy:
 
     Attributes
     ----------
-    table : one row per class and presence: class_name, present, n, accuracy (0 to 1)
-    overall : accuracy over all samples
-    worst : the lowest accuracy of a group with at least ``min_size`` samples; NaN when there is none
-    worst_group : its (class_name, present), or None
-    samples : what was counted; None where it is not known any more
+    table : pd.DataFrame
+        One row per class and presence: class_name, present, n, accuracy (0 to 1).
+    overall : float
+        Accuracy over all samples.
+    worst : float
+        The lowest accuracy of a group with at least ``min_size`` samples; NaN when there is none.
+    worst_group : tuple[str, bool] | None
+        Its (class_name, present), or None.
+    samples : Samples | None
+        What was counted; None where it is not known any more.
     """
 
     table: pd.DataFrame
@@ -72,8 +81,18 @@ def group_accuracy(
 
     Parameters
     ----------
-    min_size : smaller groups do not count as the worst
-    image : in which image each sample is; each in its own unless given
+    correct : Bool[np.ndarray, "n"]
+        Whether each sample is predicted right.
+    labels : Int[np.ndarray, "n"]
+        Class of each sample.
+    present : Bool[np.ndarray, "n"]
+        Whether each sample shows the feature.
+    class_names : tuple[str, ...]
+        In the order of their numbers.
+    min_size : int
+        Smaller groups do not count as the worst.
+    image : Int[np.ndarray, "n"], optional
+        In which image each sample is; each in its own unless given.
 
     Examples
     --------
@@ -116,6 +135,13 @@ def shortcut_strength(groups: GroupAccuracy, class_name: str) -> tuple[float, fl
 
     epsilon_1 is how much more accurate the class itself is with the feature; epsilon_2 how much less accurate the
     worst hit other class is with it (paper, Section 3.2, evaluation settings).
+
+    Parameters
+    ----------
+    groups : GroupAccuracy
+        Accuracy with and without the feature.
+    class_name : str
+        The class that the shortcut leads to.
     """
     at = groups.table["class_name"].tolist().index(class_name) // 2
     first, second = epsilons(groups.table["accuracy"].to_numpy(float).reshape(-1, 2), at)
@@ -123,6 +149,14 @@ def shortcut_strength(groups: GroupAccuracy, class_name: str) -> tuple[float, fl
 
 
 def epsilons(accuracy: Float[np.ndarray, "*draws n_classes 2"], at: int) -> tuple[np.ndarray, np.ndarray]:
-    """(epsilon_1, epsilon_2) of a shortcut to class ``at``, from the accuracies without and with the feature."""
+    """(epsilon_1, epsilon_2) of a shortcut to class ``at``, from the accuracies without and with the feature.
+
+    Parameters
+    ----------
+    accuracy : Float[np.ndarray, "*draws n_classes 2"]
+        Of each class, without and with the feature, 0 to 1.
+    at : int
+        Number of the class that the shortcut leads to.
+    """
     gain = accuracy[..., 1] - accuracy[..., 0]
     return gain[..., at], np.delete(-gain, at, axis=-1).max(-1)

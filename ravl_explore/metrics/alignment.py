@@ -16,11 +16,15 @@ class Alignment:
 
     Attributes
     ----------
-    miou : mean of the IoU of foreground with promoted cells and of background with suppressed ones, each accumulated
-        over all images
-    pixel_accuracy : share of the cells in either mask that are foreground where promoted, background where suppressed
-    share : of the relevance in either mask, how much lies on promoted cells; mean over images that have any
-    n_images : images that count, those with both a promoted and a suppressed cell
+    miou : float
+        Mean of the IoU of foreground with promoted cells and of background with suppressed ones, each accumulated over
+        all images.
+    pixel_accuracy : float
+        Share of the cells in either mask that are foreground where promoted, background where suppressed.
+    share : float
+        Of the relevance in either mask, how much lies on promoted cells; mean over images that have any.
+    n_images : int
+        Images that count, those with both a promoted and a suppressed cell.
     """
 
     miou: float
@@ -37,6 +41,15 @@ def alignment(
     As ImageNet-Segmentation is evaluated for relevance (Chefer et al., ICCV 2021; CFT's Table 3): a map is min-max
     normalised, its foreground is what lies above its mean, the IoU of foreground and of background are accumulated over
     images and then averaged. Here the background is the suppressed cells, and cells in neither mask count for nothing.
+
+    Parameters
+    ----------
+    maps : Float[np.ndarray, "n h w"]
+        Relevance, of any scale.
+    promote : Bool[np.ndarray, "n h w"]
+        Cells that relevance should be on.
+    suppress : Bool[np.ndarray, "n h w"]
+        Cells that it should not be on.
 
     Raises
     ------
@@ -79,6 +92,13 @@ def alignment(
 def minmax(maps: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h w"]:
     """Each map from 0 to 1; a constant one is 0 throughout.
 
+    Parameters
+    ----------
+    maps : Float[np.ndarray, "n h w"]
+        Of any scale.
+
+    Examples
+    --------
     >>> minmax(np.array([[[2.0, 4.0]], [[5.0, 5.0]]])).tolist()
     [[[0.0, 1.0]], [[0.0, 0.0]]]
     """

@@ -17,7 +17,8 @@ def chance_level(counts: Int[np.ndarray, " n_classes"]) -> float:
 
     Parameters
     ----------
-    counts : samples of each class
+    counts : Int[np.ndarray, "n_classes"]
+        Samples of each class.
 
     Examples
     --------
@@ -37,6 +38,15 @@ def better_than_chance(
     and knows nothing of the images. (Held against always naming the commonest class, a good model of two classes of
     which one is rare would be taken for a guess.) Of samples of one class alone nobody can tell.
 
+    Parameters
+    ----------
+    predictions : Int[np.ndarray, "n"]
+        Predicted class of each image.
+    labels : Int[np.ndarray, "n"]
+        Class of each image.
+    n_classes : int
+        How many classes the dataset has.
+
     Examples
     --------
     >>> labels = np.repeat([0, 1], [95, 5])
@@ -55,6 +65,15 @@ def better_than_chance(
 
 def chance_doubt(predictions: Int[np.ndarray, " n"], labels: Int[np.ndarray, " n"], class_names: Sequence[str]) -> str:
     """What must be said of a model that is no better than guessing, in two sentences; nothing of any other.
+
+    Parameters
+    ----------
+    predictions : Int[np.ndarray, "n"]
+        Predicted class of each image.
+    labels : Int[np.ndarray, "n"]
+        Class of each image.
+    class_names : Sequence[str]
+        In the order of their numbers.
 
     Examples
     --------

@@ -23,8 +23,18 @@ def influence(
 
     Parameters
     ----------
-    top_cluster : (n_images,) cluster of each image's region with the highest score for the image's prediction
-    regions_per_image : (n_images,)
+    presence : Presence
+        In which images each cluster is.
+    gaps : Gaps
+        The clusters' performance gaps.
+    labels : Int[np.ndarray, "n_images"]
+        Class of each image.
+    correct : Bool[np.ndarray, "n_images"]
+        Whether each image's prediction is right.
+    top_cluster : Int[np.ndarray, "n_images"]
+        Cluster of each image's region with the highest score for the image's prediction.
+    regions_per_image : Int[np.ndarray, "n_images"]
+        How many regions each image has.
 
     Returns
     -------
@@ -48,6 +58,15 @@ def top_region(
     image_index: Int[np.ndarray, " n_regions"],
 ) -> Int[np.ndarray, " n_images"]:
     """For each image the region with the highest score for the image's prediction, the first of a tie; -1 for none.
+
+    Parameters
+    ----------
+    region_scores : Float[np.ndarray, "n_regions n_classes"]
+        Softmax of each region, by class.
+    predictions : Int[np.ndarray, "n_images"]
+        Predicted class of each image.
+    image_index : Int[np.ndarray, "n_regions"]
+        The image of each region.
 
     Examples
     --------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -12,6 +12,9 @@ from jaxtyping import Bool, Float, Int
 from ravl_explore.metrics.accuracy import Samples, epsilons
 from ravl_explore.metrics.gap import weighted_gaps
 from ravl_explore.metrics.significance import LEVEL
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 N_DRAWS = 1000
 ENOUGH = 0.9  # of the draws: in the others a group is empty
@@ -28,8 +31,10 @@ class Redrawn:
 
     Attributes
     ----------
-    n, before, after : (n_draws, n_cells) samples, and how many of them each model gets right
-    own_n, own_before, own_after : (1, n_cells) the same of the images as they are
+    n, before, after : Float[np.ndarray, "n_draws n_cells"]
+        Samples, and how many of them each model gets right.
+    own_n, own_before, own_after : Float[np.ndarray, "1 n_cells"]
+        The same of the images as they are.
     """
 
     n: Float[np.ndarray, "n_draws n_cells"]
@@ -44,6 +49,11 @@ class Redrawn:
 
         It is the basic interval (Davison & Hinkley 1997, section 2.4), as far below the difference as draws lie above
         it. Draws of a sum of sizes, such as G, lie too high; so would an interval between their percentiles.
+
+        Parameters
+        ----------
+        statistic : Statistic
+            What is compared, of the counts of each draw.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
             drawn = statistic(self.after, self.n) - statistic(self.before, self.n)
@@ -60,7 +70,14 @@ def redraw(before: Samples, after: Samples, n_cells: int, *, n_draws: int = N_DR
 
     Parameters
     ----------
-    before, after : two models' outcomes on the same samples
+    before, after : Samples
+        Two models' outcomes on the same samples.
+    n_cells : int
+        Two times the classes.
+    n_draws : int
+        How often the images are drawn.
+    seed : int
+        Same seed, same result.
 
     Examples
     --------
@@ -91,7 +108,7 @@ def _counts(codes: Float[np.ndarray, "n n_codes"], n_cells: int) -> tuple[np.nda
 
 def _patterns(
     code: Int[np.ndarray, " n"], image: Int[np.ndarray, " n"], n_codes: int
-) -> tuple[Any, Int[np.ndarray, " n_patterns"]]:
+) -> tuple[csr_array, Int[np.ndarray, " n_patterns"]]:
     """How often each code is in an image, sparse (n_patterns, n_codes), and how many images are like that.
 
     Images of one sample each are gathered by their code; those of several are kept one by one.
@@ -107,12 +124,26 @@ def _patterns(
 
 
 def overall(right: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """Accuracy of all samples."""
+    """Accuracy of all samples.
+
+    Parameters
+    ----------
+    right : np.ndarray
+        How many samples of each cell are right, in each draw.
+    n : np.ndarray
+        How many samples each cell has, in each draw.
+    """
     return right.sum(1) / n.sum(1)
 
 
 def worst(large: Bool[np.ndarray, " n_cells"]) -> Statistic:
-    """The lowest accuracy of the groups that are large enough to count."""
+    """The lowest accuracy of the groups that are large enough to count.
+
+    Parameters
+    ----------
+    large : Bool[np.ndarray, "n_cells"]
+        Which cells count.
+    """
 
     def lowest(right: np.ndarray, n: np.ndarray) -> np.ndarray:
         return np.where(n > 0, right / n, np.inf)[:, large].min(1, initial=np.inf)
@@ -121,22 +152,52 @@ def worst(large: Bool[np.ndarray, " n_cells"]) -> Statistic:
 
 
 def group(cell: int) -> Statistic:
-    """Accuracy of one group."""
+    """Accuracy of one group.
+
+    Parameters
+    ----------
+    cell : int
+        Two times the class, plus 1 where the feature is there.
+    """
     return lambda right, n: right[:, cell] / n[:, cell]
 
 
 def shortcut(at: int, which: int) -> Statistic:
-    """epsilon_1 or epsilon_2 (``which`` 0 or 1) of a shortcut to class ``at``, as ``shortcut_strength`` has them."""
+    """epsilon_1 or epsilon_2 (``which`` 0 or 1) of a shortcut to class ``at``, as ``shortcut_strength`` has them.
+
+    Parameters
+    ----------
+    at : int
+        Number of the class.
+    which : int
+        0 for epsilon_1, 1 for epsilon_2.
+    """
 
     return lambda right, n: epsilons((right / n).reshape(len(n), -1, 2), at)[which]
 
 
 def gap(right: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """Performance gap G, as ``performance_gap`` has it."""
+    """Performance gap G, as ``performance_gap`` has it.
+
+    Parameters
+    ----------
+    right : np.ndarray
+        How many samples of each cell are right, in each draw.
+    n : np.ndarray
+        How many samples each cell has, in each draw.
+    """
     (n_out, n_in), (right_out, right_in) = (np.moveaxis(each.reshape(len(each), -1, 2), 2, 0) for each in (n, right))
     return weighted_gaps(n_in, n_out, right_in, right_out)[3]
 
 
 def unknown(right: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """What the samples cannot tell: NaN for every draw."""
+    """What the samples cannot tell: NaN for every draw.
+
+    Parameters
+    ----------
+    right : np.ndarray
+        How many samples of each cell are right, in each draw.
+    n : np.ndarray
+        How many samples each cell has, in each draw.
+    """
     return np.full(len(n), np.nan)

@@ -13,6 +13,15 @@ def precision_at_k(
 ) -> float:
     """Share of the first ``k`` ranked regions that hold the feature; fewer than ``k`` regions still divide by ``k``.
 
+    Parameters
+    ----------
+    region_index : Int[np.ndarray, "n_ranked"]
+        Regions of a cluster, ranked.
+    region_feature : Bool[np.ndarray, "n_regions"]
+        Whether each region of all holds the feature.
+    k : int
+        How many count, at least 1.
+
     Examples
     --------
     >>> precision_at_k(np.array([2, 0]), np.array([True, False, True]), k=4)

@@ -37,7 +37,16 @@ def permutation_p_values(
 
     Parameters
     ----------
-    n_permutations : of the first round, at least 1,000
+    gaps : Gaps
+        The clusters' performance gaps.
+    labels : Int[np.ndarray, "n_images"]
+        Class of each image.
+    correct : Bool[np.ndarray, "n_images"]
+        Whether each image's prediction is right.
+    n_permutations : int
+        Of the first round, at least 1,000.
+    seed : int
+        Same seed, same result.
 
     Returns
     -------
@@ -98,17 +107,30 @@ def _round(
 def false_discovery_rate(p_values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """q-values of Benjamini & Hochberg (1995): the share of chance findings among all with a q this small or smaller.
 
+    Parameters
+    ----------
+    p_values : Float[np.ndarray, "n"]
+        From 0 to 1, in any order.
+
+    Returns
+    -------
+    Float[np.ndarray, "n"]
+        From 0 to 1, in the order of ``p_values``; SciPy's.
+
+    Raises
+    ------
+    InputError
+        When they are no list of numbers from 0 to 1.
+
     Examples
     --------
     >>> false_discovery_rate(np.array([0.01, 0.04, 0.03])).tolist()
     [0.03, 0.04, 0.04]
     """
-    p = checks.array("p_values", np.asarray(p_values), "fiu", (None,), 0, 1).astype(np.float64)
-    order = np.argsort(p, kind="stable")
-    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
-    q = np.empty_like(p)
-    q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-    return q
+    from scipy.stats import false_discovery_control  # here, for it is slow to import
+
+    p = checks.array("p_values", np.asarray(p_values), "fiu", (None,), 0, 1)
+    return false_discovery_control(p.astype(np.float64))
 
 
 def accuracy_interval(
@@ -119,6 +141,15 @@ def accuracy_interval(
     Resampling n images of which a share p is right gives a binomial number of right ones, so that the percentiles are
     known without drawing. Where all or none are right the bootstrap knows no doubt; there the exact one-sided bound of
     Clopper & Pearson (1934) takes the open end.
+
+    Parameters
+    ----------
+    hits : Int[np.ndarray, "..."]
+        How many are right.
+    n : Int[np.ndarray, "..."]
+        Of how many.
+    level : float
+        Share of draws inside the interval, between 0 and 1.
 
     Examples
     --------

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ravl_explore.assignment.assignment import Assignment
-from ravl_explore.errors import ModelError, TrainingError
+from ravl_explore.errors import TrainingError
 from ravl_explore.models.base import VisionLanguageModel
+from ravl_explore.models.optional import metadata, weights
 from ravl_explore.objectives.base import Objective
 from ravl_explore.objectives.training_free import Steered
 from ravl_explore.support.files import result_bytes
@@ -62,15 +63,9 @@ class Mitigation:
         if isinstance(self.model, Steered):
             arrays, steering = self.model.steering_arrays()
             return result_bytes("steering", arrays, meta | {"model_name": self.model.name, **steering})
-        state = getattr(self.model, "state_dict", None)  # every open_clip model here has it, and its metadata
-        if not isinstance(state, Mapping):
-            raise ModelError(
-                "a model with a state_dict of its weights",
-                f"{self.model.name!r}, a {type(self.model).__name__} without",
-                "Give it a property state_dict, or save its weights yourself.",
-            )
-        arrays = {name: np.asarray(tensor.detach().cpu().numpy(), order="C") for name, tensor in state.items()}
-        return result_bytes("mitigation", arrays, meta, getattr(self.model, "metadata", {}))
+        state = weights(self.model).items()
+        arrays = {name: np.asarray(tensor.detach().cpu().numpy(), order="C") for name, tensor in state}
+        return result_bytes("mitigation", arrays, meta, metadata(self.model))
 
 
 class MitigationRun:

@@ -34,10 +34,15 @@ class VisionLanguageModel(Protocol):
     Attributes
     ----------
     name : str
-    dim : embedding size
-    image_size : side of the square input, in pixels
-    region_method : how regions are embedded, see :mod:`ravl_explore.models.region_encoders`
-    visual : the image tower, the part that fine-tuning changes
+        Shown in menus and saved with results.
+    dim : int
+        Embedding size.
+    image_size : int
+        Side of the square input, in pixels.
+    region_method : str
+        How regions are embedded, see :mod:`ravl_explore.models.region_encoders`.
+    visual : torch.nn.Module
+        The image tower, the part that fine-tuning changes.
     """
 
     name: str
@@ -54,7 +59,13 @@ class VisionLanguageModel(Protocol):
     def device(self) -> torch.device: ...
 
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "n dim"]:
-        """Unit-norm text embeddings, without gradient."""
+        """Unit-norm text embeddings, without gradient.
+
+        Parameters
+        ----------
+        texts : Sequence[str]
+            In a language that the text tower reads.
+        """
         ...
 
     def encode(
@@ -64,6 +75,13 @@ class VisionLanguageModel(Protocol):
 
         ``pixels`` are RGB in [0, 1]; ``boxes`` hold the image's place in the batch, then x1, y1, x2, y2 in pixels of
         the model's input.
+
+        Parameters
+        ----------
+        pixels : Float[Tensor, "b 3 s s"]
+            RGB in [0, 1], of the model's input size.
+        boxes : Float[Tensor, "n 5"] | None
+            The image's place in the batch, then x1, y1, x2, y2 in pixels of the model's input; None for no region.
         """
         ...
 
@@ -77,7 +95,15 @@ class VisionLanguageModel(Protocol):
 
 
 def resize(images: Sequence[np.ndarray], size: int) -> Float[Tensor, "n 3 size size"]:
-    """Squash images of any sizes to ``size`` x ``size`` pixels, RGB in [0, 1]: no crop, so boxes only scale."""
+    """Squash images of any sizes to ``size`` x ``size`` pixels, RGB in [0, 1]: no crop, so boxes only scale.
+
+    Parameters
+    ----------
+    images : Sequence[np.ndarray]
+        RGB, (height, width, 3) uint8 each.
+    size : int
+        Side of the result, in pixels.
+    """
 
     def one(batch: np.ndarray) -> Tensor:
         pixels = torch.from_numpy(batch).permute(0, 3, 1, 2).float().div_(255)
@@ -91,7 +117,17 @@ def resize(images: Sequence[np.ndarray], size: int) -> Float[Tensor, "n 3 size s
 
 
 def scale_boxes(boxes: np.ndarray, image_sizes: np.ndarray, size: int) -> Float[np.ndarray, "n 4"]:
-    """Boxes (n, 4) in pixels of stored images (n, 2: width, height) -> pixels of the squashed input."""
+    """Boxes (n, 4) in pixels of stored images (n, 2: width, height) -> pixels of the squashed input.
+
+    Parameters
+    ----------
+    boxes : np.ndarray
+        x1, y1, x2, y2 in pixels of the stored image.
+    image_sizes : np.ndarray
+        Width and height of each box's stored image, in pixels.
+    size : int
+        Side of the squashed input, in pixels.
+    """
     scale = size / np.asarray(image_sizes, dtype=np.float32)
     return (boxes * scale[:, [0, 1, 0, 1]]).astype(np.float32)
 
@@ -123,7 +159,13 @@ def batch_boxes(
 
 
 def check_model(model: VisionLanguageModel) -> None:
-    """Raise InputError unless it is a model: no name or path of one, and not its class."""
+    """Raise InputError unless it is a model: no name or path of one, and not its class.
+
+    Parameters
+    ----------
+    model : VisionLanguageModel
+        What somebody gave as a model.
+    """
     remedy = "Open one with models.open_model, or models.Demo('spurious')."
     checks.offers("model", model, "a model", REQUIRED, remedy)
 
@@ -132,6 +174,15 @@ def class_embeddings(
     model: VisionLanguageModel, class_names: Sequence[str], templates: Sequence[str]
 ) -> Float[Tensor, "n_classes dim"]:
     """Prompt ensemble: mean of the unit-norm prompts of a class, made unit-norm again (released code).
+
+    Parameters
+    ----------
+    model : VisionLanguageModel
+        Whose text tower embeds the prompts.
+    class_names : Sequence[str]
+        In the order of the result's rows.
+    templates : Sequence[str]
+        Prompts with ``{}`` for the name, such as ``"a photo of a {}."``.
 
     Raises
     ------
@@ -189,7 +240,13 @@ def _shortened(template: str, most: int = 80) -> str:
 
 
 def pick_device(device: str | None) -> torch.device:
-    """The named device, or the CPU; ModelError when it is not there."""
+    """The named device, or the CPU; ModelError when it is not there.
+
+    Parameters
+    ----------
+    device : str | None
+        PyTorch's name of it; None is the CPU.
+    """
     chosen = torch.device("cpu")
     if device is not None:
         try:

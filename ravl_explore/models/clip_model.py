@@ -15,14 +15,17 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ravl_explore.errors import ModelError
+from ravl_explore.models.checkpoints.settings import Settings
 from ravl_explore.models.region_encoders import region_encoder
-from ravl_explore.models.text.file_tokenizer import pack
+from ravl_explore.models.region_encoders.base import BlendingEncoder
+from ravl_explore.models.text.file_tokenizer import FileTokenizer, pack
 from ravl_explore.models.tracing import Relevance, trace
 from ravl_explore.support.fingerprints import digest
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 TEXT_BATCH = 256
+Clip = Any  # a CLIP, CustomTextCLIP or CoCa of open_clip: a Module, whose parts have no types
 
 
 class ClipModel:
@@ -30,15 +33,23 @@ class ClipModel:
 
     Parameters
     ----------
-    clip : the model; it is put into evaluation mode
-    tokenizer : texts -> (n, context) int64
-    name : shown in menus and saved with results
-    region_method : how regions are embedded, see :mod:`ravl_explore.models.region_encoders`; unless given ``"roi"`` for
-        ResNets, ``"dense_value"`` for ViTs, and ``"crop"`` for other towers
-    architecture : open_clip's name of the configuration, if it has one
-    config : open_clip's configuration of the model, if known; kept so that saved weights can be opened again
-    mean, std : of the pixels, by channel; unless given, the image tower's (``image_mean``, ``image_std``), or CLIP's
-    assumptions : what the loader had to guess, as sentences for the user
+    clip : Clip
+        The model; it is put into evaluation mode.
+    tokenizer : Callable[..., Tensor]
+        Texts -> (n, context) int64.
+    name : str
+        Shown in menus and saved with results.
+    region_method : str, optional
+        How regions are embedded, see :mod:`ravl_explore.models.region_encoders`; unless given ``"roi"`` for ResNets,
+        ``"dense_value"`` for ViTs, and ``"crop"`` for other towers.
+    architecture : str, optional
+        open_clip's name of the configuration, if it has one.
+    config : Settings, optional
+        open_clip's configuration of the model, if known; kept so that saved weights can be opened again.
+    mean, std : Sequence[float], optional
+        Of the pixels, by channel; unless given, the image tower's (``image_mean``, ``image_std``), or CLIP's.
+    assumptions : Sequence[str]
+        What the loader had to guess, as sentences for the user.
 
     Raises
     ------
@@ -48,13 +59,13 @@ class ClipModel:
 
     def __init__(
         self,
-        clip: Any,
+        clip: Clip,
         tokenizer: Callable[..., Tensor],
         name: str,
         region_method: str | None = None,
         *,
         architecture: str | None = None,
-        config: Mapping[str, Any] | None = None,
+        config: Settings | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         assumptions: Sequence[str] = (),
@@ -71,7 +82,7 @@ class ClipModel:
         self.std = tuple(std or getattr(clip.visual, "image_std", None) or CLIP_STD)
         self._mean, self._std = (torch.tensor(each).view(1, 3, 1, 1) for each in (self.mean, self.std))
         self.assumptions = tuple(assumptions)
-        self._fingerprint: tuple[Any, str] | None = None
+        self._fingerprint: tuple[object, str] | None = None
 
     @property
     def region_method(self) -> str:
@@ -94,16 +105,20 @@ class ClipModel:
     @property
     def metadata(self) -> dict[str, str]:
         """What a safetensors file of the weights must say beside them, so that Checkpoint opens the same model."""
-        files = getattr(self._tokenizer, "files", None)  # of a tokenizer that is not open_clip's own
+        files = self._tokenizer_files
         known = {
             "architecture": self.architecture,
-            "tokenizer": None if files is None else pack(files),
+            "tokenizer": pack(files) if files else None,
             "config": None if self.config is None else json.dumps(self.config),
             "image_mean": json.dumps(self.mean),
             "image_std": json.dumps(self.std),
             "region_method": self.region_method,
         }
         return {key: value for key, value in known.items() if value is not None}
+
+    @property
+    def _tokenizer_files(self) -> Mapping[str, bytes]:
+        return self._tokenizer.files if isinstance(self._tokenizer, FileTokenizer) else {}  # open_clip's own has none
 
     def copy(self) -> ClipModel:
         """A model with its own image tower; the text tower is shared."""
@@ -126,7 +141,7 @@ class ClipModel:
         """Whether a tower uses QuickGELU."""
         return any(isinstance(module, QuickGELU) for module in self._clip.modules())
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, object]:
         """How the model was set up, in plain JSON values, to be kept with results."""
         return {
             "name": self.name,
@@ -145,19 +160,32 @@ class ClipModel:
         version = tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in state.values())
         if self._fingerprint is None or self._fingerprint[0] != version:
             about = [_structure(self._clip), self.region_method, self.image_size, self.mean, self.std, list(state)]
-            about += [each for pair in sorted(getattr(self._tokenizer, "files", {}).items()) for each in pair]
+            about += [each for pair in sorted(self._tokenizer_files.items()) for each in pair]
             arrays = (value.detach().cpu().numpy() for value in state.values())
             self._fingerprint = (version, digest([*about, *arrays]))
         return self._fingerprint[1]
 
     def tokens(self, texts: Sequence[str]) -> Int64[Tensor, "n context"]:
-        """What the text tower gets: the numbers of each text's tokens, cut to the tower's context."""
+        """What the text tower gets: the numbers of each text's tokens, cut to the tower's context.
+
+        Parameters
+        ----------
+        texts : Sequence[str]
+            Of any length.
+        """
         if isinstance(getattr(self._clip, "text", None), HFTextEncoder):  # its context_length is a limit, not a length
             return self._tokenizer(list(texts))
         return self._tokenizer(list(texts), context_length=self._clip.context_length)
 
     @torch.no_grad()
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "n dim"]:
+        """Unit-norm text embeddings, without gradient.
+
+        Parameters
+        ----------
+        texts : Sequence[str]
+            Those that come twice are embedded once.
+        """
         unique = list(dict.fromkeys(texts))
         tokens = self.tokens(unique).to(self.device)
         parts = [self._clip.encode_text(part, normalize=True).float() for part in tokens.split(TEXT_BATCH)]
@@ -167,6 +195,15 @@ class ClipModel:
     def encode(
         self, pixels: Float[Tensor, "b 3 s s"], boxes: Float[Tensor, "n 5"] | None
     ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
+        """Unit-norm image and region embeddings, with gradient.
+
+        Parameters
+        ----------
+        pixels : Float[Tensor, "b 3 s s"]
+            RGB in [0, 1], of side ``image_size``.
+        boxes : Float[Tensor, "n 5"] | None
+            The image's place in the batch, then x1, y1, x2, y2 in pixels of ``pixels``; None for no region.
+        """
         image, region = self._encoder(self._normalised(pixels), self._here(boxes))
         return normalize(image.float(), dim=-1), normalize(region.float(), dim=-1)
 
@@ -179,24 +216,39 @@ class ClipModel:
     ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
         """As :meth:`encode`, of two images mixed in the feature map: ``share`` of ``after``, the rest of ``before``.
 
+        Parameters
+        ----------
+        before : Float[Tensor, "b 3 s s"]
+            The images as they are, RGB in [0, 1].
+        after : Float[Tensor, "b 3 s s"]
+            What is mixed into them, RGB in [0, 1].
+        share : Float[Tensor, "b s s"]
+            How much of ``after`` each pixel has, 0 to 1.
+        boxes : Float[Tensor, "n 5"] | None
+            As :meth:`encode` takes them.
+
         Raises
         ------
         ModelError
             When the region method has no map before a pool.
         """
-        blended = getattr(self._encoder, "blended", None)
-        if blended is None:
+        if not isinstance(self._encoder, BlendingEncoder):
             raise ModelError(
                 'a ResNet CLIP with region_method="roi", whose feature map can be mixed',
                 f"{type(self.visual).__name__} with {self.region_method!r}",
                 'Blend in the pixels instead: blend="feather" or "poisson".',
             )
-        boxes = self._here(boxes)
-        image, region = blended(self._normalised(before), self._normalised(after), share.to(self.device), boxes)
+        images = self._normalised(before), self._normalised(after)
+        image, region = self._encoder.blended(*images, share.to(self.device), self._here(boxes))
         return normalize(image.float(), dim=-1), normalize(region.float(), dim=-1)
 
     def trace(self, pixels: Float[Tensor, "b 3 s s"]) -> tuple[Float[Tensor, "b dim"], Relevance]:
         """(the image embeddings of :meth:`encode`, their relevance), see :mod:`ravl_explore.models.tracing`.
+
+        Parameters
+        ----------
+        pixels : Float[Tensor, "b 3 s s"]
+            RGB in [0, 1].
 
         Raises
         ------
@@ -216,7 +268,7 @@ class ClipModel:
         return (pixels - self._mean.to(pixels)) / self._std.to(pixels)
 
 
-def _structure(clip: nn.Module) -> list[Any]:
+def _structure(clip: nn.Module) -> list[object]:
     """What weights do not tell: every module's kind and plain settings (heads, pooling, epsilon), and its masks."""
     plain, passing = (bool, int, float, str), {"training", "grad_checkpointing"}
     modules = [
@@ -226,7 +278,7 @@ def _structure(clip: nn.Module) -> list[Any]:
     return [modules, [(name, tuple(buffer.shape)) for name, buffer in clip.named_buffers()]]
 
 
-def _embedding_size(clip: Any) -> int:
+def _embedding_size(clip: Clip) -> int:
     for part, size in ((clip.visual, "output_dim"), (getattr(clip, "text", None), "output_dim")):
         if getattr(part, size, None):
             return int(getattr(part, size))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib.resources import as_file, files
-from typing import Any
 
 import open_clip
 import torch
@@ -14,14 +13,21 @@ from safetensors.torch import load as load_safetensors
 
 from ravl_explore.errors import ModelError
 from ravl_explore.models.base import pick_device
+from ravl_explore.models.checkpoints.settings import Config
 from ravl_explore.models.clip_model import ClipModel
 
 ARCHITECTURE, VIT_ARCHITECTURE = "ravl-demo", "ravl-demo-vit"
 CHECKPOINTS = ("spurious", "clean", "vit-spurious", "vit-clean")
 
 
-def demo_config(architecture: str = ARCHITECTURE) -> dict[str, Any]:
-    """A demo's open_clip model configuration; all demos have the same text tower."""
+def demo_config(architecture: str = ARCHITECTURE) -> Config:
+    """A demo's open_clip model configuration; all demos have the same text tower.
+
+    Parameters
+    ----------
+    architecture : str
+        ``"ravl-demo"`` or ``"ravl-demo-vit"``.
+    """
     return json.loads(files("ravl_explore").joinpath("assets", "demo", f"{architecture}.json").read_text())
 
 
@@ -33,12 +39,18 @@ def demo_tokenizer() -> SimpleTokenizer:
         return SimpleTokenizer(bpe_path=str(path), context_length=config["context_length"])
 
 
-def build_demo(architecture: str = ARCHITECTURE) -> Any:
-    """A demo's architecture with random weights, through open_clip's own configuration mechanism."""
+def build_demo(architecture: str = ARCHITECTURE) -> open_clip.CLIP:
+    """A demo's architecture with random weights, through open_clip's own configuration mechanism.
+
+    Parameters
+    ----------
+    architecture : str
+        ``"ravl-demo"`` or ``"ravl-demo-vit"``.
+    """
     if architecture not in open_clip.list_models():
         with as_file(files("ravl_explore").joinpath("assets", "demo", f"{architecture}.json")) as path:
             open_clip.add_model_config(path)
-    config: dict[str, Any] = open_clip.get_model_config(architecture) or {}
+    config: Config = open_clip.get_model_config(architecture) or {}
     return open_clip.CLIP(**config)
 
 
@@ -47,6 +59,15 @@ class Demo(ClipModel):
 
     Both have a ModifiedResNet at 128 px (1.4 M parameters). ``vit-spurious`` and ``vit-clean`` have a ViT at 56 px with
     8 x 8 patches (0.6 M parameters) instead. The text tower (0.3 M) is the same, so they share one text space.
+
+    Parameters
+    ----------
+    checkpoint : str
+        ``"spurious"``, ``"clean"``, ``"vit-spurious"`` or ``"vit-clean"``.
+    device : str, optional
+        Where it runs, such as ``"cuda"``; the CPU unless given.
+    region_method : str, optional
+        How regions are embedded, see :mod:`ravl_explore.models.region_encoders`.
 
     Examples
     --------

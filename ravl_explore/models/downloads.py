@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from ravl_explore.errors import ModelError
-from ravl_explore.models.checkpoints.settings import is_repository
+from ravl_explore.models.checkpoints.setting_rules import is_repository
 from ravl_explore.support.files import cache_root
 from ravl_explore.support.tensor_files import first_line, is_file
 
@@ -24,12 +24,26 @@ TOKENIZER_EXTRAS = ("tokenizer_config.json", "special_tokens_map.json", "added_t
 
 
 def own_folder(repository: str) -> Path:
-    """Where a user puts files of a repository by hand."""
+    """Where a user puts files of a repository by hand.
+
+    Parameters
+    ----------
+    repository : str
+        ORGANISATION/NAME on the Hugging Face hub.
+    """
     return cache_root() / "models" / repository
 
 
 def locate(repository: str, name: str) -> Path | None:
-    """The file, if it is on this machine; ModelError for names that lead elsewhere."""
+    """The file, if it is on this machine; ModelError for names that lead elsewhere.
+
+    Parameters
+    ----------
+    repository : str
+        ORGANISATION/NAME on the Hugging Face hub.
+    name : str
+        The file's name.
+    """
     from huggingface_hub import try_to_load_from_cache
 
     _check_names(repository, name)
@@ -54,6 +68,17 @@ def find(repository: str, names: Sequence[str], remedy: str = "", fetch: bool = 
     """The first of ``names`` that is on this machine; else the first that the repository has, downloaded.
 
     Nothing is downloaded without ``fetch``: where only a file asks for it, and not the user.
+
+    Parameters
+    ----------
+    repository : str
+        ORGANISATION/NAME on the Hugging Face hub.
+    names : Sequence[str]
+        Of the file, the preferred first.
+    remedy : str
+        What else to do, added to the message.
+    fetch : bool
+        Whether it may be downloaded.
 
     Raises
     ------
@@ -82,7 +107,15 @@ def find(repository: str, names: Sequence[str], remedy: str = "", fetch: bool = 
 
 
 def tokenizer_folder(repository: str, fetch: bool = True) -> Path:
-    """The folder with the tokenizer's files of a repository, downloaded where necessary and allowed."""
+    """The folder with the tokenizer's files of a repository, downloaded where necessary and allowed.
+
+    Parameters
+    ----------
+    repository : str
+        ORGANISATION/NAME on the Hugging Face hub.
+    fetch : bool
+        Whether it may be downloaded.
+    """
     folder = find(repository, VOCABULARIES, "beside the checkpoint", fetch).parent
     if fetch and folder != own_folder(repository) and not _no_way_to_the_hub():
         for name in (*VOCABULARIES, *TOKENIZER_EXTRAS):

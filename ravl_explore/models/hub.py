@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ravl_explore.errors import ModelError
 from ravl_explore.models.checkpoints.checkpoint import Checkpoint
-from ravl_explore.models.checkpoints.settings import is_repository
+from ravl_explore.models.checkpoints.setting_rules import is_repository
 from ravl_explore.models.checkpoints.snapshots import fetch_snapshot
 from ravl_explore.models.region_encoders import REGION_FIELD
 from ravl_explore.models.text.text_towers import known_repositories
@@ -21,6 +21,11 @@ PAGE = re.compile(r"(https?://)?(www\.)?(huggingface\.co|hf\.co)/(models/)?(?P<n
 
 def repository_of(text: str) -> str | None:
     """ORGANISATION/NAME of a text that starts with ``hf-hub:`` or is the address of a model's page; else None.
+
+    Parameters
+    ----------
+    text : str
+        As a person types it.
 
     Examples
     --------
@@ -39,9 +44,12 @@ class HuggingFace(Checkpoint):
 
     Parameters
     ----------
-    repository : "ORGANISATION/NAME", with or without ``hf-hub:``; or the address of the model's page
-    device : ``"cpu"`` unless given
-    region_method : how regions are embedded, see :mod:`ravl_explore.models.region_encoders`
+    repository : str
+        "ORGANISATION/NAME", with or without ``hf-hub:``; or the address of the model's page.
+    device : str, optional
+        ``"cpu"`` unless given.
+    region_method : str, optional
+        How regions are embedded, see :mod:`ravl_explore.models.region_encoders`.
 
     Raises
     ------

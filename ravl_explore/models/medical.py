@@ -21,9 +21,12 @@ class PubMedCLIP(Checkpoint):
 
     Parameters
     ----------
-    version : ``"RN50"``, ``"ViT32"`` or ``"RN50x4"``
-    device : ``"cpu"`` unless given
-    region_method : how regions are embedded, see :mod:`ravl_explore.models.region_encoders`
+    version : str
+        ``"RN50"``, ``"ViT32"`` or ``"RN50x4"``.
+    device : str, optional
+        ``"cpu"`` unless given.
+    region_method : str, optional
+        How regions are embedded, see :mod:`ravl_explore.models.region_encoders`.
 
     Raises
     ------
@@ -51,7 +54,15 @@ class PubMedCLIP(Checkpoint):
 
 
 class BiomedCLIP(HuggingFace):
-    """A ViT-B/16 and PubMedBERT trained on 15 million figures of biomedical articles (Zhang et al., 2023)."""
+    """A ViT-B/16 and PubMedBERT trained on 15 million figures of biomedical articles (Zhang et al., 2023).
+
+    Parameters
+    ----------
+    device : str, optional
+        Where it runs, such as ``"cuda"``; the CPU unless given.
+    region_method : str, optional
+        How regions are embedded, see :mod:`ravl_explore.models.region_encoders`.
+    """
 
     form = ()
 

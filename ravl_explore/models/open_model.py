@@ -6,21 +6,20 @@ import inspect
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl
 
 from open_clip.pretrained import list_pretrained, list_pretrained_tags_by_model
 
 from ravl_explore.errors import ModelError
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.models.checkpoints.checkpoint import Checkpoint
-from ravl_explore.models.checkpoints.settings import is_repository
+from ravl_explore.models.checkpoints.setting_rules import is_repository
 from ravl_explore.models.demo import Demo
 from ravl_explore.models.hub import PREFIX, HuggingFace, repository_of
 from ravl_explore.models.medical import BiomedCLIP, PubMedCLIP
 from ravl_explore.models.pretrained import OpenClip
 from ravl_explore.support import checks
 from ravl_explore.support.files import user_path
+from ravl_explore.support.options import FORM, split_options
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
@@ -34,6 +33,13 @@ def open_model(text: str, device: str | None = None) -> VisionLanguageModel:
     in ``clip.pt?architecture=ViT-B-32&quick_gelu=false`` or ``ViT-B-32/laion2b_s34b_b79k?region_method=tokens``; they
     are the arguments of the loader's class.
 
+    Parameters
+    ----------
+    text : str
+        One line, such as ``demo:clean`` or ``clip.pt?architecture=RN50``.
+    device : str, optional
+        Where it runs, such as ``"cuda"``; the CPU unless given.
+
     Raises
     ------
     ModelError
@@ -46,10 +52,8 @@ def open_model(text: str, device: str | None = None) -> VisionLanguageModel:
     >>> open_model("demo:vit-clean?region_method=tokens").region_method
     'tokens'
     """
-    text, options = checks.text("the text that names a model", text, empty=True).strip(), {}
-    if "?" in text and not _exists(user_path(text)):
-        text, _, query = text.rpartition("?")
-        options = dict(parse_qsl(query, keep_blank_values=True))
+    text, pairs = split_options(checks.text("the text that names a model", text, empty=True).strip())
+    options = dict(pairs)
     make, arguments = _loader(text)
     known = [name for name in inspect.signature(make).parameters if name != "device"][len(arguments) :]
     unknown = [name for name in options if name not in known]
@@ -57,12 +61,12 @@ def open_model(text: str, device: str | None = None) -> VisionLanguageModel:
         raise ModelError(
             f"options among {', '.join(known)} for {text!r}",
             ", ".join(map(repr, unknown)),
-            "Write them as ?name=value&name=value.",
+            f"Write them as {FORM}.",
         )
     return make(*arguments, device=device, **options)
 
 
-def _loader(text: str) -> tuple[Callable[..., VisionLanguageModel], tuple[Any, ...]]:
+def _loader(text: str) -> tuple[Callable[..., VisionLanguageModel], tuple[object, ...]]:
     """The loader's class, and its first argument if it takes one."""
     for loader in (Demo, PubMedCLIP, BiomedCLIP):
         for label, arguments in loader.menu().items():

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import open_clip
 from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
 from ravl_explore.errors import ModelError
 from ravl_explore.models.base import pick_device
-from ravl_explore.models.checkpoints.architectures import build_filled
 from ravl_explore.models.checkpoints.building import named_config
+from ravl_explore.models.checkpoints.filling import build_filled
+from ravl_explore.models.checkpoints.settings import Config
 from ravl_explore.models.checkpoints.weights import read_weights
 from ravl_explore.models.clip_model import ClipModel
 from ravl_explore.models.downloads import find
@@ -41,8 +42,14 @@ WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 SEPARATOR = " / "
 
 
-def pretrained_names(answers: Mapping[str, Any] | None = None) -> list[str]:
-    """Every "NAME / TAG" of open_clip, the common ones first."""
+def pretrained_names(answers: Mapping[str, object] | None = None) -> list[str]:
+    """Every "NAME / TAG" of open_clip, the common ones first.
+
+    Parameters
+    ----------
+    answers : Mapping[str, object], optional
+        What a form knows so far; it changes nothing here.
+    """
     names = [SEPARATOR.join(pair) for pair in open_clip.list_pretrained()]
     common = [name for name in COMMON if name in names]
     return [*common, *(name for name in names if name not in common)]
@@ -56,10 +63,14 @@ class OpenClip(ClipModel):
 
     Parameters
     ----------
-    name : "NAME / TAG" or "NAME/TAG", as open_clip lists them; or the name alone
-    pretrained : the tag, where it is not in the name
-    device : ``"cpu"`` unless given
-    region_method : how regions are embedded, see :mod:`ravl_explore.models.region_encoders`
+    name : str
+        "NAME / TAG" or "NAME/TAG", as open_clip lists them; or the name alone.
+    pretrained : str, optional
+        The tag, where it is not in the name.
+    device : str, optional
+        ``"cpu"`` unless given.
+    region_method : str, optional
+        How regions are embedded, see :mod:`ravl_explore.models.region_encoders`.
 
     Raises
     ------
@@ -95,10 +106,17 @@ class OpenClip(ClipModel):
         )
 
 
-def resolve(name: str, pretrained: str | None = None) -> tuple[str, str, dict[str, Any], dict[str, Any]]:
+def resolve(name: str, pretrained: str | None = None) -> tuple[str, str, Config, Config]:
     """(architecture, tag, its configuration, open_clip's note of where the weights are) of a name and tag.
 
     The architecture is the one with the activation that the weights were trained with.
+
+    Parameters
+    ----------
+    name : str
+        "NAME / TAG" or "NAME/TAG" as open_clip lists them; or the name alone.
+    pretrained : str, optional
+        The tag, where it is not in the name.
     """
     checks.text("name", name)
     tag = "" if pretrained is None else checks.text("pretrained", pretrained, empty=True).strip()

@@ -16,7 +16,6 @@ Either map can be differentiated again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -28,8 +27,9 @@ from torch.nn.attention import (  # of a pool's attention: the fused kernels hav
 )
 
 from ravl_explore.errors import ModelError
-from ravl_explore.models.region_encoders.base import cut, input_side, whole_boxes
-from ravl_explore.models.region_encoders.vit import Vit, as_vit, vit_misfit
+from ravl_explore.models.region_encoders.base import Tower, cut, input_side, whole_boxes
+from ravl_explore.models.region_encoders.vit import Vit
+from ravl_explore.models.region_encoders.vits import as_vit, vit_misfit
 
 Relevance = Callable[[Tensor, bool], Tensor]
 """``relevance(target, create_graph)`` -> (b, h, w) >= 0: how much each cell adds to ``target`` (b,).
@@ -41,11 +41,20 @@ and the map is differentiated through A (F) alone.
 
 
 def trace(
-    visual: Any, pixels: Float[Tensor, "b 3 s s"], region_method: str
+    visual: Tower, pixels: Float[Tensor, "b 3 s s"], region_method: str
 ) -> tuple[Float[Tensor, "b dim"], Relevance]:
     """(embeddings as the region method gives them for whole images, their relevance); pixels are normalised.
 
     Must not run under ``torch.no_grad``; whether the tower's weights take gradients does not matter.
+
+    Parameters
+    ----------
+    visual : Tower
+        The image tower.
+    pixels : Float[Tensor, "b 3 s s"]
+        RGB, normalised for the tower.
+    region_method : str
+        How regions are embedded, see :mod:`ravl_explore.models.region_encoders`.
 
     Raises
     ------
@@ -65,13 +74,27 @@ def trace(
     return _trace_resnet(visual, pixels) if isinstance(visual, ModifiedResNet) else trace_vit(as_vit(visual), pixels)
 
 
-def trace_misfit(visual: Any) -> str:
-    """Why a tower's relevance cannot be traced, as "with ..."; empty when it can."""
+def trace_misfit(visual: Tower) -> str:
+    """Why a tower's relevance cannot be traced, as "with ..."; empty when it can.
+
+    Parameters
+    ----------
+    visual : Tower
+        The image tower.
+    """
     return "" if isinstance(visual, ModifiedResNet) else vit_misfit(visual)
 
 
 def trace_vit(vit: Vit, pixels: Float[Tensor, "b 3 s s"]) -> tuple[Float[Tensor, "b dim"], Relevance]:
-    """(image embeddings, relevance by gradient-weighted attention rollout)."""
+    """(image embeddings, relevance by gradient-weighted attention rollout).
+
+    Parameters
+    ----------
+    vit : Vit
+        The view of the tower.
+    pixels : Float[Tensor, "b 3 s s"]
+        RGB, normalised for the tower.
+    """
     x, grid = vit.embed(pixels)
     attentions: list[Tensor] = []
     for block in vit.blocks:
@@ -90,7 +113,19 @@ def trace_vit(vit: Vit, pixels: Float[Tensor, "b 3 s s"]) -> tuple[Float[Tensor,
 def rollout(
     attentions: list[Tensor], gradients: list[Tensor], n_prefix: int, class_token: bool
 ) -> Float[Tensor, "b n_patches"]:
-    """Relevance of the patches from each block's attention (b, heads, n, n) and the gradient with respect to it."""
+    """Relevance of the patches from each block's attention (b, heads, n, n) and the gradient with respect to it.
+
+    Parameters
+    ----------
+    attentions : list[Tensor]
+        Attention probabilities of each block.
+    gradients : list[Tensor]
+        Of the target, with respect to ``attentions``.
+    n_prefix : int
+        Tokens before the patches.
+    class_token : bool
+        Whether the class token is the image; else the patches are pooled.
+    """
     # the rows that are read out are carried from the last block down: the same product, without (n, n) matrices for
     # a class token
     n = attentions[0].shape[-1]
@@ -102,7 +137,7 @@ def rollout(
     return (row - start)[:, 0, n_prefix:]
 
 
-def _trace_resnet(visual: Any, pixels: Float[Tensor, "b 3 s s"]) -> tuple[Float[Tensor, "b dim"], Relevance]:
+def _trace_resnet(visual: ModifiedResNet, pixels: Float[Tensor, "b 3 s s"]) -> tuple[Float[Tensor, "b dim"], Relevance]:
     """(image embeddings, relevance by gradient-weighted activation); the path of region method ``roi``."""
     x = visual.layer3(visual.layer2(visual.layer1(visual.stem(pixels.contiguous(memory_format=torch.channels_last)))))
     cells = 2 * (input_side(visual) // 32)
@@ -122,6 +157,14 @@ def _trace_resnet(visual: Any, pixels: Float[Tensor, "b 3 s s"]) -> tuple[Float[
 
 
 def activation_map(features: Float[Tensor, "b c h w"], gradient: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
-    """Each channel weighted by its mean gradient, summed, without what is below 0."""
+    """Each channel weighted by its mean gradient, summed, without what is below 0.
+
+    Parameters
+    ----------
+    features : Float[Tensor, "b c h w"]
+        The last feature map.
+    gradient : Float[Tensor, "b c h w"]
+        Of the target, with respect to ``features``.
+    """
     features, gradient = (each if each.dtype == torch.float64 else each.float() for each in (features, gradient))
     return (gradient.mean((2, 3), keepdim=True) * features).sum(1).relu()

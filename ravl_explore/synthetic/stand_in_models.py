@@ -34,8 +34,14 @@ def make_pubmedclip(
 
     Parameters
     ----------
-    data : the images, all held in memory at once; some hundreds are enough
-    epochs, seed : of the fine-tuning, half a second a step of 64 images on two cores
+    file : str | Path
+        Where it is written, a ``.pth``.
+    data : ImageTextDataset
+        The images, all held in memory at once; some hundreds are enough.
+    epochs, seed : int
+        Of the fine-tuning, half a second a step of 64 images on two cores.
+    progress : Progress, optional
+        Told how much is done; may raise Cancelled.
     """
     captions = [data.class_names[label] for label in data.labels]
     pictures = ArrayDataset(

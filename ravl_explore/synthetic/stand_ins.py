@@ -43,6 +43,19 @@ def make_object_cxr(
     cardiomegaly are wider, yet some are as wide as normal ones. ``clip_with`` is the share of clips among the objects
     beside each, the others are buttons. Same seed, same files.
 
+    Parameters
+    ----------
+    folder : str | Path
+        Where all is written; made if it is not there.
+    n : int
+        How many images, at least 4.
+    split : str
+        Name of the folder of images and of the lists.
+    seed : int
+        Same seed, same result.
+    clip_with : Mapping[str, float]
+        Share of clips among the objects beside ``cardiomegaly`` and ``normal``, 0 to 1.
+
     Returns
     -------
     Path
@@ -73,6 +86,17 @@ def make_sun397(folder: str | Path, n_classes: int = 8, per_class: int = 10, *, 
 
     ``per_class`` images of each class are in ``Testing_01.txt`` and as many in ``Training_01.txt``. As in the real set,
     some files end in .jpg and are something else. Same seed, same files.
+
+    Parameters
+    ----------
+    folder : str | Path
+        Where all is written; made if it is not there.
+    n_classes : int
+        How many scenes, 2 to 20.
+    per_class : int
+        Images of each scene, in each list.
+    seed : int
+        Same seed, same result.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ravl_explore.errors import InputError, ModelError
+from ravl_explore.errors import InputError
 from ravl_explore.models.base import VisionLanguageModel
-from ravl_explore.objectives.base import Batch, Objective, Relevance
+from ravl_explore.models.optional import blender, tracer
+from ravl_explore.objectives.base import Batch, Objective
 
 
 def forward(
@@ -43,30 +44,6 @@ def forward(
     if boxes is not None:
         region = encode(model, batch, boxes, chunk)[1]
     return image, region, replace(batch, relevance=relevance)
-
-
-def tracer(model: VisionLanguageModel) -> Callable[[Tensor], tuple[Tensor, Relevance]]:
-    """The model's ``trace``, which not every model has; ModelError where there is none."""
-    trace = getattr(model, "trace", None)
-    if trace is None:
-        raise ModelError(
-            "a model that can trace what its embeddings are from",
-            f"{model.name!r} ({type(model).__name__}), which has no trace()",
-            "Use a ViT or ResNet CLIP of open_clip, or an objective without relevance maps.",
-        )
-    return trace
-
-
-def blender(model: VisionLanguageModel) -> Callable[..., tuple[Tensor, Tensor]]:
-    """The model's ``blend``, which not every model has; ModelError where there is none."""
-    blend = getattr(model, "blend", None)
-    if blend is None:
-        raise ModelError(
-            "a model that can mix two images in its feature map",
-            f"{model.name!r} ({type(model).__name__}), which has no blend()",
-            'Use a ResNet CLIP of open_clip, or blend in the pixels: blend="feather" or "poisson".',
-        )
-    return blend
 
 
 def encode(

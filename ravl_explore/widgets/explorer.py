@@ -21,6 +21,7 @@ from ravl_explore.errors import InputError
 from ravl_explore.experiments.runs import Runs
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.models.base import VisionLanguageModel
+from ravl_explore.models.optional import assumptions
 from ravl_explore.regions.base import Proposer
 from ravl_explore.support.progress import Progress, report
 from ravl_explore.widgets.basics.closing import Closing, close_earlier
@@ -254,7 +255,7 @@ class Explorer(Closing, widgets.VBox):
         self.findings.show(discovery, found.data)
         self.panel.offer(model, found.data, proposer, discovery)
         self._mitigation.layout.display = "flex"
-        self.notes.show([*getattr(model, "assumptions", ()), *notes_of(found.data)])
+        self.notes.show([*assumptions(model), *notes_of(found.data)])
         self.skipped.show(discovery.scores.embeddings.unreadable, found.data)
         self.message.say(summary(found), "warning" if discovery.scores.doubt else "hint")
         self.details.refresh_cache()

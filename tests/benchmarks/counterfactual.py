@@ -25,7 +25,9 @@ from ravl_explore import clustering, data, models, objectives, regions
 from ravl_explore.data.arrays import ArrayDataset
 from ravl_explore.data.demo import CAPTIONS, CLASS_NAMES, TEMPLATES, compose
 from ravl_explore.measures import EPSILONS, GAP, MEASURES, numbers
-from ravl_explore.synthetic.demo import DEBIAN, N_PRETRAIN, PER_CLASS, RECIPES, SEEDS, correlated, fine_tune, read_raw
+from ravl_explore.synthetic.demo import fine_tune
+from ravl_explore.synthetic.demo_pretraining import RECIPES
+from ravl_explore.synthetic.demo_splits import DEBIAN, N_PRETRAIN, PER_CLASS, SEEDS, correlated, read_raw
 
 SCENES = {"shirt 98%": None, "shirt 90%": ("shirt", 0.9), "sneaker 98%": ("sneaker", 0.98), "coat 95%": ("coat", 0.95)}
 RAVL = objectives.RegionAware()

@@ -178,12 +178,16 @@ def test_bad_input_is_refused(vit: Any, make_data: Make, changes: dict[str, Any]
         relevance_maps(vit, make_data(12), **({"images": [0]} | changes))
 
 
-def test_a_model_without_trace_is_refused(make_data: Make) -> None:
+def test_a_model_without_trace_is_refused(vit: Any, make_data: Make) -> None:
     class Other:
         name = "other"
 
-    with pytest.raises(ModelError, match=r"a model with trace\(\), got Other"):
+    with pytest.raises(InputError, match="a model, got an Other, which has no dim"):
         relevance_maps(Other(), make_data(3), [0])  # type: ignore[arg-type]
+    untraceable = vit.copy()
+    untraceable.trace = None
+    with pytest.raises(ModelError, match=r"'random vit' \(ClipModel\), which has no trace\(\)"):
+        relevance_maps(untraceable, make_data(3), [0])
 
 
 def test_it_can_be_made_by_hand() -> None:

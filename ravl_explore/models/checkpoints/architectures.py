@@ -1,11 +1,9 @@
-"""Architectures: filling models with weights, and recognising by its shapes what weights belong to."""
+"""Architectures: the configuration that weights belong to, read off their shapes and names."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from math import isqrt
-from typing import Any
 
 import open_clip
 import torch
@@ -13,83 +11,28 @@ from open_clip.model import convert_to_custom_text_state_dict
 from torch import Tensor
 
 from ravl_explore.errors import ModelError
-from ravl_explore.models.checkpoints.building import all_configs, build, named_config
-from ravl_explore.models.checkpoints.weights import require, size, some
+from ravl_explore.models.checkpoints.building import build, named_config
+from ravl_explore.models.checkpoints.settings import Config, Settings
+from ravl_explore.models.checkpoints.shapes import closest, matching, shape_of
+from ravl_explore.models.checkpoints.weights import require, some
 from ravl_explore.models.demo import demo_config
 
 HEAD_WIDTH = 64  # of every published CLIP ResNet and text tower, and of most ViTs
 MOST_BUILT = 12  # candidates compared weight by weight
 OPTIONAL = ("num_batches_tracked", "logit_bias", "embeddings.position_ids")  # not needed for embeddings
 TWIN = "-quickgelu"  # ends the names of architectures that differ in nothing else
-Shape = dict[str, Any]
 
 
-def build_filled(
-    config: Mapping[str, Any], tensors: Mapping[str, Tensor], origin: str, architecture: str | None = None
-) -> Any:
-    """An open_clip model of a configuration with these weights of any precision, all of them and no others.
-
-    The configuration is held against the weights before any memory is taken.
+def as_text_tower(tensors: dict[str, Tensor], has_text: bool) -> dict[str, Tensor]:
+    """Move the text tower's names under ``text.`` or out of it, as the model has them.
 
     Parameters
     ----------
-    architecture : the configuration's name, if it has one
-
-    Raises
-    ------
-    ModelError
-        Lists the missing and the unexpected names, or the shapes that differ, and suggests the architecture whose
-        shapes are closest. For weights that are no finite numbers.
+    tensors : dict[str, Tensor]
+        Weights by name.
+    has_text : bool
+        Whether the model has its text tower under ``text.``.
     """
-    with torch.device("meta"):
-        plan = build(config)
-    loaded = fitting(plan, tensors, origin, architecture)
-    clip = build(config)
-    clip.load_state_dict(loaded, False)
-    return clip
-
-
-def fitting(
-    clip: Any, tensors: Mapping[str, Tensor], origin: str, architecture: str | None = None
-) -> dict[str, Tensor]:
-    """The weights as the model takes them; ModelError as :func:`build_filled`."""
-    tensors = _as_text_tower(dict(tensors), has_text=hasattr(clip, "text"))
-    own = clip.state_dict()
-    missing = {key for key in own.keys() - tensors.keys() if not key.endswith(OPTIONAL)}
-    unexpected = {key for key in tensors.keys() - own.keys() if not key.endswith(OPTIONAL)}
-    if missing or unexpected:
-        raise ModelError(
-            "all weights of the model, and no others",
-            f"{origin!r}: missing {some(missing)}; unexpected {some(unexpected)}",
-            _suggestion(tensors, architecture),
-        )
-    loaded = {
-        key: value.reshape(own[key].shape) if _is_scale(key, value) and key in own else value
-        for key, value in tensors.items()
-    }
-    bent = {f"{k} ({size(v)} for {size(own[k])})" for k, v in loaded.items() if k in own and v.shape != own[k].shape}
-    if bent:
-        raise ModelError("weights whose shapes fit", f"{origin!r}: {some(bent)}", _suggestion(tensors, architecture))
-    broken = {k for k, v in loaded.items() if k in own and own[k].is_floating_point() and not _is_finite(v)}
-    if broken:
-        raise ModelError(
-            "weights that are finite numbers",
-            f"{origin!r}: {some(broken)} of whole, complex, infinite or no numbers",
-            "Take an earlier checkpoint, from before training diverged.",
-        )
-    return {k: v.float() if v.is_floating_point() else v for k, v in loaded.items() if k in own}
-
-
-def _is_finite(value: Tensor) -> bool:
-    return value.is_floating_point() and (value.is_meta or bool(value.float().isfinite().all()))
-
-
-def _is_scale(key: str, value: Tensor) -> bool:
-    return key in ("logit_scale", "logit_bias") and value.numel() == 1
-
-
-def _as_text_tower(tensors: dict[str, Tensor], has_text: bool) -> dict[str, Tensor]:
-    """Move the text tower's names under ``text.`` or out of it, as the model has them."""
     if has_text and "token_embedding.weight" in tensors:
         return convert_to_custom_text_state_dict(tensors)
     if not has_text and "text.token_embedding.weight" in tensors:
@@ -97,90 +40,21 @@ def _as_text_tower(tensors: dict[str, Tensor], has_text: bool) -> dict[str, Tens
     return tensors
 
 
-# --- recognising ------------------------------------------------------------------------------------------------------
-
-
-def shape_of(tensors: Mapping[str, Tensor]) -> Shape:
-    """What the shapes of weights in open_clip's names tell; a key that they do not tell is absent."""
-    sizes = {key: tuple(value.shape) for key, value in tensors.items()}
-    shape: Shape = {}
-    text = "text." if any(key.startswith("text.") for key in sizes) else ""
-
-    def put(key: str, name: str, axis: int) -> None:
-        if name in sizes and len(sizes[name]) > axis:
-            shape[key] = sizes[name][axis]
-
-    put("text_width", f"{text}ln_final.weight", 0)
-    put("vocabulary", f"{text}token_embedding.weight", 0)
-    put("context", f"{text}positional_embedding", 0)
-    put("embed_dim", f"{text}text_projection", 1)
-    put("embed_dim", f"{text}text_projection.weight", 0)
-    shape["text_layers"] = _count(rf"{re.escape(text)}transformer\.resblocks\.(\d+)\.", sizes)
-    if "visual.layer1.0.conv1.weight" in sizes:
-        shape["tower"] = "resnet"
-        shape["layers"] = [_count(rf"visual\.layer{i}\.(\d+)\.", sizes) for i in (1, 2, 3, 4)]
-        put("width", "visual.layer1.0.conv1.weight", 0)
-        cells = (*sizes.get("visual.attnpool.positional_embedding", ()), 0)[0]
-        shape["image_size"] = 32 * isqrt(max(cells - 1, 0))
-    elif "visual.class_embedding" in sizes:
-        shape["tower"] = "vit"
-        shape["layers"] = _count(r"visual\.transformer\.resblocks\.(\d+)\.", sizes)
-        put("width", "visual.class_embedding", 0)
-        put("patch", "visual.conv1.weight", 3)
-        put("embed_dim", "visual.proj", 1)
-        shape["grid"] = isqrt(max((*sizes.get("visual.positional_embedding", ()), 0)[0] - 1, 0))
-    elif any(key.startswith("visual.trunk.") for key in sizes):
-        shape["tower"] = "timm"
-        put("patch", "visual.trunk.patch_embed.proj.weight", 3)
-        if len(sizes.get("visual.trunk.pos_embed", ())) == 3:
-            shape["grid"] = isqrt(sizes["visual.trunk.pos_embed"][1])
-    return {key: value for key, value in shape.items() if value}
-
-
-def _config_shape(config: Mapping[str, Any], patch: int | None) -> Shape:
-    vision, text = config["vision_cfg"], config["text_cfg"]
-    shape: Shape = {"embed_dim": config["embed_dim"], "image_size": vision.get("image_size", 224)}
-    if "hf_model_name" not in text:
-        defaults = {"text_width": ("width", 512), "text_layers": ("layers", 12)}
-        defaults |= {"vocabulary": ("vocab_size", 49408), "context": ("context_length", 77)}
-        shape |= {key: text.get(name, default) for key, (name, default) in defaults.items()}
-    if vision.get("timm_model_name"):
-        shape |= {"tower": "timm"}
-        named = re.search(r"patch(\d+)", vision["timm_model_name"])
-        if named:
-            shape["patch"] = int(named[1])
-    elif isinstance(vision["layers"], list):
-        return shape | {"tower": "resnet", "layers": list(vision["layers"]), "width": vision["width"]}
-    else:
-        shape |= {"tower": "vit", "layers": vision["layers"], "width": vision["width"], "patch": vision["patch_size"]}
-    if shape.get("patch", patch):
-        shape["grid"] = shape["image_size"] // shape.get("patch", patch)
-    return shape
-
-
-def closest(shape: Shape) -> list[tuple[str, int]]:
-    """open_clip's architectures with how many known sizes differ, the closest first."""
-    found = []
-    for name, config in all_configs().items():
-        other = _config_shape(config, shape.get("patch"))
-        keys = shape.keys() - ({"image_size"} if "grid" in shape else set())
-        differ = sum(shape[key] != other.get(key) for key in keys) + 2 * (shape.get("tower") != other["tower"])
-        foreign_text = ("hf_model_name" in config["text_cfg"]) != ("text_width" not in shape)
-        found.append((name, differ + 2 * foreign_text))
-    return sorted(found, key=lambda each: (each[1], len(each[0]), each[0]))
-
-
-def matching(shape: Shape) -> list[str]:
-    """open_clip's architectures of exactly these shapes, plain names first."""
-    return [name for name, differ in closest(shape) if differ == 0]
-
-
-def infer_config(tensors: Mapping[str, Tensor], origin: str, from_openai: bool = False) -> dict[str, Any]:
+def infer_config(tensors: Mapping[str, Tensor], origin: str, from_openai: bool = False) -> Config:
     """open_clip's configuration of a CLIP whose weights have open_clip's (and OpenAI's) names, read off their shapes.
 
     What no shape tells is taken from the published architecture of these shapes: the width of the heads, and the
     activation. ResNets, ViTs of shapes that OpenAI published, and files with OpenAI's numbers (``from_openai``) are
     taken to use QuickGELU, since most checkpoints of these shapes descend from OpenAI's; others, and the demo's, not.
+
+    Parameters
+    ----------
+    tensors : Mapping[str, Tensor]
+        Weights in open_clip's or OpenAI's names.
+    origin : str
+        Where it is from, for messages.
+    from_openai : bool
+        Whether OpenAI's numbers (``input_resolution`` ...) were among them.
 
     Raises
     ------
@@ -210,12 +84,12 @@ def infer_config(tensors: Mapping[str, Tensor], origin: str, from_openai: bool =
     width, text_width, demo_text = shape["width"], shape["text_width"], demo_config()["text_cfg"]
     ours = text_width == demo_text["width"]  # narrower than any published CLIP
     known = named_config(names[0]) if names else {}
-    vision: dict[str, Any] = {"layers": shape["layers"], "width": width, "patch_size": shape.get("patch")}
+    vision: Config = {"layers": shape["layers"], "width": width, "patch_size": shape.get("patch")}
     vision["image_size"] = shape["image_size"] if shape["tower"] == "resnet" else shape["patch"] * shape["grid"]
     vision["head_width"] = known.get("vision_cfg", {}).get("head_width", HEAD_WIDTH)
     if shape["tower"] == "vit":
         vision["head_width"] = min(vision["head_width"], width)
-        vision["mlp_ratio"] = _mlp_ratio(tensors, "visual.", width)
+        vision["mlp_ratio"] = mlp_ratio(tensors["visual.transformer.resblocks.0.mlp.c_fc.weight"], width)
     config = {
         "embed_dim": shape["embed_dim"],
         "quick_gelu": not ours and (from_openai or shape["tower"] == "resnet" or is_openai_shape(names)),
@@ -246,28 +120,58 @@ def _needed(tensors: Mapping[str, Tensor], text: str) -> dict[str, int]:
 
 
 def is_openai_shape(names: list[str]) -> bool:
-    """Whether OpenAI published weights of one of these architectures."""
+    """Whether OpenAI published weights of one of these architectures.
+
+    Parameters
+    ----------
+    names : list[str]
+        open_clip's names of architectures.
+    """
     return any((name, "openai") in open_clip.list_pretrained() for name in names)
 
 
-def name_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str | None:
-    """open_clip's name of the architecture that has these shapes and this activation, if there is one."""
+def name_of(config: Settings, tensors: Mapping[str, Tensor]) -> str | None:
+    """open_clip's name of the architecture that has these shapes and this activation, if there is one.
+
+    Parameters
+    ----------
+    config : Settings
+        open_clip's configuration.
+    tensors : Mapping[str, Tensor]
+        The weights, in open_clip's names.
+    """
     wanted, names = bool(config.get("quick_gelu")), matching(shape_of(tensors))
     names.sort(key=lambda name: named_config(name) != config)  # shapes do not tell all of timm's trunks apart
     return next((name for name in names if bool(named_config(name).get("quick_gelu")) == wanted), None)
 
 
-def _mlp_ratio(tensors: Mapping[str, Tensor], prefix: str, width: int) -> float:
-    hidden = tensors[f"{prefix}transformer.resblocks.0.mlp.c_fc.weight"].shape[0]
-    return hidden / width if int(width * (hidden / width)) == hidden else (hidden + 0.5) / width
+def mlp_ratio(hidden: Tensor, width: int) -> float:
+    """A hidden layer's width by the tower's, so that ``int(width * ratio)``, as libraries take it, is the former again.
 
+    Parameters
+    ----------
+    hidden : Tensor
+        The layer's weight.
+    width : int
+        The tower's.
 
-def _count(pattern: str, keys: Mapping[str, Any]) -> int:
-    return len({match[1] for key in keys if (match := re.match(pattern, key))})
+    Examples
+    --------
+    >>> mlp_ratio(torch.zeros(3072, 768), 768), int(49 * mlp_ratio(torch.zeros(1, 49), 49)), int(49 * (1 / 49))
+    (4.0, 1, 0)
+    """
+    n = hidden.shape[0]
+    return n / width if int(width * (n / width)) == n else (n + 0.5) / width
 
 
 def same_weights(tensors: Mapping[str, Tensor]) -> list[str]:
-    """open_clip's architectures that have exactly these weights; the likely ones are built, without any memory."""
+    """open_clip's architectures that have exactly these weights; the likely ones are built, without any memory.
+
+    Parameters
+    ----------
+    tensors : Mapping[str, Tensor]
+        Weights in open_clip's names.
+    """
     found = []
     for name, differ in closest(shape_of(tensors))[:MOST_BUILT]:
         if differ > 1 or (differ and found):
@@ -277,14 +181,22 @@ def same_weights(tensors: Mapping[str, Tensor]) -> list[str]:
         with torch.device("meta"):
             clip = build(named_config(name))
         own = {key: value.shape for key, value in clip.state_dict().items() if not key.endswith(OPTIONAL)}
-        given = _as_text_tower(dict(tensors), hasattr(clip, "text"))
+        given = as_text_tower(dict(tensors), hasattr(clip, "text"))
         if own == {key: value.shape for key, value in given.items() if not key.endswith(OPTIONAL)}:
             found.append(name)
     return found
 
 
-def _suggestion(tensors: Mapping[str, Tensor], used: str | None = None) -> str:
-    """What to do about weights that do not fit; ``used`` is the architecture that was tried."""
+def suggestion(tensors: Mapping[str, Tensor], used: str | None = None) -> str:
+    """What to do about weights that do not fit; ``used`` is the architecture that was tried.
+
+    Parameters
+    ----------
+    tensors : Mapping[str, Tensor]
+        Weights by name.
+    used : str, optional
+        The architecture that was tried, if one was named.
+    """
     if names := [name for name in same_weights(tensors) if name != used][:2]:
         return f"These are the weights of {' or '.join(map(repr, names))}: give it as architecture=..."
     shape = shape_of(tensors)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import open_clip
 from torch import nn
 
 from ravl_explore.errors import ModelError
-from ravl_explore.models.checkpoints.settings import checked_config
+from ravl_explore.models.checkpoints.settings import Config, Settings, checked_config
+from ravl_explore.models.clip_model import Clip
 from ravl_explore.models.demo import ARCHITECTURE, VIT_ARCHITECTURE, demo_config
 from ravl_explore.support.tensor_files import first_line
 
@@ -22,8 +21,14 @@ BROKEN = (*(ArithmeticError, AssertionError, LookupError, MemoryError, OSError, 
 DEMOS = (ARCHITECTURE, VIT_ARCHITECTURE)
 
 
-def named_config(name: str) -> dict[str, Any]:
-    """open_clip's configuration, or a demo's; ModelError with the closest names when there is none."""
+def named_config(name: str) -> Config:
+    """open_clip's configuration, or a demo's; ModelError with the closest names when there is none.
+
+    Parameters
+    ----------
+    name : str
+        open_clip's name of an architecture, or a demo's.
+    """
     if name in DEMOS:
         return demo_config(name)
     config = open_clip.get_model_config(name.replace("/", "-")) if ":" not in name else None
@@ -36,13 +41,18 @@ def named_config(name: str) -> dict[str, Any]:
 
 
 @cache
-def all_configs() -> dict[str, dict[str, Any]]:
+def all_configs() -> dict[str, Config]:
     """Every configuration by name."""
     return {name: named_config(name) for name in (*DEMOS, *open_clip.list_models())}
 
 
-def build(config: Mapping[str, Any]) -> Any:
+def build(config: Settings) -> nn.Module:
     """An open_clip model of this configuration with random weights; nothing is downloaded for its towers.
+
+    Parameters
+    ----------
+    config : Settings
+        open_clip's configuration; it stays as it is.
 
     Raises
     ------
@@ -58,8 +68,9 @@ def build(config: Mapping[str, Any]) -> Any:
         if text_tower is None:
             raise ModelError("the settings of the text tower", "its name alone", "Open it with models.Checkpoint.")
         text["hf_model_pretrained"] = False
+    image_size = config["vision_cfg"].get("image_size", 224)
     if trunk is not None:  # the text tower first, beside the smallest image tower there is
-        vision, config["vision_cfg"] = config["vision_cfg"], {"layers": 1, "width": 64, "image_size": 16}
+        config["vision_cfg"] = {"layers": 1, "width": 64, "image_size": 16}
     kind = open_clip.CustomTextCLIP if custom else open_clip.CLIP
     if custom and "multimodal_cfg" in config:
         kind = open_clip.CoCa
@@ -68,12 +79,12 @@ def build(config: Mapping[str, Any]) -> Any:
             if text_tower is not None:
                 Path(folder, "config.json").write_text(json.dumps(text_tower), encoding="utf-8")
                 config["text_cfg"] = text | {"hf_model_name": folder}
-            clip: Any = kind(**config)
+            clip: Clip = kind(**config)
         for module in clip.modules():  # of transformers: the folder is gone, and is nothing of the model's
             if hasattr(module, "name_or_path"):
                 module.name_or_path = module.config.name_or_path = text.get("hf_model_name", "")
         if trunk is not None:
-            clip.visual = _timm_tower(vision.get("image_size", 224), trunk)
+            clip.visual = _timm_tower(image_size, trunk)
     except BROKEN as error:
         raise ModelError(
             "a configuration that open_clip can build",
@@ -83,7 +94,7 @@ def build(config: Mapping[str, Any]) -> Any:
     return clip
 
 
-def _timm_tower(image_size: int, trunk: dict[str, Any]) -> nn.Module:
+def _timm_tower(image_size: int, trunk: Config) -> nn.Module:
     """open_clip's TimmModel around a timm VisionTransformer that has no name of its own."""
     from open_clip.timm_model import TimmModel
     from timm.models.vision_transformer import VisionTransformer

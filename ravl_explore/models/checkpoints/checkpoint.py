@@ -6,18 +6,19 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, TypedDict
 
 from torch import Tensor
 
 from ravl_explore.errors import ModelError, RavlError
 from ravl_explore.models.base import pick_device
-from ravl_explore.models.checkpoints.architectures import build_filled, infer_config, name_of
+from ravl_explore.models.checkpoints.architectures import infer_config, name_of
 from ravl_explore.models.checkpoints.building import DEMOS, named_config
+from ravl_explore.models.checkpoints.filling import build_filled
 from ravl_explore.models.checkpoints.foreign import refuse_tower_alone
 from ravl_explore.models.checkpoints.layouts import from_clip, from_siglip, is_siglip, is_transformers
-from ravl_explore.models.checkpoints.pixels import checked_pixels
-from ravl_explore.models.checkpoints.settings import checked_config
+from ravl_explore.models.checkpoints.pixels import Values, checked_pixels
+from ravl_explore.models.checkpoints.settings import Config, checked_config
 from ravl_explore.models.checkpoints.snapshots import Snapshot, open_snapshot
 from ravl_explore.models.checkpoints.weights import Weights, read_weights, size, some
 from ravl_explore.models.clip_model import ClipModel
@@ -28,7 +29,7 @@ from ravl_explore.support.fields import Field
 from ravl_explore.support.files import user_path
 from ravl_explore.support.tensor_files import first_line
 
-SIGLIP_PIXELS = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+SIGLIP_PIXELS: dict[str, Values] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 ACTIVATIONS = {"GELU": False, "QuickGELU": True}
 GUESSED = {  # what no shape tells, by what was taken
     True: "QuickGELU, as in OpenAI's files; say quick_gelu=False for weights from LAION's",
@@ -48,15 +49,20 @@ class Checkpoint(ClipModel):
 
     Parameters
     ----------
-    path : the file or folder
-    device : ``"cpu"`` unless given
-    architecture : open_clip's name, needed where shapes do not tell it (timm trunks, text towers of transformers)
-    quick_gelu : whether QuickGELU is used, which no shape tells; also "QuickGELU" or "GELU". Unless given, what the
-        settings beside the file or its header say; else the named ``architecture``'s; else yes for ResNets and for
-        ViTs of shapes that OpenAI published, since most checkpoints of these shapes descend from OpenAI's; no for other
-        ViTs and for the demo's architecture. Say ``quick_gelu=False`` for what was fine-tuned from LAION's ViT-B-32,
-        B-16 or L-14. What was guessed is listed in ``assumptions``.
-    region_method : how regions are embedded, see :mod:`ravl_explore.models.region_encoders`
+    path : str | Path
+        The file or folder.
+    device : str, optional
+        ``"cpu"`` unless given.
+    architecture : str, optional
+        open_clip's name, needed where shapes do not tell it (timm trunks, text towers of transformers).
+    quick_gelu : bool | str, optional
+        Whether QuickGELU is used, which no shape tells; also "QuickGELU" or "GELU". Unless given, what the settings
+        beside the file or its header say; else the named ``architecture``'s; else yes for ResNets and for ViTs of
+        shapes that OpenAI published, since most checkpoints of these shapes descend from OpenAI's; no for other ViTs
+        and for the demo's architecture. Say ``quick_gelu=False`` for what was fine-tuned from LAION's ViT-B-32, B-16 or
+        L-14. What was guessed is listed in ``assumptions``.
+    region_method : str, optional
+        How regions are embedded, see :mod:`ravl_explore.models.region_encoders`.
 
     Raises
     ------
@@ -123,12 +129,26 @@ class Checkpoint(ClipModel):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a model is built from: open_clip's configuration, tensors in its names, the pixels' mean and std."""
+    """What a model is built from.
 
-    config: dict[str, Any]
+    Attributes
+    ----------
+    config : Config
+        open_clip's configuration.
+    tensors : Mapping[str, Tensor]
+        All weights, in open_clip's names.
+    architecture : str | None
+        open_clip's name of the configuration, if it has one.
+    pixels : Mapping[str, Values]
+        ``mean`` and ``std`` of the pixels, as far as they are told.
+    assumptions : tuple[str, ...]
+        What was guessed, as sentences.
+    """
+
+    config: Config
     tensors: Mapping[str, Tensor]
     architecture: str | None
-    pixels: Mapping[str, Any]
+    pixels: Mapping[str, Values]
     assumptions: tuple[str, ...] = ()
 
 
@@ -136,6 +156,17 @@ def recognise(
     weights: Weights, snapshot: Snapshot, architecture: str | None = None, quick_gelu: bool | None = None
 ) -> Recipe:
     """Tell layout and architecture of a checkpoint.
+
+    Parameters
+    ----------
+    weights : Weights
+        The file's content.
+    snapshot : Snapshot
+        What lies beside it.
+    architecture : str, optional
+        open_clip's name, where somebody gave it.
+    quick_gelu : bool, optional
+        Whether QuickGELU is used, where somebody said so.
 
     Raises
     ------
@@ -201,7 +232,14 @@ def _is_quick(choice: bool | str | None) -> bool | None:
     return words[str(choice).strip().lower()]
 
 
-def _header(metadata: Mapping[str, str], origin: str) -> dict[str, Any]:
+class _Header(TypedDict):
+    """What a safetensors file of ours says of its model."""
+
+    pixels: dict[str, Values]
+    config: Config | None
+
+
+def _header(metadata: Mapping[str, str], origin: str) -> _Header:
     """What a safetensors file of ours says of its model."""
     try:
         told = {key: json.loads(metadata[key]) for key in ("image_mean", "image_std") if key in metadata}
@@ -215,7 +253,7 @@ def _header(metadata: Mapping[str, str], origin: str) -> dict[str, Any]:
     return {"pixels": checked_pixels(told, origin, "image_"), "config": config}
 
 
-def _published_pixels(architecture: str | None) -> dict[str, Any]:
+def _published_pixels(architecture: str | None) -> dict[str, Values]:
     """Mean and standard deviation that all published weights of an architecture share, if they do."""
     if architecture is None:
         return {}

@@ -40,6 +40,13 @@ TEXT_TOWER = re.compile(r"(^|\.)(token_embedding|text|text_model|word_embeddings
 def refuse_foreign(tensors: Mapping[str, Tensor], origin: str) -> None:
     """Refuse weights by their names.
 
+    Parameters
+    ----------
+    tensors : Mapping[str, Tensor]
+        Weights by name.
+    origin : str
+        Where it is from, for messages.
+
     Raises
     ------
     ModelError
@@ -52,7 +59,15 @@ def refuse_foreign(tensors: Mapping[str, Tensor], origin: str) -> None:
 
 
 def refuse_whole_numbers(tensors: Mapping[str, Tensor], origin: str) -> None:
-    """Refuse a model's own weights where they are whole numbers: ModelError, for they are quantised."""
+    """Refuse a model's own weights where they are whole numbers: ModelError, for they are quantised.
+
+    Parameters
+    ----------
+    tensors : Mapping[str, Tensor]
+        Weights by name.
+    origin : str
+        Where it is from, for messages.
+    """
     whole = sorted(
         key for key, value in tensors.items() if value.ndim >= 2 and not _is_index(key) and _is_integer(value)
     )
@@ -63,7 +78,15 @@ def refuse_whole_numbers(tensors: Mapping[str, Tensor], origin: str) -> None:
 
 
 def refuse_foreign_folder(folder: Path, names: Iterable[str]) -> None:
-    """Refuse a folder by its files' names: adapters alone, and shards of a training run."""
+    """Refuse a folder by its files' names: adapters alone, and shards of a training run.
+
+    Parameters
+    ----------
+    folder : Path
+        For messages.
+    names : Iterable[str]
+        Of the files in it.
+    """
     names = set(names)
     if names & set(ADAPTERS):
         raise ModelError(WHOLE, f"adapters alone in {str(folder)!r}", MERGE)
@@ -72,7 +95,15 @@ def refuse_foreign_folder(folder: Path, names: Iterable[str]) -> None:
 
 
 def refuse_tower_alone(tensors: Iterable[str], origin: str) -> None:
-    """Refuse an image tower without a text tower."""
+    """Refuse an image tower without a text tower.
+
+    Parameters
+    ----------
+    tensors : Iterable[str]
+        Names of the weights.
+    origin : str
+        Where it is from, for messages.
+    """
     names = tuple(tensors)
     if any(map(IMAGE_TOWER.search, names)) and not any(map(TEXT_TOWER.search, names)):
         raise ModelError(

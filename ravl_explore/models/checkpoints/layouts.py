@@ -5,86 +5,52 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from math import isqrt
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ravl_explore.errors import ModelError
-from ravl_explore.models.checkpoints.architectures import HEAD_WIDTH
+from ravl_explore.models.checkpoints.architectures import HEAD_WIDTH, mlp_ratio
+from ravl_explore.models.checkpoints.settings import Config, Settings
+from ravl_explore.models.checkpoints.transformers_names import (
+    BLOCK,
+    CLIP_NAMES,
+    SIGLIP_NAMES,
+    TIMM_BLOCK,
+    Tensors,
+    axes_of,
+    rename_weights,
+)
 from ravl_explore.models.checkpoints.weights import require
 
-Tensors = dict[str, Tensor]
-IGNORED = re.compile(r"(\.|^)position_ids$|^logit_bias$")
-BLOCK_KEY = r"(\w+)\.encoder\.layers\.(\d+)\.(.+)\.(weight|bias)"
 ACTIVATIONS = {"quick_gelu": "quick_gelu", "gelu": "gelu", "gelu_pytorch_tanh": "gelu_tanh", "gelu_new": "gelu_tanh"}
 
-BLOCK = {  # transformers -> open_clip, within one block
-    "self_attn.out_proj": "attn.out_proj",
-    "layer_norm1": "ln_1",
-    "layer_norm2": "ln_2",
-    "mlp.fc1": "mlp.c_fc",
-    "mlp.fc2": "mlp.c_proj",
-}
-TIMM_BLOCK = {  # transformers -> timm
-    "self_attn.out_proj": "attn.proj",
-    "layer_norm1": "norm1",
-    "layer_norm2": "norm2",
-    "mlp.fc1": "mlp.fc1",
-    "mlp.fc2": "mlp.fc2",
-}
-CLIP_NAMES = {
-    "text_model.embeddings.token_embedding.weight": "token_embedding.weight",
-    "text_model.embeddings.position_embedding.weight": "positional_embedding",
-    "text_model.final_layer_norm.weight": "ln_final.weight",
-    "text_model.final_layer_norm.bias": "ln_final.bias",
-    "text_projection.weight": "text_projection",
-    "vision_model.embeddings.class_embedding": "visual.class_embedding",
-    "vision_model.embeddings.patch_embedding.weight": "visual.conv1.weight",
-    "vision_model.embeddings.position_embedding.weight": "visual.positional_embedding",
-    "vision_model.pre_layrnorm.weight": "visual.ln_pre.weight",  # transformers' own spelling
-    "vision_model.pre_layrnorm.bias": "visual.ln_pre.bias",
-    "vision_model.post_layernorm.weight": "visual.ln_post.weight",
-    "vision_model.post_layernorm.bias": "visual.ln_post.bias",
-    "visual_projection.weight": "visual.proj",
-    "logit_scale": "logit_scale",
-}
-SIGLIP_NAMES = {
-    "text_model.embeddings.token_embedding.weight": "text.token_embedding.weight",
-    "text_model.embeddings.position_embedding.weight": "text.positional_embedding",
-    "text_model.final_layer_norm.weight": "text.ln_final.weight",
-    "text_model.final_layer_norm.bias": "text.ln_final.bias",
-    "text_model.head.weight": "text.text_projection.weight",
-    "text_model.head.bias": "text.text_projection.bias",
-    "vision_model.embeddings.patch_embedding.weight": "visual.trunk.patch_embed.proj.weight",
-    "vision_model.embeddings.patch_embedding.bias": "visual.trunk.patch_embed.proj.bias",
-    "vision_model.embeddings.position_embedding.weight": "visual.trunk.pos_embed",
-    "vision_model.post_layernorm.weight": "visual.trunk.norm.weight",
-    "vision_model.post_layernorm.bias": "visual.trunk.norm.bias",
-    "vision_model.head.probe": "visual.trunk.attn_pool.latent",
-    "vision_model.head.attention.out_proj.weight": "visual.trunk.attn_pool.proj.weight",
-    "vision_model.head.attention.out_proj.bias": "visual.trunk.attn_pool.proj.bias",
-    "vision_model.head.layernorm.weight": "visual.trunk.attn_pool.norm.weight",
-    "vision_model.head.layernorm.bias": "visual.trunk.attn_pool.norm.bias",
-    "vision_model.head.mlp.fc1.weight": "visual.trunk.attn_pool.mlp.fc1.weight",
-    "vision_model.head.mlp.fc1.bias": "visual.trunk.attn_pool.mlp.fc1.bias",
-    "vision_model.head.mlp.fc2.weight": "visual.trunk.attn_pool.mlp.fc2.weight",
-    "vision_model.head.mlp.fc2.bias": "visual.trunk.attn_pool.mlp.fc2.bias",
-    "logit_scale": "logit_scale",
-    "logit_bias": "logit_bias",
-}
 FAMILIES = ("clip", "metaclip_2", "siglip")  # whose embeddings here were compared with transformers'
-EXPECTED = "all weights of transformers' CLIPModel or SiglipModel, and no others"
 TRANSPOSED = ("text_projection", "visual.proj")  # a matrix in open_clip, a layer's weight in transformers
 
 
 def is_transformers(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the names are those of transformers' two-tower models."""
+    """Whether the names are those of transformers' two-tower models.
+
+    Parameters
+    ----------
+    tensors : Mapping[str, Tensor]
+        Weights in the file's own names.
+    """
     return any(key.startswith("vision_model.") for key in tensors)
 
 
-def is_siglip(tensors: Mapping[str, Tensor], settings: Mapping[str, Any], origin: str) -> bool:
+def is_siglip(tensors: Mapping[str, Tensor], settings: Settings, origin: str) -> bool:
     """Whether it is a SigLIP: by its attention pool, and by ``model_type``, which must agree.
+
+    Parameters
+    ----------
+    tensors : Mapping[str, Tensor]
+        Weights in transformers' names.
+    settings : Settings
+        transformers' ``config.json``, or empty.
+    origin : str
+        Where it is from, for messages.
 
     Raises
     ------
@@ -105,15 +71,24 @@ def is_siglip(tensors: Mapping[str, Tensor], settings: Mapping[str, Any], origin
     return siglip
 
 
-def from_clip(
-    tensors: Mapping[str, Tensor], settings: Mapping[str, Any], origin: str
-) -> tuple[dict[str, Any], Tensors]:
+def from_clip(tensors: Mapping[str, Tensor], settings: Settings, origin: str) -> tuple[Config, Tensors]:
     """CLIPModel -> (open_clip configuration, tensors); ``settings`` is its ``config.json``, or empty.
 
     Without settings, what shapes do not tell is CLIPModel's default: QuickGELU, and heads 64 wide.
+
+    Parameters
+    ----------
+    tensors : Mapping[str, Tensor]
+        Weights in transformers' names.
+    settings : Settings
+        transformers' ``config.json``, or empty.
+    origin : str
+        Where it is from, for messages.
     """
     text, vision = _parts(settings, origin)
-    converted = _rename(tensors, CLIP_NAMES, {"text_model": ("", BLOCK), "vision_model": ("visual.", BLOCK)}, origin)
+    converted = rename_weights(
+        tensors, CLIP_NAMES, {"text_model": ("", BLOCK), "vision_model": ("visual.", BLOCK)}, origin
+    )
     for key in TRANSPOSED:
         converted[key] = converted[key].T.contiguous()
     activation = _activation(vision, "quick_gelu", origin)
@@ -125,7 +100,7 @@ def from_clip(
         )
     text_width, width = converted["ln_final.weight"].shape[0], converted["visual.class_embedding"].shape[0]
     patch = converted["visual.conv1.weight"].shape[-1]
-    config: dict[str, Any] = {
+    config: Config = {
         "embed_dim": converted["visual.proj"].shape[1],
         "quick_gelu": activation == "quick_gelu",
         "vision_cfg": {
@@ -154,7 +129,7 @@ def from_clip(
     return config, converted
 
 
-def _end_token(text: Mapping[str, Any], settings: Mapping[str, Any], origin: str) -> int | None:
+def _end_token(text: Settings, settings: Settings, origin: str) -> int | None:
     """Number of the token where a text's embedding is read; None for the highest that the text has."""
     old_mistake = settings.get("model_type") != "metaclip_2"  # in CLIPs, 2 stands for the highest; in MetaCLIP 2, for 2
     end = text.get("eos_token_id", 2 if old_mistake else 49407)
@@ -165,20 +140,27 @@ def _end_token(text: Mapping[str, Any], settings: Mapping[str, Any], origin: str
     return end
 
 
-def from_siglip(
-    tensors: Mapping[str, Tensor], settings: Mapping[str, Any], origin: str
-) -> tuple[dict[str, Any], Tensors]:
+def from_siglip(tensors: Mapping[str, Tensor], settings: Settings, origin: str) -> tuple[Config, Tensors]:
     """SiglipModel -> (open_clip configuration with a timm trunk, tensors); ``settings`` is its ``config.json``.
 
     Without settings, what shapes do not tell is SiglipModel's default: GELU by tanh, and heads 64 wide (72 for the
     width of SO400M).
+
+    Parameters
+    ----------
+    tensors : Mapping[str, Tensor]
+        Weights in transformers' names.
+    settings : Settings
+        transformers' ``config.json``, or empty.
+    origin : str
+        Where it is from, for messages.
     """
     text, vision = _parts(settings, origin)
     blocks = {"text_model": ("text.", BLOCK), "vision_model": ("visual.trunk.", TIMM_BLOCK)}
     packed = {f"vision_model.head.attention.in_proj_{kind}" for kind in ("weight", "bias")}
-    require(tensors, {key: _axes(key) for key in packed}, "SigLIP's attention pool", origin, "Save the whole model.")
+    require(tensors, {key: axes_of(key) for key in packed}, "SigLIP's attention pool", origin, "Save the whole model.")
     rest = {key: value for key, value in tensors.items() if key not in packed}
-    converted = _rename(rest, SIGLIP_NAMES, blocks, origin)
+    converted = rename_weights(rest, SIGLIP_NAMES, blocks, origin)
     converted["visual.trunk.pos_embed"] = converted["visual.trunk.pos_embed"][None]
     for kind in ("weight", "bias"):
         q, k, v = tensors[f"vision_model.head.attention.in_proj_{kind}"].chunk(3)
@@ -190,7 +172,7 @@ def from_siglip(
     acts = [_activation(part, "gelu_pytorch_tanh", origin) for part in (text, vision)]
     if "quick_gelu" in acts:
         raise ModelError("GELU in SigLIP's towers", f"QuickGELU in {origin!r}", "Open it with a loader of your own.")
-    config: dict[str, Any] = {
+    config: Config = {
         "embed_dim": converted["text.text_projection.weight"].shape[0],
         "custom_text": True,
         "init_logit_bias": -10,
@@ -227,7 +209,7 @@ def from_siglip(
     return config, converted
 
 
-def _parts(settings: Mapping[str, Any], origin: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def _parts(settings: Settings, origin: str) -> tuple[Settings, Settings]:
     found = tuple(settings.get(name) or {} for name in ("text_config", "vision_config"))
     if not all(isinstance(part, Mapping) for part in found):
         raise ModelError(
@@ -236,59 +218,7 @@ def _parts(settings: Mapping[str, Any], origin: str) -> tuple[Mapping[str, Any],
     return found[0], found[1]
 
 
-def _rename(
-    tensors: Mapping[str, Tensor],
-    names: Mapping[str, str],
-    blocks: Mapping[str, tuple[str, Mapping[str, str]]],
-    origin: str,
-) -> Tensors:
-    """Rename by table, and the blocks' parts by theirs; queries, keys and values are packed into one."""
-    kept = {key: value for key, value in tensors.items() if not IGNORED.search(key) or key in names}
-    needed = _needed(tensors, names, blocks)
-    unknown = kept.keys() - needed.keys() - names.keys()
-    require(tensors, needed, EXPECTED, origin, "Save the whole model with save_pretrained().", unknown)
-    converted: Tensors = {}
-    for key, value in kept.items():
-        if key in names:
-            converted[names[key]] = value
-            continue
-        inside = re.fullmatch(BLOCK_KEY, key)
-        assert inside is not None, key  # else it would be unknown
-        tower, number, part, kind = inside.groups()
-        prefix, table = blocks[tower]
-        where = f"{prefix}{'blocks' if table is TIMM_BLOCK else 'transformer.resblocks'}.{number}"
-        if part in table:
-            converted[f"{where}.{table[part]}.{kind}"] = value
-        elif part == "self_attn.q_proj":
-            pack = f"qkv.{kind}" if table is TIMM_BLOCK else f"in_proj_{kind}"
-            converted[f"{where}.attn.{pack}"] = torch.cat(
-                [kept[key.replace("q_proj", f"{each}_proj")] for each in "qkv"]
-            )
-    return converted
-
-
-def _needed(
-    tensors: Mapping[str, Tensor], names: Mapping[str, str], blocks: Mapping[str, tuple[str, Mapping[str, str]]]
-) -> dict[str, int]:
-    """Every weight of both towers -> its axes; a tower has as many blocks as the highest number tells, or one."""
-    keys = [key for key in names if not IGNORED.search(key) and key != "logit_scale"]
-    for tower, (_, table) in blocks.items():
-        parts = [*table, *(f"self_attn.{part}_proj" for part in "qkv")]
-        numbers = [int(found[1]) for key in tensors if (found := re.match(rf"{tower}\.encoder\.layers\.(\d+)\.", key))]
-        for i in range(min(max(numbers, default=0), len(tensors)) + 1):  # a number alone asks for nothing
-            keys += [f"{tower}.encoder.layers.{i}.{part}.{kind}" for part in parts for kind in ("weight", "bias")]
-    return {key: _axes(key) for key in keys}
-
-
-def _axes(key: str) -> int:
-    if key.endswith("patch_embedding.weight"):
-        return 4
-    if key.endswith("head.probe"):
-        return 3
-    return 1 if key.endswith(("bias", "class_embedding")) or "norm" in key else 2
-
-
-def _side(vision: Mapping[str, Any], patch: int, grid: int, origin: str) -> int:
+def _side(vision: Settings, patch: int, grid: int, origin: str) -> int:
     """Side of the input in pixels; it need not be a multiple of the patch's."""
     side = vision.get("image_size", patch * grid)
     if type(side) is not int or side // patch != grid:
@@ -300,7 +230,7 @@ def _side(vision: Mapping[str, Any], patch: int, grid: int, origin: str) -> int:
     return side
 
 
-def _activation(part: Mapping[str, Any], default: str, origin: str) -> str:
+def _activation(part: Settings, default: str, origin: str) -> str:
     given = part.get("hidden_act", default)
     if given not in ACTIVATIONS:
         raise ModelError(
@@ -309,7 +239,7 @@ def _activation(part: Mapping[str, Any], default: str, origin: str) -> str:
     return ACTIVATIONS[given]
 
 
-def _heads(part: Mapping[str, Any], width: int, origin: str) -> int:
+def _heads(part: Settings, width: int, origin: str) -> int:
     heads = part.get("num_attention_heads")
     if heads is None:
         heads = max(1, width // (72 if width == 1152 else HEAD_WIDTH))
@@ -321,9 +251,7 @@ def _heads(part: Mapping[str, Any], width: int, origin: str) -> int:
 
 
 def _ratio(tensors: Mapping[str, Tensor], tower: str, width: int) -> float:
-    """Hidden width by width, so that ``int(width * ratio)`` is the hidden width again."""
-    hidden = tensors[f"{tower}.encoder.layers.0.mlp.fc1.weight"].shape[0]
-    return hidden / width if int(width * (hidden / width)) == hidden else (hidden + 0.5) / width
+    return mlp_ratio(tensors[f"{tower}.encoder.layers.0.mlp.fc1.weight"], width)
 
 
 def _count_blocks(tensors: Mapping[str, Tensor], tower: str) -> int:

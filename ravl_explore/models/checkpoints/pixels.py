@@ -11,9 +11,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ravl_explore.errors import ModelError
+from ravl_explore.models.checkpoints.setting_rules import is_number
+from ravl_explore.models.checkpoints.settings import Settings
 from ravl_explore.support.tensor_files import read_json
 
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
@@ -28,15 +29,23 @@ class Pixels:
 
     Attributes
     ----------
-    told : file -> {"mean": ..., "std": ...}, as far as it tells them
-    notes : what is prepared in another way here, as sentences
+    told : Mapping[str, Mapping[str, Values]]
+        File -> {"mean": ..., "std": ...}, as far as it tells them.
+    notes : tuple[str, ...]
+        What is prepared in another way here, as sentences.
     """
 
     told: Mapping[str, Mapping[str, Values]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def chosen(self, transformers: bool) -> tuple[dict[str, Values], tuple[str, ...]]:
-        """(mean and std, notes): those of the library whose layout the weights have come first."""
+        """(mean and std, notes): those of the library whose layout the weights have come first.
+
+        Parameters
+        ----------
+        transformers : bool
+            Whether the weights have the layout of transformers.
+        """
         order = sorted(self.told, key=lambda name: (name == OPEN_CLIP) == transformers)
         found: dict[str, Values] = {}
         notes = list(self.notes)
@@ -51,7 +60,13 @@ class Pixels:
 
 
 def read_pixels(folder: Path) -> Pixels:
-    """What the settings in a folder say; ModelError for what cannot be, or cannot be done here."""
+    """What the settings in a folder say; ModelError for what cannot be, or cannot be done here.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files are.
+    """
     told: dict[str, dict[str, Values]] = {}
     notes: list[str] = []
     for name in PROCESSORS:
@@ -69,8 +84,18 @@ def read_pixels(folder: Path) -> Pixels:
     return Pixels({name: each for name, each in told.items() if each}, tuple(notes))
 
 
-def checked_pixels(given: Mapping[str, Any], origin: str, prefix: str = "") -> dict[str, Values]:
-    """``mean`` and ``std``, where they are told, as three numbers each; ModelError for anything else."""
+def checked_pixels(given: Settings, origin: str, prefix: str = "") -> dict[str, Values]:
+    """``mean`` and ``std``, where they are told, as three numbers each; ModelError for anything else.
+
+    Parameters
+    ----------
+    given : Settings
+        Settings, of which two are read.
+    origin : str
+        Where it is from, for messages.
+    prefix : str
+        Before ``mean`` and ``std`` in their names.
+    """
     found: dict[str, Values] = {}
     for key in ("mean", "std"):
         value = given.get(f"{prefix}{key}")
@@ -79,14 +104,14 @@ def checked_pixels(given: Mapping[str, Any], origin: str, prefix: str = "") -> d
         listed = list(value) if isinstance(value, list | tuple) else [value] * 3
         if len(listed) == 1:
             listed = listed * 3
-        good = len(listed) == 3 and all(type(each) in (int, float) and math.isfinite(each) for each in listed)
+        good = len(listed) == 3 and all(is_number(each) and math.isfinite(each) for each in listed)
         if not good or (key == "std" and min(listed) <= 0):
             raise _impossible(f"{prefix}{key}", value, origin)
         found[key] = (float(listed[0]), float(listed[1]), float(listed[2]))
     return found
 
 
-def _of_processor(given: Mapping[str, Any], origin: str) -> dict[str, Values]:
+def _of_processor(given: Settings, origin: str) -> dict[str, Values]:
     """Of a processor of transformers: stored bytes times ``rescale_factor``, minus the mean, by the deviation."""
     for key in ("do_flip_channel_order", "rescale_offset"):
         if given.get(key):
@@ -97,7 +122,7 @@ def _of_processor(given: Mapping[str, Any], origin: str) -> dict[str, Values]:
     factor = given.get("rescale_factor", 1 / 255)
     if given.get("do_rescale", True) is False:
         factor = 1
-    if type(factor) not in (int, float) or not 0 < factor <= 1:
+    if not is_number(factor) or not 0 < factor <= 1:
         raise _impossible("rescale_factor", factor, origin)
     scale = 255 * factor  # of pixels in [0, 1], with which mean and deviation are told
     if math.isclose(scale, 1, rel_tol=1e-3):
@@ -107,7 +132,7 @@ def _of_processor(given: Mapping[str, Any], origin: str) -> dict[str, Values]:
     return {key: (a / scale, b / scale, c / scale) for key, (a, b, c) in found.items()}
 
 
-def _impossible(key: str, value: Any, origin: str) -> ModelError:
+def _impossible(key: str, value: object, origin: str) -> ModelError:
     return ModelError(
         "pixels prepared as CLIPs' are: RGB, three means, three standard deviations above 0",
         f"{key} = {repr(value)[:60]} in {origin!r}",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ravl_explore.errors import ModelError
 from ravl_explore.models.checkpoints.foreign import refuse_foreign_folder
 from ravl_explore.models.checkpoints.pixels import PROCESSORS, Pixels, read_pixels
+from ravl_explore.models.checkpoints.settings import Config
 from ravl_explore.models.checkpoints.weights import shard_names
 from ravl_explore.models.downloads import find, locate, tokenizer_folder
 from ravl_explore.support.tensor_files import is_file, read_json
@@ -29,20 +29,29 @@ class Snapshot:
 
     Attributes
     ----------
-    weights : the file
-    config : open_clip's configuration, if there is one
-    settings : transformers' ``config.json``, or empty
-    pixels : what the settings of either library say of how pixels are prepared
+    weights : Path
+        The file.
+    config : Config | None
+        open_clip's configuration, if there is one.
+    settings : Config
+        transformers' ``config.json``, or empty.
+    pixels : Pixels
+        What the settings of either library say of how pixels are prepared.
     """
 
     weights: Path
-    config: dict[str, Any] | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
+    config: Config | None = None
+    settings: Config = field(default_factory=dict)
     pixels: Pixels = field(default_factory=Pixels)
 
 
 def open_snapshot(path: Path) -> Snapshot:
     """A folder, or one file with the settings beside it.
+
+    Parameters
+    ----------
+    path : Path
+        The folder or the weight file.
 
     Raises
     ------
@@ -91,6 +100,11 @@ def _closed(path: Path, error: OSError) -> ModelError:
 def fetch_snapshot(repository: str) -> Path:
     """The weight file of a hub repository, with its settings and tokenizer beside it, downloaded where necessary.
 
+    Parameters
+    ----------
+    repository : str
+        ORGANISATION/NAME on the Hugging Face hub.
+
     Raises
     ------
     ModelError
@@ -112,7 +126,15 @@ def fetch_snapshot(repository: str) -> Path:
 
 
 def try_to_find(repository: str, name: str) -> None:
-    """Download a file that a repository may have."""
+    """Download a file that a repository may have.
+
+    Parameters
+    ----------
+    repository : str
+        ORGANISATION/NAME on the Hugging Face hub.
+    name : str
+        The file's name.
+    """
     try:
         find(repository, (name,))
     except ModelError:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -34,9 +33,12 @@ class Weights:
 
     Attributes
     ----------
-    tensors : by the model's own names, in the file's types
-    metadata : texts in a safetensors file's header
-    from_openai : whether OpenAI's numbers (``input_resolution`` ...) were among the tensors
+    tensors : dict[str, Tensor]
+        By the model's own names, in the file's types.
+    metadata : dict[str, str]
+        Texts in a safetensors file's header.
+    from_openai : bool
+        Whether OpenAI's numbers (``input_resolution`` ...) were among the tensors.
     """
 
     tensors: dict[str, Tensor]
@@ -46,6 +48,11 @@ class Weights:
 
 def read_weights(path: Path) -> Weights:
     """Tensors of a file of safetensors or PyTorch, whatever it is called, freed of wrappers and prefixes.
+
+    Parameters
+    ----------
+    path : Path
+        The file, or an index of several.
 
     Raises
     ------
@@ -65,7 +72,7 @@ def read_weights(path: Path) -> Weights:
     return Weights(kept, metadata, len(kept) < len(tensors))
 
 
-def _unwrapped(loaded: Any, origin: str, depth: int = 5) -> dict[Any, Tensor]:
+def _unwrapped(loaded: object, origin: str, depth: int = 5) -> dict[object, Tensor]:
     """The dictionary of tensors inside a trainer's: by a usual name, else the only one, or the only one with a CLIP."""
     if isinstance(loaded, dict) and loaded and all(isinstance(value, Tensor) for value in loaded.values()):
         return loaded
@@ -86,12 +93,18 @@ def _unwrapped(loaded: Any, origin: str, depth: int = 5) -> dict[Any, Tensor]:
     raise ModelError("a dictionary of tensors", came, "Save a state_dict().")
 
 
-def _holds_tensors(content: dict[Any, Any]) -> bool:
+def _holds_tensors(content: Mapping[object, object]) -> bool:
     return any(isinstance(value, Tensor) for value in content.values())
 
 
 def shard_names(index: Path) -> list[str]:
-    """The weight files that ``model.safetensors.index.json`` names; ModelError unless they lie beside it."""
+    """The weight files that ``model.safetensors.index.json`` names; ModelError unless they lie beside it.
+
+    Parameters
+    ----------
+    index : Path
+        The file ``model.safetensors.index.json``.
+    """
     named = read_json(index).get("weight_map")
     if not isinstance(named, dict) or not named:
         raise ModelError("an index of weight files", f"{str(index)!r} without a weight_map", "Download it again.")
@@ -102,7 +115,7 @@ def shard_names(index: Path) -> list[str]:
 
 def _read_shards(index: Path) -> TensorFile:
     """All files that an index names."""
-    whole: dict[str, Tensor] = {}
+    whole: dict[object, Tensor] = {}
     for name in shard_names(index):
         if not is_file(index.parent / name):
             raise ModelError("all weight files of the index", f"no {name!r} in {str(index.parent)!r}", "Add it.")
@@ -177,6 +190,21 @@ def require(
 ) -> None:
     """Ask for weights by name, with as many axes each, none of them empty, and for none that are ``unexpected``.
 
+    Parameters
+    ----------
+    tensors : Mapping[str, Tensor]
+        Weights by name.
+    axes : Mapping[str, int]
+        Name of each weight that must be there -> how many axes it has.
+    expected : str
+        What was expected, for the message.
+    origin : str
+        Where it is from, for messages.
+    remedy : str
+        What to do, for the message.
+    unexpected : Iterable[str]
+        Names that must not be there.
+
     Raises
     ------
     ModelError
@@ -194,12 +222,26 @@ def require(
 
 
 def size(tensor: Tensor) -> str:
-    """A tensor's shape in words."""
+    """A tensor's shape in words.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Of which the shape is read.
+    """
     return "x".join(map(str, tensor.shape)) or "scalar"
 
 
 def some(keys: Iterable[str], most: int = 8) -> str:
-    """A few of many names, sorted."""
+    """A few of many names, sorted.
+
+    Parameters
+    ----------
+    keys : Iterable[str]
+        The names, in any order.
+    most : int
+        How many are told.
+    """
     listed = sorted(keys)
     if not listed:
         return "none"

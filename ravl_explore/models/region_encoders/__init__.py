@@ -30,10 +30,8 @@ To add one, write a file with a class like those here and add it to ``ENCODERS``
 
 from __future__ import annotations
 
-from typing import Any
-
 from ravl_explore.errors import ModelError
-from ravl_explore.models.region_encoders.base import RegionEncoder
+from ravl_explore.models.region_encoders.base import RegionEncoder, Tower
 from ravl_explore.models.region_encoders.crop import Crop
 from ravl_explore.models.region_encoders.dense_value import DenseValue
 from ravl_explore.models.region_encoders.masked_cls import MaskedCls
@@ -41,7 +39,7 @@ from ravl_explore.models.region_encoders.roi import Roi
 from ravl_explore.models.region_encoders.tokens import Tokens
 from ravl_explore.support.fields import Field
 
-ENCODERS: dict[str, type] = {each.name: each for each in (Roi, DenseValue, Tokens, MaskedCls, Crop)}
+ENCODERS = {each.name: each for each in (Roi, DenseValue, Tokens, MaskedCls, Crop)}
 METHODS = tuple(ENCODERS)
 DEFAULTS = ("roi", "dense_value", "crop")  # the first that fits
 REGION_FIELD = Field(
@@ -54,8 +52,15 @@ REGION_FIELD = Field(
 )
 
 
-def region_encoder(visual: Any, method: str | None = None) -> RegionEncoder:
+def region_encoder(visual: Tower, method: str | None = None) -> RegionEncoder:
     """The region encoder of this name for an image tower; unless named, the first of ``DEFAULTS`` that fits.
+
+    Parameters
+    ----------
+    visual : Tower
+        The image tower.
+    method : str, optional
+        Its name; None for the tower's default.
 
     Raises
     ------
@@ -76,8 +81,14 @@ def region_encoder(visual: Any, method: str | None = None) -> RegionEncoder:
     return ENCODERS[method](visual)
 
 
-def fitting(visual: Any) -> list[str]:
-    """The methods that a tower allows, its default first; ``crop`` is always among them."""
+def fitting(visual: Tower) -> list[str]:
+    """The methods that a tower allows, its default first; ``crop`` is always among them.
+
+    Parameters
+    ----------
+    visual : Tower
+        The image tower.
+    """
     fits = [name for name, encoder in ENCODERS.items() if not encoder.misfit(visual)]
     default = next(name for name in DEFAULTS if name in fits)
     return [default, *(name for name in fits if name != default)]

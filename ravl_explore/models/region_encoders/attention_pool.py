@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
+from open_clip.modified_resnet import AttentionPool2d
 from torch import Tensor
 
 
-def attention_pool(pool: Any, cells: Float[Tensor, "n c h w"]) -> Float[Tensor, "n dim"]:
+def attention_pool(pool: AttentionPool2d, cells: Float[Tensor, "n c h w"]) -> Float[Tensor, "n dim"]:
     """What open_clip's ``AttentionPool2d`` gives, up to rounding.
 
     open_clip lets every token ask and throws all answers away but that of the mean. Here the mean alone asks, and keys
     and values are never spelled out: ``q (W x) = (q W) x``, so each head looks at the tokens themselves. That is two
     products with a weight matrix per region instead of three per token, of which there are 50 in an RN50. Positions are
     added to what is asked and answered, not to the tokens, so that those are not copied.
+
+    Parameters
+    ----------
+    pool : AttentionPool2d
+        open_clip's, whose weights are used.
+    cells : Float[Tensor, "n c h w"]
+        The map that each result is pooled from.
     """
     tokens = cells.flatten(2).transpose(1, 2)
     position = pool.positional_embedding.to(tokens.dtype)

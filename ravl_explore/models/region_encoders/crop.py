@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ravl_explore.models.region_encoders.base import cut, input_side, whole_boxes
+from ravl_explore.models.region_encoders.base import Tower, cut, input_side, whole_boxes
 
 CHUNK = 128  # crops per forward pass
 
@@ -19,17 +19,22 @@ class Crop:
     A box is cut by RoIAlign on the pixels: exactly where it has the tower's size, as averages where it is larger, by
     bilinear interpolation where it is smaller. The image itself is the crop of the whole, unless it already has the
     tower's size. A box smaller than a patch is enlarged like any other; below a pixel there is nothing left to see.
+
+    Parameters
+    ----------
+    visual : Tower
+        The image tower.
     """
 
     name: ClassVar[str] = "crop"
 
-    def __init__(self, visual: Any) -> None:
+    def __init__(self, visual: Tower) -> None:
         self._visual = visual
         self._side = input_side(visual)
         self.image_size = 2 * self._side
 
     @staticmethod
-    def misfit(visual: Any) -> str:
+    def misfit(visual: Tower) -> str:
         return ""
 
     def __call__(

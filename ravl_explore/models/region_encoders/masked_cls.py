@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ravl_explore.models.region_encoders.base import input_side, patches_inside
-from ravl_explore.models.region_encoders.vit import as_vit, vit_misfit
+from ravl_explore.models.region_encoders.base import Tower, input_side, patches_inside
+from ravl_explore.models.region_encoders.vits import as_vit, vit_misfit
 
 CHUNK = 64  # regions whose patches are gathered at once
 
@@ -23,16 +23,21 @@ class MaskedCls:
     or the average after the last block is restricted to the box's patches instead. A patch is in the box when its
     centre is; a box too thin for any centre takes the nearest row or column, so boxes smaller than a patch may share
     one.
+
+    Parameters
+    ----------
+    visual : Tower
+        The image tower.
     """
 
     name: ClassVar[str] = "masked_cls"
 
-    def __init__(self, visual: Any) -> None:
+    def __init__(self, visual: Tower) -> None:
         self._vit = as_vit(visual)
         self.image_size = input_side(visual)
 
     @staticmethod
-    def misfit(visual: Any) -> str:
+    def misfit(visual: Tower) -> str:
         return vit_misfit(visual)
 
     def __call__(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jaxtyping import Float
 from open_clip.modified_resnet import ModifiedResNet
-from torch import Tensor, cat, channels_last
+from torch import Tensor, cat, channels_last, nn
 from torch.nn.functional import conv2d, interpolate
 
 from ravl_explore.models.region_encoders.attention_pool import attention_pool
-from ravl_explore.models.region_encoders.base import input_side, whole_boxes
+from ravl_explore.models.region_encoders.base import Tower, input_side, whole_boxes
 from ravl_explore.models.region_encoders.separable import separable_cut
 
 BOXES_AT_ONCE = 256  # measured on two CPU cores: what one step of so many boxes leaves behind is still in the cache
@@ -23,17 +23,22 @@ class Roi:
     The whole image is the box ``[0, 0, S, S]`` on the same path: at the tower's own input size this equals open_clip's
     ``encode_image``. Any other input size works, too. A box smaller than a cell of the map (16 pixels) is read off the
     nearest cells by bilinear interpolation.
+
+    Parameters
+    ----------
+    visual : ModifiedResNet
+        The image tower.
     """
 
     name: ClassVar[str] = "roi"
 
-    def __init__(self, visual: Any) -> None:
+    def __init__(self, visual: ModifiedResNet) -> None:
         self._visual = visual
         self.image_size = input_side(visual)
         self._cells = 2 * (self.image_size // 32)
 
     @staticmethod
-    def misfit(visual: Any) -> str:
+    def misfit(visual: Tower) -> str:
         return "" if isinstance(visual, ModifiedResNet) else "without the layers of CLIP's ModifiedResNet"
 
     def __call__(
@@ -48,7 +53,19 @@ class Roi:
         share: Float[Tensor, "b s s"],
         boxes: Float[Tensor, "n 5"] | None,
     ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
-        """A call of two images' maps mixed: ``share`` of ``after``, averaged over each cell, the rest ``before``."""
+        """A call of two images' maps mixed: ``share`` of ``after``, averaged over each cell, the rest ``before``.
+
+        Parameters
+        ----------
+        before : Float[Tensor, "b 3 s s"]
+            The images as they are, normalised for the tower.
+        after : Float[Tensor, "b 3 s s"]
+            What is mixed into them, normalised for the tower.
+        share : Float[Tensor, "b s s"]
+            How much of ``after`` each pixel has, 0 to 1.
+        boxes : Float[Tensor, "n 5"] | None
+            As a call takes them.
+        """
         features = self._map(before)
         rows = share.flatten(1).any(1).nonzero()[:, 0]
         if len(rows):
@@ -80,7 +97,7 @@ class _Head:
     box, the short cut's cells are cut at the size that it pools them to, and scales go into the kernels.
     """
 
-    def __init__(self, visual: Any, features: Float[Tensor, "b c h w"], cells: int, scale: float) -> None:
+    def __init__(self, visual: Tower, features: Float[Tensor, "b c h w"], cells: int, scale: float) -> None:
         self._visual, self._features, self._cells, self._scale = visual, features, cells, scale
         first = visual.layer4[0]
         self._frozen = not first.bn1.training
@@ -112,7 +129,8 @@ class _Head:
         return attention_pool(self._visual.attnpool, x)
 
 
-def _merged(convolution: Any, norm: Any) -> tuple[Float[Tensor, "c ..."], Float[Tensor, " c"]]:
+def _merged(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Float[Tensor, "c ..."], Float[Tensor, " c"]]:
     """(kernel, bias) of a convolution without bias and the frozen BatchNorm after it, with both their gradients."""
+    assert norm.running_mean is not None and norm.running_var is not None  # frozen statistics are kept
     factor = norm.weight / (norm.running_var + norm.eps).sqrt()
     return convolution.weight * factor[:, None, None, None], norm.bias - norm.running_mean * factor

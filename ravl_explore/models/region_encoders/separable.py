@@ -17,6 +17,19 @@ def separable_cut(
     what regions cost on a CPU. Here each box reads the whole map, so use this where a map is about as large as the
     output. All boxes of an image are one product with its map, which is not copied. ``pool`` averages so many cells of
     the result along each side, as an average pool after it would.
+
+    Parameters
+    ----------
+    maps : Float[Tensor, "b c h w"]
+        Feature maps.
+    boxes : Float[Tensor, "n 5"]
+        The map's place in the batch, then x1, y1, x2, y2.
+    side : int
+        Cells along each side of a box, before they are pooled.
+    scale : float
+        Cells of the map for one unit of the boxes.
+    pool : int
+        How many cells of the result are averaged along each side.
     """
     maps = maps.float().permute(0, 2, 3, 1)
     boxes = boxes.to(maps.device, torch.float32)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ravl_explore.models.region_encoders.base import cut, input_side
-from ravl_explore.models.region_encoders.vit import as_vit, vit_misfit
+from ravl_explore.models.region_encoders.base import Tower, cut, input_side
+from ravl_explore.models.region_encoders.vits import as_vit, vit_misfit
 
 ROWS = 16384  # tokens projected at once, so that an attention pool's hidden layer fits in memory
 
@@ -21,16 +21,21 @@ class Tokens:
     The tokens are laid out on the patch grid and RoIAligned to one cell per box. A box smaller than a patch is one
     bilinear sample at its centre, so it says as much about its neighbours as about itself: raise the input size, or
     use ``crop``.
+
+    Parameters
+    ----------
+    visual : Tower
+        The image tower.
     """
 
     name: ClassVar[str] = "tokens"
 
-    def __init__(self, visual: Any) -> None:
+    def __init__(self, visual: Tower) -> None:
         self._vit = as_vit(visual)
         self.image_size = input_side(visual)
 
     @staticmethod
-    def misfit(visual: Any) -> str:
+    def misfit(visual: Tower) -> str:
         return vit_misfit(visual)
 
     def __call__(

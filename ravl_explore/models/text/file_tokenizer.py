@@ -13,12 +13,12 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from open_clip.tokenizer import HFTokenizer
 from torch import Tensor
 
 from ravl_explore.errors import ModelError
+from ravl_explore.models.checkpoints.setting_rules import is_number
 from ravl_explore.models.downloads import TOKENIZER_EXTRAS, VOCABULARIES
 from ravl_explore.support.tensor_files import first_line, is_file
 
@@ -54,12 +54,26 @@ TOKEN = ("content", "lstrip", "rstrip", "normalized", "single_word", "special", 
 class FileTokenizer(HFTokenizer):
     """A Hugging Face tokenizer made of the content of its files.
 
+    Parameters
+    ----------
+    files : Mapping[str, bytes]
+        File's name -> content.
+    context : int
+        Tokens of each text, to which it is cut or filled.
+    mode : str | None
+        open_clip's ``tokenizer_mode``.
+    options : Mapping[str, object]
+        open_clip's ``tokenizer_kwargs``.
+
     Attributes
     ----------
-    files : file's name -> content, without what could name code or other files
+    files : dict[str, bytes]
+        File's name -> content, without what could name code or other files.
     """
 
-    def __init__(self, files: Mapping[str, bytes], context: int, mode: str | None, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, files: Mapping[str, bytes], context: int, mode: str | None, options: Mapping[str, object]
+    ) -> None:
         self.files = cleaned(files)
         self._made_with = context, mode, dict(options)
         with TemporaryDirectory() as folder:
@@ -69,8 +83,8 @@ class FileTokenizer(HFTokenizer):
                 folder,
                 context_length=context,
                 tokenizer_mode=mode,
-                clean=options.get("clean", "whitespace"),
-                strip_sep_token=options.get("strip_sep_token", False),
+                clean=str(options.get("clean", "whitespace")),
+                strip_sep_token=bool(options.get("strip_sep_token")),
                 trust_remote_code=False,
                 local_files_only=True,
             )
@@ -88,18 +102,32 @@ class FileTokenizer(HFTokenizer):
                 "Use the tokenizer's files that the model was published with.",
             ) from error
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type[FileTokenizer], tuple[object, ...]]:
         return type(self), (self.files, *self._made_with)  # transformers' own would look for its folder again
 
 
 def pack(files: Mapping[str, bytes]) -> str:
-    """Files as one text, for the header of a .safetensors file."""
+    """Files as one text, for the header of a .safetensors file.
+
+    Parameters
+    ----------
+    files : Mapping[str, bytes]
+        A file's name -> its content.
+    """
     texts = {name: base64.b64encode(content).decode("ascii") for name, content in sorted(files.items())}
     return base64.b64encode(zlib.compress(json.dumps(texts).encode(), 9)).decode("ascii")
 
 
 def unpack(packed: str, origin: str) -> dict[str, bytes]:
-    """What :func:`pack` packed; ModelError for anything else, and for what would unpack to far more."""
+    """What :func:`pack` packed; ModelError for anything else, and for what would unpack to far more.
+
+    Parameters
+    ----------
+    packed : str
+        What :func:`pack` gave.
+    origin : str
+        Where it is from, for messages.
+    """
     try:
         files = _entries(_inflated(base64.b64decode(packed, validate=True)))
         if any(_parts(content) > MOST_PARTS for content in files.values()):
@@ -141,7 +169,13 @@ def _parts(content: bytes) -> int:
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
-    """The tokenizer's files in a folder; ModelError where they cannot be read or are too large."""
+    """The tokenizer's files in a folder; ModelError where they cannot be read or are too large.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files are.
+    """
     paths = [folder / name for name in NAMES if is_file(folder / name)]
     try:
         length = sum(path.stat().st_size for path in paths)
@@ -175,8 +209,8 @@ def cleaned(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return kept
 
 
-def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _known(settings: Mapping[str, object]) -> dict[str, object]:
+    found: dict[str, object] = {}
     for key, value in settings.items():
         if key in WORDS and isinstance(value, Mapping):
             found[key] = _token(value)
@@ -189,20 +223,20 @@ def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _is_plain(key: str, value: Any) -> bool:
+def _is_plain(key: str, value: object) -> bool:
     """Whether it is one of the settings that are a word or a number, and is one."""
     return (
         (key in FLAGS and (value is None or isinstance(value, bool)))
         or (key in WORDS and (value is None or isinstance(value, str)))
         or (key in ("extra_ids", "sp_offset") and type(value) is int and 0 <= value <= 1000)
-        or (key == "model_max_length" and type(value) in (int, float) and value > 0)
+        or (key == "model_max_length" and is_number(value) and value > 0)
         or (key == "tokenizer_class" and str(value).removesuffix("Fast") in CLASSES)
     )
 
 
-def _is_token(value: Any) -> bool:
+def _is_token(value: object) -> bool:
     return isinstance(value, str | Mapping)
 
 
-def _token(value: Mapping[str, Any]) -> dict[str, Any]:
+def _token(value: Mapping[object, object]) -> dict[object, object]:
     return {key: each for key, each in value.items() if key in TOKEN and isinstance(each, str | bool)}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from copy import deepcopy
 from functools import cache
-from typing import Any
 
 from ravl_explore.errors import MissingDependencyError
 from ravl_explore.models.checkpoints.building import all_configs
-from ravl_explore.models.checkpoints.settings import checked_text_tower
+from ravl_explore.models.checkpoints.settings import Config, Settings, checked_text_tower
 from ravl_explore.models.downloads import find
 from ravl_explore.support.tensor_files import read_json
 
@@ -24,13 +23,15 @@ def known_repositories() -> frozenset[str]:
     return frozenset({BIOMED_BERT, *(name for name in named if name)})
 
 
-def with_text_config(config: Mapping[str, Any], trusted: Collection[str]) -> dict[str, Any]:
+def with_text_config(config: Settings, trusted: Collection[str]) -> Config:
     """The configuration with the structure of a text tower of transformers inside, as ``text_cfg.hf_config``.
 
     Parameters
     ----------
-    config : open_clip's; its ``hf_model_name`` names the repository with the tower's ``config.json``
-    trusted : repositories that may be downloaded from
+    config : Settings
+        open_clip's; its ``hf_model_name`` names the repository with the tower's ``config.json``.
+    trusted : Collection[str]
+        Repositories that may be downloaded from.
 
     Raises
     ------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from ravl_explore.errors import ModelError
 from ravl_explore.support.tensor_files import first_line
@@ -44,6 +43,13 @@ PIECE = re.compile(  # one of a pattern without groups: where it stands, a chara
 def check_steps(content: bytes, origin: str) -> None:
     """Hold a ``tokenizer.json`` against what tokenizers of published models do.
 
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+    origin : str
+        Where it is from, for messages.
+
     Raises
     ------
     ModelError
@@ -62,17 +68,22 @@ def check_steps(content: bytes, origin: str) -> None:
     for name, kinds in STEPS.items():
         for step in _steps(parts[name]):
             kind = step.get("type") if isinstance(step, Mapping) else step
-            if not isinstance(kind, str) or kind not in kinds:
+            if not isinstance(step, Mapping) or not isinstance(kind, str) or kind not in kinds:
                 raise _refused(f"{name} {str(kind)[:80]!r}", origin)
             growth, count = growth * _growth(step), count + 1
             if growth > MOST_GROWTH or count > MOST_STEPS:
                 raise _refused("steps that make a text many times longer, or too many of them,", origin)
 
 
-def is_quick(pattern: Any) -> bool:
+def is_quick(pattern: object) -> bool:
     r"""Whether a regular expression takes a short time for any short text.
 
     It is a published one, or has no groups and repeats at most one character or class in each alternative.
+
+    Parameters
+    ----------
+    pattern : object
+        What stands as a regular expression in the file.
 
     Examples
     --------
@@ -104,7 +115,7 @@ def _refused(came: str, origin: str) -> ModelError:
     )
 
 
-def _mappings(whole: Any) -> Iterator[Mapping[str, Any]]:
+def _mappings(whole: object) -> Iterator[Mapping[str, object]]:
     waiting = [whole]
     while waiting:
         each = waiting.pop()
@@ -114,7 +125,7 @@ def _mappings(whole: Any) -> Iterator[Mapping[str, Any]]:
             waiting.extend(each.values() if isinstance(each, Mapping) else each)
 
 
-def _steps(whole: Any) -> Iterator[Any]:
+def _steps(whole: object) -> Iterator[object]:
     """All steps, those in sequences too."""
     waiting = [] if whole is None else [whole]
     while waiting:
@@ -125,14 +136,15 @@ def _steps(whole: Any) -> Iterator[Any]:
             waiting.extend(each for steps in inner for each in steps)
 
 
-def _growth(step: Mapping[str, Any]) -> float:
+def _growth(step: Mapping[str, object]) -> float:
     """How many times longer a step makes a text at most."""
     if step["type"] == "ByteLevel":
         return 2
-    if step["type"] != "Replace" or not isinstance(step.get("content"), str):
+    content = step.get("content")
+    if step["type"] != "Replace" or not isinstance(content, str):
         return 1
     told = step.get("pattern")
     replaced = told.get("String") if isinstance(told, Mapping) else None
     length = len(replaced.encode()) if isinstance(replaced, str) else 1
-    content = len(step["content"].encode())
-    return max(1.0, content / length if length else 1.0 + content)
+    inserted = len(content.encode())
+    return max(1.0, inserted / length if length else 1.0 + inserted)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from ravl_explore.errors import MissingDependencyError, ModelError
+from ravl_explore.models.checkpoints.settings import Settings
 from ravl_explore.models.demo import demo_config, demo_tokenizer
 from ravl_explore.models.downloads import VOCABULARIES, tokenizer_folder
 from ravl_explore.models.text.file_tokenizer import MOST_BYTES, FileTokenizer, read_files, unpack
@@ -23,7 +23,7 @@ Tokenizer = Callable[..., Tensor]
 
 
 def tokenizer_of(
-    text_config: Mapping[str, Any],
+    text_config: Settings,
     folder: Path | None = None,
     origin: str = "",
     packed: str | None = None,
@@ -36,11 +36,16 @@ def tokenizer_of(
 
     Parameters
     ----------
-    text_config : open_clip's ``text_cfg``
-    folder : where the checkpoint is
-    origin : the checkpoint, for messages
-    packed : the tokenizer's files, as :func:`~ravl_explore.models.text.file_tokenizer.pack` wrote them into it
-    trusted : repositories that may be downloaded from
+    text_config : Settings
+        open_clip's ``text_cfg``.
+    folder : Path, optional
+        Where the checkpoint is.
+    origin : str
+        The checkpoint, for messages.
+    packed : str, optional
+        The tokenizer's files, as :func:`~ravl_explore.models.text.file_tokenizer.pack` wrote them into it.
+    trusted : Collection[str]
+        Repositories that may be downloaded from.
 
     Raises
     ------
@@ -85,7 +90,7 @@ def _words_beside(folder: Path | None, vocabulary: int) -> Mapping[str, int] | N
     return words if isinstance(words, Mapping) and len(words) == vocabulary else None
 
 
-def _spoken(words: Mapping[str, Any]) -> dict[str, Any]:
+def _spoken(words: Mapping[str, object]) -> dict[str, object]:
     """Words without CLIP's marks of start and end, which each library writes in its own way."""
     return {word: at for word, at in words.items() if not isinstance(at, int) or at < CLIP_VOCABULARY - 2}
 
@@ -97,7 +102,7 @@ def _byte_pairs(context: int, clean: str) -> SimpleTokenizer:
 
 
 def _from_files(
-    files: Mapping[str, bytes], where: str, context: int, mode: str | None, options: Mapping[str, Any]
+    files: Mapping[str, bytes], where: str, context: int, mode: str | None, options: Mapping[str, object]
 ) -> FileTokenizer:
     try:
         import transformers  # noqa: F401

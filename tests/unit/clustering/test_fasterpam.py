@@ -9,6 +9,7 @@ import pytest
 
 from ravl_explore.clustering import fasterpam
 from ravl_explore.clustering.distances import cosine_distance
+from ravl_explore.clustering.fasterpam_kernels import best_changes
 
 
 def naive_loss(distance: np.ndarray, medoids) -> float:
@@ -106,7 +107,7 @@ def test_best_changes_equal_brute_force(blobs):
     medoids = converged(distance, 4)
 
     fasterpam._bring_up_to_date(medoids)
-    best = fasterpam._best_changes(medoids.slot, medoids.near, medoids.shared, medoids.change)
+    best = best_changes(medoids.slot, medoids.near, medoids.shared, medoids.change)
     loss = naive_loss(distance, medoids.index)
     for x in np.flatnonzero(~medoids.is_medoid):
         swapped = [[*np.delete(medoids.index, c), x] for c in range(4)]

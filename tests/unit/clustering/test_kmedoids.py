@@ -197,11 +197,25 @@ def test_yielded_clusterings_do_not_change_later(blobs):
         (2.5, "whole numbers"),
         ([2, "3"], "whole numbers"),
         (None, "whole numbers"),
+        ([np.array([2, 3])], "whole numbers"),
+        ([True, 2], "whole numbers"),
     ],
 )
 def test_wrong_numbers_of_clusters(n_clusters, message):
     with pytest.raises(InputError, match=message):
         KMedoids(n_clusters)
+
+
+@pytest.mark.parametrize(
+    "n_clusters", [[3, 2, 3], (k for k in (3, 2)), np.array([3, 2]), range(2, 4), {2, np.int64(3)}]
+)
+def test_numbers_of_clusters_come_in_any_kind_of_list(n_clusters):
+    assert KMedoids(n_clusters).n_clusters == (2, 3)
+
+
+@pytest.mark.parametrize("n_clusters", [2, np.int32(2), np.array(2)])
+def test_one_number_of_clusters(n_clusters):
+    assert KMedoids(n_clusters).n_clusters == (2,)
 
 
 def test_other_errors(blobs):

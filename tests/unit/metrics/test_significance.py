@@ -97,10 +97,21 @@ def test_one_clear_finding_among_many_clusters_is_found() -> None:
     assert (q_values < 0.05).sum() <= 3
 
 
+def test_q_values_are_those_worked_out_by_hand() -> None:
+    """In order 0.01 * 5/1, 0.02 * 5/2, 0.03 * 5/3, 0.2 * 5/4, 0.9 * 5/5; none above a later one: 0.05 three times."""
+    q_values = false_discovery_rate(np.array([0.03, 0.9, 0.01, 0.2, 0.02]))
+    assert q_values == pytest.approx([0.05, 0.9, 0.05, 0.25, 0.05], rel=1e-15)
+    assert false_discovery_rate(np.array([0.5, 0.9, 0.9])) == pytest.approx([0.9, 0.9, 0.9], rel=1e-15)
+    assert false_discovery_rate(np.array([1, 0])).tolist() == [1.0, 0.0]
+    assert false_discovery_rate(np.array([])).tolist() == []
+
+
 @pytest.mark.parametrize("n", [1, 2, 50])
-def test_q_values_are_scipys(n: int) -> None:
+def test_q_values_are_those_of_a_plain_loop(n: int) -> None:
     p = np.random.default_rng(n).random(n) ** 3
-    assert false_discovery_rate(p) == pytest.approx(false_discovery_control(p))
+    rank = {value: place for place, value in enumerate(sorted(p), 1)}
+    plain = [min(1.0, *(later * n / rank[later] for later in p if later >= value)) for value in p]
+    assert false_discovery_rate(p) == pytest.approx(plain, rel=1e-15)
 
 
 def test_intervals_are_those_of_drawing_images_again() -> None:

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from ravl_explore.errors import ModelError
 from ravl_explore.models.region_encoders import fitting
-from ravl_explore.models.region_encoders.vit import as_vit
+from ravl_explore.models.region_encoders.vits import as_vit
 from ravl_explore.models.tracing import activation_map, rollout, trace, trace_vit
 from tests.unit.models.conftest import VITS
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ravl_explore.errors import InputError
-from ravl_explore.models.region_encoders.vit import as_vit
+from ravl_explore.models.region_encoders.vits import as_vit
 from ravl_explore.models.tracing import trace_vit
 from ravl_explore.objectives import Batch, ConceptGuided
 from ravl_explore.objectives.concept_guided import alignment_losses, explained, normalised, on_grid

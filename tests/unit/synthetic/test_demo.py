@@ -16,13 +16,15 @@ from ravl_explore.metrics import group_accuracy, shortcut_strength
 from ravl_explore.models.base import TEMPERATURE, class_embeddings, resize
 from ravl_explore.models.demo import Demo as DemoModel
 from ravl_explore.synthetic import demo as making
+from ravl_explore.synthetic import demo_patches as patches
+from ravl_explore.synthetic import demo_pretraining as pretraining
 
-VIT = making.RECIPES["vit"]
+VIT = pretraining.RECIPES["vit"]
 
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    return making.new_model(VIT, seed=0)
+    return pretraining.new_model(VIT, seed=0)
 
 
 def garments(n: int, seed: int = 0) -> tuple[torch.Tensor, np.ndarray]:
@@ -41,37 +43,37 @@ def test_the_garment_is_seen_whole_and_a_little_of_each_other_quadrant(
 ) -> None:
     kept = []
 
-    class Spy(making._Kept):
+    class Spy(patches.Kept):
         def __init__(self, keep: torch.Tensor) -> None:
             super().__init__(keep)
             kept.append(keep)
 
-    monkeypatch.setattr(making, "_Kept", Spy)
+    monkeypatch.setattr(patches, "Kept", Spy)
     pixels, quadrant = garments(6)
-    making._encode_some(model, pixels, quadrant, np.random.default_rng(0))
+    patches.encode_some(model, pixels, quadrant, np.random.default_rng(0))
     for row, corner in zip(kept[0].numpy(), quadrant, strict=True):
         y, x = np.divmod(row, 8)
         counts = np.bincount((y // 4) * 2 + x // 4, minlength=4)
         assert len(set(row)) == len(row)
-        assert [counts[c] for c in range(4)] == [16 if c == corner else making.OTHER_PATCHES for c in range(4)]
+        assert [counts[c] for c in range(4)] == [16 if c == corner else patches.OTHER_PATCHES for c in range(4)]
     assert len({tuple(row) for row in kept[0].tolist()}) == 6, "chosen anew for each image"
 
 
 def test_all_patches_kept_is_the_image(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(making, "OTHER_PATCHES", 16)
+    monkeypatch.setattr(patches, "OTHER_PATCHES", 16)
     pixels, quadrant = garments(3)
     with torch.no_grad():
-        some = making._encode_some(model, pixels, quadrant, np.random.default_rng(0))
+        some = patches.encode_some(model, pixels, quadrant, np.random.default_rng(0))
         whole, _ = model.encode(pixels, None)
     assert torch.allclose(some, whole, rtol=0, atol=1e-5)
     assert isinstance(model.visual.patch_dropout, nn.Identity), "put back"
 
 
 def test_quadrants_start_with_the_same_positions() -> None:
-    visual = making.new_model(VIT, seed=0).visual
+    visual = pretraining.new_model(VIT, seed=0).visual
     with torch.no_grad():
         visual.positional_embedding.zero_()  # pyright: ignore[reportCallIssue]
-    making.start_positions(visual)
+    pretraining.start_positions(visual)
     grid = visual.positional_embedding[1:].detach().unflatten(0, (8, 8))  # pyright: ignore[reportIndexIssue]
     first = grid[:4, :4]
     for y in (0, 4):
@@ -104,17 +106,17 @@ def test_every_true_caption_is_a_positive(model: Any) -> None:
         ]
         assert len(true) == (16 if has_square[i] else 8)
         expected -= float(log_p[true].mean()) / 3
-    assert float(making._FrozenText(model).loss(image, labels, has_square)) == pytest.approx(expected, abs=1e-4)
+    assert float(pretraining.FrozenText(model).loss(image, labels, has_square)) == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", list(making.RECIPES))
+@pytest.mark.parametrize("name", list(pretraining.RECIPES))
 def test_pretraining_moves_the_towers_it_should(name: str) -> None:
-    recipe = replace(making.RECIPES[name], epochs=1, warmup=1, whole=0 if name == "vit" else None)
-    fresh = making.new_model(recipe, seed=0)
+    recipe = replace(pretraining.RECIPES[name], epochs=1, warmup=1, whole=0 if name == "vit" else None)
+    fresh = pretraining.new_model(recipe, seed=0)
     before = {key: value.clone() for key, value in fresh.state_dict.items()}
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (128, SIDE, SIDE)).astype(np.uint8), rng.integers(0, 10, 128)
-    making.pretrain(fresh, images, labels.astype(np.uint8), recipe, learning_rate=1e-3, seed=0)
+    pretraining.pretrain(fresh, images, labels.astype(np.uint8), recipe, learning_rate=1e-3, seed=0)
     moved = {key for key, value in fresh.state_dict.items() if not torch.equal(value, before[key])}
     assert "visual.conv1.weight" in moved
     assert ("text_projection" in moved) == (name == "resnet")

@@ -22,6 +22,7 @@ from ravl_explore.models.checkpoints import architectures
 from ravl_explore.models.checkpoints.architectures import infer_config, name_of, same_weights
 from ravl_explore.models.checkpoints.building import build, named_config
 from ravl_explore.models.checkpoints.checkpoint import GUESSED, GUESSED_PIXELS, Checkpoint, _published_pixels, recognise
+from ravl_explore.models.checkpoints.filling import fitting
 from ravl_explore.models.checkpoints.snapshots import Snapshot
 from ravl_explore.models.checkpoints.weights import Weights
 from ravl_explore.models.clip_model import CLIP_MEAN
@@ -224,7 +225,7 @@ def test_another_architecture_is_suggested(tmp_path: Path) -> None:
         Checkpoint(tmp_path / "vit.pt", architecture="ravl-demo")
     _, whole = published("RN50")
     with pytest.raises(ModelError, match=r"These are the weights of 'RN50' or 'RN50-quickgelu'"):
-        architectures.fitting(build(named_config("ravl-demo")), whole, "x")
+        fitting(build(named_config("ravl-demo")), whole, "x")
     with pytest.raises(ModelError, match=r"an architecture of open_clip, got 'ViT-B-33'.*ViT-B-32"):
         Checkpoint(tmp_path / "vit.pt", architecture="ViT-B-33")
 
@@ -277,7 +278,7 @@ def test_the_architecture_in_use_is_not_suggested(monkeypatch: pytest.MonkeyPatc
     clip = build(named_config("ViT-B-32"))
     for used, told in ((None, True), ("ViT-L-14", True), ("ViT-B-32", False), ("ViT-B-32-quickgelu", False)):
         with pytest.raises(ModelError, match=r"missing ln_final\.bias") as raised:
-            architectures.fitting(clip, weights, "x", used)
+            fitting(clip, weights, "x", used)
         assert ("ViT-B-32" in raised.value.remedy) is told, used
 
 
@@ -395,7 +396,7 @@ def test_no_single_weight_lets_another_error_escape(monkeypatch: Any, weights: d
         for value in (None, torch.tensor(1.0), torch.ones(0), flat):
             content = {k: v for k, v in whole.items() if k != key} | ({} if value is None else {key: value})
             with pytest.raises(ModelError, match=re.escape(key)):
-                architectures.fitting(clip, recognise(Weights(content), Snapshot(Path("x.pt"))).tensors, "x")
+                fitting(clip, recognise(Weights(content), Snapshot(Path("x.pt"))).tensors, "x")
 
 
 def test_sizes_that_contradict_each_other_are_told(monkeypatch: pytest.MonkeyPatch, weights: dict) -> None:

@@ -64,6 +64,8 @@ LONGER = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
         ({"normalizer": {"type": "Shell"}}, "normalizer 'Shell'"),
         ({"pre_tokenizer": sequence([{"pattern": "x"}], "pretokenizers")}, "pre_tokenizer 'None'"),
         ({"pre_tokenizer": ["Split"]}, "pre_tokenizer"),
+        ({"normalizer": "Lowercase"}, "normalizer 'Lowercase'"),
+        ({"normalizer": sequence(["Lowercase"])}, "normalizer 'Lowercase'"),
     ],
 )
 def test_steps_of_no_tokenizer_are_refused(steps: dict[str, Any], told: str) -> None:

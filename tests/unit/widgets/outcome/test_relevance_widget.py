@@ -165,12 +165,11 @@ def test_errors_of_the_work_are_told_and_what_was_shown_stays(models: Any, make_
     assert "'<b>3.png'" in widget.message.text and "<b>" not in widget.message.value
     assert widget._pictures.value == before
 
-    class NoTrace:
-        name = "other"
-
-    widget.offer(NoTrace(), make_data(12))  # type: ignore[arg-type]
+    untraceable = models[0].copy()
+    untraceable.trace = None
+    widget.offer(untraceable, make_data(12))
     waited(widget.show([1]))
-    assert "a model with trace()" in widget.message.text
+    assert "which has no trace()" in widget.message.text
 
 
 def test_many_images_are_cut_and_it_is_told(models: Any, make_data: Make) -> None:
