@@ -88,7 +88,7 @@ class Evaluation:
                 checks.text(name, getattr(self, name))
         if self.gap is not None and not (isinstance(self.gap, float) and np.isnan(self.gap)):
             checks.number("gap", self.gap, 0)
-        checks.instance("identity", self.identity, Identity, "Give data.identity.Identity.of(data).")
+        checks.instance("identity", self.identity, Identity, "Give data.known_images.Identity.of(data).")
         for name, groups in self.levels.items():
             checks.instance(name, groups, GroupAccuracy, "Make it with metrics.group_accuracy.")
             if len(groups.table) != 2 * n_classes:
