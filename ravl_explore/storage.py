@@ -33,8 +33,9 @@ from ravl_explore.objectives.training_free import Steered
 from ravl_explore.regions.base import Regions
 from ravl_explore.scores import Scores
 from ravl_explore.support import checks
-from ravl_explore.support.files import FORMAT, result_bytes, user_path, write_whole
+from ravl_explore.support.files import user_path, write_whole
 from ravl_explore.support.fingerprints import digest
+from ravl_explore.support.result_files import FORMAT, result_bytes
 from ravl_explore.support.sealing import check_seal
 
 Arrays = dict[str, np.ndarray]

@@ -20,7 +20,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ravl_explore.errors import StorageError
-from ravl_explore.support.files import remove_unfinished, user_path, write_whole
+from ravl_explore.support.files import user_path, write_whole
+from ravl_explore.support.unfinished import remove_unfinished
 from ravl_explore.training.checkpoint import Checkpoint
 
 FORMAT = "ravl_explore run 2"
