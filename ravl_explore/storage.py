@@ -28,8 +28,8 @@ from ravl_explore.errors import ModelError, RavlError, StorageError
 from ravl_explore.experiments.run_files import is_runs, load_runs, save_runs
 from ravl_explore.experiments.runs import Runs
 from ravl_explore.mitigation import Mitigation
+from ravl_explore.mitigation.steered import Steered
 from ravl_explore.models.base import VisionLanguageModel
-from ravl_explore.objectives.training_free import Steered
 from ravl_explore.regions.base import Regions
 from ravl_explore.scores import Scores
 from ravl_explore.support import checks

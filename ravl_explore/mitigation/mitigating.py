@@ -22,13 +22,14 @@ from ravl_explore.errors import InputError, ModelError
 from ravl_explore.metrics import group_accuracy
 from ravl_explore.mitigation.result import Mitigation, MitigationRun
 from ravl_explore.mitigation.run_identity import IN_WORDS, contents, depends, made_with, names
+from ravl_explore.mitigation.steered import Steered
 from ravl_explore.mitigation.steering import steer
 from ravl_explore.mitigation.training_set import prepare
 from ravl_explore.mitigation.validation import validator
 from ravl_explore.models.base import VisionLanguageModel, check_model
 from ravl_explore.objectives.base import Objective, check_objective
 from ravl_explore.objectives.groups import empty_groups
-from ravl_explore.objectives.training_free import Steered, TrainingFree
+from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.support import checks
 from ravl_explore.support.contents import content
 from ravl_explore.support.progress import Progress

@@ -9,9 +9,9 @@ import numpy as np
 
 from ravl_explore.assignment.assignment import Assignment
 from ravl_explore.errors import ModelError, TrainingError
+from ravl_explore.mitigation.steered import Steered
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.objectives.base import Objective
-from ravl_explore.objectives.training_free import Steered
 from ravl_explore.support.result_files import result_bytes
 from ravl_explore.training import History, RunFolder, StepRecord, Steps, TrainingSet, TrainingSettings
 

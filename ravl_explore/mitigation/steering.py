@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from ravl_explore.objectives.training_free import Steered, TrainingFree
+from ravl_explore.mitigation.steered import Steered
+from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.training.batches import TrainingSet
 from ravl_explore.training.folder import RunFolder
 from ravl_explore.training.history import StepRecord, Steps

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ravl_explore.errors import InputError, TrainingError
 from ravl_explore.models.base import VisionLanguageModel
-from ravl_explore.objectives.base import Objective
+from ravl_explore.objectives.base import Objective, restore_state, state_of
 from ravl_explore.training.batches import TrainingSet, evenly
 from ravl_explore.training.checkpoint import (
     Checkpoint,
@@ -244,7 +244,7 @@ class Trainer(Steps):
 
     def _remember(self) -> None:
         """Note the small changing things after a whole step, so that a checkpoint can be of it later, too."""
-        state = getattr(self._objective, "state", dict)()
+        state = state_of(self._objective)
         self._rest = Rest(
             self._step, self._order, self._shuffling.bit_generator.state, self._drawing.get_state(),
             {key: each.clone() for key, each in state.items()}, self._scaler.state_dict(),
@@ -303,9 +303,9 @@ class Trainer(Steps):
         restore_weights(self._model.visual, stored.group("weights"), origin)
         records = check_progress(stored, self._n_steps, len(self._pieces), len(self._set.data), patience)
         restore_optimizer(self._optimizer, stored.group("optimizer"))
-        check_shapes(getattr(self._objective, "state", dict)(), stored.group("objective"), origin)
+        check_shapes(state_of(self._objective), stored.group("objective"), origin)
         if stored.group("objective"):
-            self._objective.restore(stored.group("objective"))  # type: ignore[attr-defined]  # what has a state restores
+            restore_state(self._objective, stored.group("objective"))
         if meta["best"] is not None:
             step, value = meta["best"]
             check_shapes(self._model.visual.state_dict(), stored.group("best"), origin)

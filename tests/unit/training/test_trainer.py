@@ -17,7 +17,7 @@ from ravl_explore.mitigation import prepare
 from ravl_explore.models.base import resize
 from ravl_explore.models.clip_model import ClipModel
 from ravl_explore.objectives import CounterfactualRegions, RegionAware, Standard, Upsampled
-from ravl_explore.objectives.base import ImageObjective
+from ravl_explore.objectives.image_objective import ImageObjective
 from ravl_explore.training import WARMUP_STEPS, History, StepRecord, TrainingSet, TrainingSettings, train
 from ravl_explore.training.batches import evenly, nearest
 from ravl_explore.training.forward import encode
