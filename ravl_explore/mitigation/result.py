@@ -24,12 +24,20 @@ class Mitigation:
 
     Attributes
     ----------
-    model : the new model; the old one is unchanged
-    history : one record per step
-    objective, settings : what was minimised, and how
-    assignment : Assignment, what the fine-tuning images showed; ``assignment.feature`` was to be suppressed
-    complete : False when it was stopped before its end; stopping early by ``settings.patience`` is an end
-    notes : what the user should know, as sentences: groups without an image, checkpoints that could not be written
+    model : VisionLanguageModel
+        The new one; the old one is unchanged.
+    history : History
+        One record a step.
+    objective : Objective
+        What was minimised.
+    settings : TrainingSettings
+        How.
+    assignment : Assignment
+        What the fine-tuning images showed; ``assignment.feature`` was to be suppressed.
+    complete : bool
+        False when it was stopped before its end; stopping early by ``settings.patience`` is an end.
+    notes : tuple of str
+        What the user should know, as sentences: groups without an image, checkpoints that could not be written.
     """
 
     model: VisionLanguageModel
@@ -76,7 +84,22 @@ class Mitigation:
 class MitigationRun:
     """Training as an iterator of StepRecords; stop iterating to pause, call :meth:`close` to stop for good.
 
-    With a run folder the file ``model.safetensors`` is written there when training ends, however it ends.
+    Parameters
+    ----------
+    model : VisionLanguageModel
+        The one that the steps change.
+    steps : Steps
+        That are to be taken.
+    objective : Objective
+        What they minimise.
+    settings : TrainingSettings
+        How.
+    training_set : TrainingSet
+        What they see.
+    notes : tuple of str
+        What the user should know already, as sentences.
+    folder : RunFolder or None
+        The file ``model.safetensors`` is written there when training ends, however it ends.
     """
 
     def __init__(

@@ -289,14 +289,3 @@ def check_objective(objective: object, name: str = "objective") -> None:
         has, lacks = ("state", "restore") if hasattr(objective, "state") else ("restore", "state")
         came = f"{checks.came(objective)} with {has}() alone"
         raise InputError(f"{name} with state() and restore(), or neither", came, f"Write {lacks}() too.")
-
-
-def check_share(weight: float) -> None:
-    """Raise InputError unless ``weight`` is a share, from 0 to 1."""
-    checks.number("weight", weight, 0, 1, remedy="The paper uses 0.8.")
-
-
-def check_texts(class_text: str, equal_captions: str) -> None:
-    """Raise InputError unless both are options that every objective has."""
-    checks.one_of("class_text", class_text, ("prompts", "names"))
-    checks.one_of("equal_captions", equal_captions, ("negatives", "positives"))

@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
 from ravl_explore.errors import InputError
-from ravl_explore.objectives.base import Batch, ClassText, Values, check_texts
+from ravl_explore.objectives.base import Batch, ClassText, Values
 from ravl_explore.objectives.image_objective import ImageObjective
 from ravl_explore.objectives.losses import class_losses, logits, single
+from ravl_explore.objectives.shared_options import check_texts
 from ravl_explore.support import checks
 
 Average = Literal["mask", "pixels"]

@@ -69,7 +69,9 @@ class _Edit:
         mode: Mode,
         blend: Blend,
     ) -> None:
-        self._batch, self._donors, self._generator, self._mode, self._blend = batch, donors, generator, mode, blend
+        self._batch, self._donors, self._generator = batch, donors, generator
+        self._mode: Mode = mode
+        self._blend: Blend = blend
         n_images, self._size = len(batch.pixels), batch.pixels.shape[-1]
         self._image, self._clean = batch.image_of_region, clean_regions(batch)
         self._background = torch.nonzero(self._clean)[:, 0]

@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ravl_explore.objectives.base import Batch, ClassText, EqualCaptions, Values, check_share, check_texts
+from ravl_explore.objectives.base import Batch, ClassText, EqualCaptions, Values
 from ravl_explore.objectives.image_objective import ImageObjective
 from ravl_explore.objectives.losses import logits, single
+from ravl_explore.objectives.shared_options import check_share, check_texts
 from ravl_explore.support import checks
 
 NEGATIVE_INFINITY = float("-inf")

@@ -8,7 +8,7 @@ passes every image and region embedding through it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -55,10 +55,9 @@ class Steering:
         return normalize(embedding - along * axis, dim=1)
 
 
-class TrainingFree(ImageObjective):
-    """An objective without steps; add one by overwriting :meth:`fit`."""
-
-    takes_steps: bool = False
+@runtime_checkable
+class Fits(Protocol):
+    """What is fitted once where others are trained."""
 
     def fit(self, start: Start) -> Steering:
         """What to do to the embeddings.
@@ -68,6 +67,16 @@ class TrainingFree(ImageObjective):
         start : Start
             The fine-tuning data under the searched model.
         """
+        ...
+
+
+class TrainingFree(ImageObjective):
+    """An objective without steps; add one by overwriting :meth:`fit`."""
+
+    takes_steps: bool = False
+
+    def fit(self, start: Start) -> Steering:
+        """See :meth:`Fits.fit`."""
         raise NotImplementedError
 
     def begin(self, start: Start) -> Objective:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from ravl_explore.objectives.base import Batch, ClassText, EqualCaptions, Values, check_share, check_texts
+from ravl_explore.objectives.base import Batch, ClassText, EqualCaptions, Values
 from ravl_explore.objectives.groups import balanced
 from ravl_explore.objectives.image_objective import ImageObjective
 from ravl_explore.objectives.losses import class_losses
+from ravl_explore.objectives.shared_options import check_share, check_texts
 from ravl_explore.support import checks
 
 

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from ravl_explore.objectives.base import Batch, ClassText, EqualCaptions, Start, Values, check_share, check_texts
+from ravl_explore.objectives.base import Batch, ClassText, EqualCaptions, Start, Values
 from ravl_explore.objectives.groups import balanced, group_name
 from ravl_explore.objectives.image_objective import ImageObjective, Run
 from ravl_explore.objectives.losses import class_losses
+from ravl_explore.objectives.shared_options import check_share, check_texts
 from ravl_explore.support import checks
 
 MOST_RECORDED = 40  # groups whose weight is kept at every step; SUN397 has 794

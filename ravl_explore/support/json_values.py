@@ -39,8 +39,24 @@ def plain(value: object) -> Json:
     if isinstance(value, np.generic):
         return plain(value.item())
     if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
+        return plain_number(value)
     return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def plain_number(value: float) -> float | str:
+    """A number as JSON takes it: its name, as text, where it is not finite.
+
+    Parameters
+    ----------
+    value : float
+        Also a whole number.
+
+    Examples
+    --------
+    >>> plain_number(0.5), plain_number(float("-inf")), float(plain_number(float("inf")))
+    (0.5, '-inf', inf)
+    """
+    return value if math.isfinite(value) else str(value)
 
 
 def as_json(value: object, indent: int | None = None) -> str:

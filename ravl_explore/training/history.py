@@ -9,7 +9,7 @@ from typing import NotRequired, TypedDict
 import pandas as pd
 
 from ravl_explore.support import checks
-from ravl_explore.support.json_values import Json, plain
+from ravl_explore.support.json_values import plain_number
 
 
 class StoredStep(TypedDict):
@@ -54,9 +54,17 @@ class StepRecord:
     validation: dict[str, float] = field(default_factory=dict)
     details: dict[str, float] = field(default_factory=dict)
 
-    def to_json(self) -> Json:
-        """As plain JSON values, see :func:`~ravl_explore.support.json_values.plain`."""
-        return plain(vars(self))
+    def to_json(self) -> StoredStep:
+        """As plain JSON values, see :func:`~ravl_explore.support.json_values.plain_number`."""
+        return {
+            "step": self.step,
+            "n_steps": self.n_steps,
+            "epoch": self.epoch,
+            "terms": _stored(self.terms),
+            "seconds": self.seconds,
+            "validation": _stored(self.validation),
+            "details": _stored(self.details),
+        }
 
     @classmethod
     def from_json(cls, stored: StoredStep) -> StepRecord:
@@ -81,6 +89,10 @@ class StepRecord:
             validation=_numbers(stored.get("validation", {})),
             details=_numbers(stored.get("details", {})),
         )
+
+
+def _stored(numbers: Mapping[str, float]) -> dict[str, float | str]:
+    return {name: plain_number(number) for name, number in numbers.items()}
 
 
 def _numbers(stored: Mapping[str, float | str]) -> dict[str, float]:
@@ -138,7 +150,7 @@ class Steps:
         self.on_end: Callable[[], None] = lambda: None
         self._iterator = self._go()
 
-    def _go(self) -> Generator[StepRecord]:
+    def _go(self) -> Generator[StepRecord, None, None]:
         raise NotImplementedError
 
     def __iter__(self) -> Steps:

@@ -399,7 +399,7 @@ def gradient(model: Any, training_set: TrainingSet, objective: Any, settings: Tr
         found.update({name: p.grad.clone() for name, p in model.visual.named_parameters()})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ravl_explore.training.trainer.MAX_GRADIENT_NORM", float("inf"))
+        patch.setattr("ravl_explore.training.optimiser.MAX_GRADIENT_NORM", float("inf"))
         patch.setattr(torch.optim.AdamW, "step", kept)
         steps = train(model, training_set, objective, settings)
         record = next(steps)
