@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ravl_explore.about import __version__
 
@@ -31,6 +31,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 _HOME = {
     "Assignment": "assignment",
     "assign": "assignment",
+    "ClusterFeature": "assignment",
+    "Feature": "assignment",
     "Comparison": "comparison",
     "compare": "comparison",
     "Discovery": "discovery",
@@ -62,10 +64,12 @@ _HOME = {
 __all__ = [
     "Assignment",
     "Cancelled",
+    "ClusterFeature",
     "Comparison",
     "Discovery",
     "Embeddings",
     "Evaluation",
+    "Feature",
     "Mitigation",
     "Precheck",
     "RavlError",
@@ -93,6 +97,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from ravl_explore.assignment.assignment import Assignment, assign
+    from ravl_explore.assignment.features import ClusterFeature, Feature
     from ravl_explore.assignment.precheck import Precheck, check_features
     from ravl_explore.comparison import Comparison, compare
     from ravl_explore.discovery import Discovery, SpuriousFeature, discover
@@ -108,10 +113,12 @@ if TYPE_CHECKING:
     from ravl_explore.storage import load, save
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"ravl_explore.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'ravl_explore' has no attribute {name!r}")
+if not TYPE_CHECKING:  # so that type checkers know the names above and no others
+
+    def __getattr__(name: str) -> object:
+        if name in _HOME:
+            return getattr(importlib.import_module(f"ravl_explore.{_HOME[name]}"), name)
+        raise AttributeError(f"module 'ravl_explore' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

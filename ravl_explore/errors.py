@@ -48,8 +48,8 @@ class TrainingError(ModelError):
 
     Attributes
     ----------
-    result : what was trained so far (a :class:`~ravl_explore.mitigation.Mitigation`), or None; it does not cross
-        processes
+    result : Mitigation or None
+        What was trained so far (see :class:`~ravl_explore.mitigation.Mitigation`); it does not cross processes.
     """
 
     result: Any = None

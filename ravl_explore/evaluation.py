@@ -88,7 +88,7 @@ class Evaluation:
                 checks.text(name, getattr(self, name))
         if self.gap is not None and not (isinstance(self.gap, float) and np.isnan(self.gap)):
             checks.number("gap", self.gap, 0)
-        checks.instance("identity", self.identity, Identity, "Give data.identity.Identity.of(data).")
+        checks.instance("identity", self.identity, Identity, "Give data.known_images.Identity.of(data).")
         for name, groups in self.levels.items():
             checks.instance(name, groups, GroupAccuracy, "Make it with metrics.group_accuracy.")
             if len(groups.table) != 2 * n_classes:
@@ -105,7 +105,7 @@ class Evaluation:
 
     @property
     def right(self) -> Bool[np.ndarray, " n_images"]:
-        """(n_images,) whether the prediction is the label."""
+        """Whether the prediction is the label."""
         return self.predictions == self.labels
 
     @property
@@ -153,14 +153,13 @@ def evaluate(
 
     Parameters
     ----------
-    scores : Scores, of the model that is measured
-    assignment : Assignment or None, which regions of the same images show the discovered feature, by the model that was
-        searched (not by a new one); adds the gap, and the groups where the dataset annotates no feature
-    min_group_size : int, smaller groups do not count as the worst
-
-    Returns
-    -------
-    Evaluation
+    scores : Scores
+        Of the model that is measured.
+    assignment : Assignment or None
+        Which regions of the same images show the discovered feature, by the model that was searched (not by a new one);
+        adds the gap, and the groups where the dataset annotates no feature.
+    min_group_size : int of 0 or more
+        Smaller groups do not count as the worst.
 
     Raises
     ------
@@ -204,7 +203,19 @@ def feature_gap(
     correct: Bool[np.ndarray, " n_images"],
     class_names: tuple[str, ...],
 ) -> float:
-    """Performance gap G of one feature, given in which images it is; 0 where it is in none or in all."""
+    """Performance gap G of one feature; 0 where it is in no image or in all.
+
+    Parameters
+    ----------
+    present : Bool[np.ndarray, " n_images"]
+        Which images hold the feature.
+    labels : Int[np.ndarray, " n_images"]
+        Indices of ``class_names``.
+    correct : Bool[np.ndarray, " n_images"]
+        Whether the image was classified rightly.
+    class_names : tuple of str
+        All classes.
+    """
     images = np.flatnonzero(present)
     presence = Presence(np.zeros(len(images), np.int64), images, 1)
     return float(performance_gap(presence, labels, correct, len(class_names)).total[0])

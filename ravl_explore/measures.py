@@ -71,7 +71,7 @@ class Measure:
         return 100 if self.unit else 1
 
     def value(self, evaluation: Evaluation) -> float:
-        """In ``unit``; NaN where it is not known."""
+        """The number of an evaluation, in ``unit``; NaN where it is not known."""
         share = self.read(evaluation)
         return math.nan if share is None else float(self.scale * share)
 
@@ -87,6 +87,15 @@ class Measure:
 def merit(value: float, best: Best) -> float:
     """A number that is the higher the better the value; NaN where no way is best.
 
+    Parameters
+    ----------
+    value : float
+        Of a measure.
+    best : {"higher", "lower", "zero", "none"}
+        Which way is better.
+
+    Examples
+    --------
     >>> merit(-0.3, "zero"), merit(0.2, "zero"), merit(0.2, "lower")
     (-0.3, -0.2, -0.2)
     """
@@ -138,9 +147,14 @@ def _shown(value: float, digits: int) -> float:
 
 
 def samples(evaluation: Evaluation, drawn: Drawn) -> Samples | None:
-    """Outcomes of images or of regions by group; of ``"found"``: of images, by whether they hold the found feature.
+    """Outcomes by group, as a paired interval draws them; None where they are not known.
 
-    None where they are not known.
+    Parameters
+    ----------
+    evaluation : Evaluation
+        What was measured.
+    drawn : {"image", "region", "found"}
+        Of images or of regions; or of images, by whether they hold the found feature.
     """
     if drawn != "found":
         groups = evaluation.levels.get(drawn)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from ravl_explore.concepts.base import ConceptMasks
 from ravl_explore.data.base import ImageTextDataset, check_attributes
@@ -17,6 +18,7 @@ from ravl_explore.metrics import Alignment, alignment
 from ravl_explore.metrics.alignment import minmax
 from ravl_explore.models.base import TEMPERATURE, VisionLanguageModel, check_model, class_embeddings, resize
 from ravl_explore.models.optional import tracer
+from ravl_explore.objectives.base import Relevance
 from ravl_explore.objectives.concept_guided import Score, explained
 from ravl_explore.regions.covered_pixels import covered_pixels
 from ravl_explore.support import checks
@@ -31,13 +33,22 @@ class RelevanceMaps:
 
     Attributes
     ----------
-    maps : (n, h, w) float32, min-max normalised per image to 0..1; a constant map is 0
-    images : (n,) int64 indices into the dataset; an image may come several times, with different boxes
-    boxes : (n, 4) float32, x1, y1, x2, y2 in pixels of the stored image, where crops were looked at; else None
-    shown : (n,) int64, the class that each map explains
-    scores : (n, n_classes) float32 zero-shot scores of what was looked at
-    labels : (n,) int64 of the images
-    class_names, model_name, data_name : what they say
+    maps : Float[np.ndarray, "n h w"]
+        Min-max normalised per image to 0..1, float32; a constant map is 0.
+    images : Int[np.ndarray, " n"]
+        Indices into the dataset; an image may come several times, with different boxes.
+    boxes : Float[np.ndarray, "n 4"] or None
+        x1, y1, x2, y2 in pixels of the stored image, where crops were looked at.
+    shown : Int[np.ndarray, " n"]
+        The class that each map explains.
+    scores : Float[np.ndarray, "n n_classes"]
+        Zero-shot scores of what was looked at, 0 to 1.
+    labels : Int[np.ndarray, " n"]
+        Of the images, -1 where there is no class.
+    class_names : tuple of str
+        The dataset's.
+    model_name, data_name : str
+        What looked at what.
     """
 
     maps: Float[np.ndarray, "n h w"]
@@ -52,11 +63,16 @@ class RelevanceMaps:
 
     @property
     def predictions(self) -> Int[np.ndarray, " n"]:
-        """(n,) the class with the highest score."""
+        """The class with the highest score."""
         return self.scores.argmax(1)
 
     def align(self, concepts: ConceptMasks) -> Alignment:
         """Agreement with masks of the same dataset, read off at the centre of each cell.
+
+        Parameters
+        ----------
+        concepts : ConceptMasks
+            Of all images of the dataset.
 
         Raises
         ------
@@ -96,14 +112,24 @@ def relevance_maps(
 
     Parameters
     ----------
-    images : indices into ``data``
-    classes : which class: each image's ``"label"`` (where it has none, the prediction), the model's ``"prediction"``
-        for it, a class by its name, or by its number where it is called like one of the former
-    boxes : (n, 4), one an image, in pixels of the stored image: looks at this crop as if it were an image of its own
-    score : of that class: how far its logit (cosine of image and class prompts over the temperature, 0.07) lies above
-        the mean of all classes' logits (``"contrast"``), or the ``"logit"`` itself, of which a large part says nothing
-        about the class; see :class:`ravl_explore.objectives.ConceptGuided`, which explains the same two
-    progress : told the images done; may raise Cancelled
+    model : VisionLanguageModel
+        One that has ``trace``, as those of open_clip.
+    data : ImageTextDataset
+        Whose images are looked at.
+    images : sequence or array of int
+        Indices into ``data``.
+    classes : {"label", "prediction"}, str or int
+        Which class: each image's label (where it has none, the prediction), the model's prediction for it, a class by
+        its name, or by its number where it is called like one of the former.
+    boxes : array (n, 4) of numbers, or None
+        One an image, x1, y1, x2, y2 in pixels of the stored image: looks at this crop as if it were an image of its
+        own.
+    score : {"contrast", "logit"}
+        Of that class: how far its logit (cosine of image and class prompts over the temperature, 0.07) lies above the
+        mean of all classes' logits, or the logit itself, of which a large part says nothing about the class; see
+        :class:`ravl_explore.objectives.ConceptGuided`, which explains the same two.
+    progress : Progress or None
+        Told the images done; may raise Cancelled.
 
     Raises
     ------
@@ -122,17 +148,9 @@ def relevance_maps(
     check_model(model)
     trace = tracer(model)
     check_attributes(data)
-    images = _indices(images)
-    outside = images[(images < 0) | (images >= len(data))]
-    if len(outside):
-        raise InputError(f"images from 0 to {len(data) - 1}", f"{int(outside[0])}", "Pick one of these.")
+    images = _indices(images, len(data))
     checks.one_of("score", score, ("logit", "contrast"))
-    chosen = _chosen(classes, data.class_names)
-    if boxes is not None:
-        boxes = np.asarray(boxes)
-        if boxes.shape != (len(images), 4) or boxes.dtype.kind not in "fiu":
-            raise InputError(f"boxes of shape ({len(images)}, 4)", checks.came(boxes), "Give one box an image.")
-        boxes = boxes.astype(np.float32)
+    chosen, boxes = _chosen(classes, data.class_names), _boxes(boxes, len(images))
     embedded = class_embeddings(model, data.class_names, data.templates)
     sizes = checked_sizes(data, images)
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -140,26 +158,13 @@ def relevance_maps(
     for start in range(0, len(images), BATCH):
         report(progress, start, len(images), "Tracing relevance")
         rows = range(start, min(start + BATCH, len(images)))
-        pixels = [
-            _looked_at(checked_image(data, int(images[row]), sizes[row]), None if boxes is None else boxes[row])
-            for row in rows
-        ]
-        with torch.inference_mode(False), torch.enable_grad():
-            image, relevance = trace(resize(pixels, model.image_size))
-            logits = image @ embedded.to(image).T / TEMPERATURE
-            if isinstance(chosen, int):
-                shown = torch.full((len(logits),), chosen, device=logits.device)
-            elif chosen == "label":
-                shown = torch.from_numpy(data.labels[images[rows.start : rows.stop]]).to(logits.device)
-                shown = torch.where(shown < 0, logits.argmax(1), shown)
-            else:
-                shown = logits.argmax(1)
-            found = relevance(explained(logits, shown, score), False).detach()
-        scores = logits.detach().softmax(1)
-        parts.append((found.float().cpu().numpy(), shown.cpu().numpy(), scores.float().cpu().numpy()))
+        whole = [checked_image(data, int(images[row]), sizes[row]) for row in rows]
+        pixels = whole if boxes is None else [_crop(*pair) for pair in zip(whole, boxes[rows], strict=True)]
+        labels = data.labels[images[rows.start : rows.stop]]
+        parts.append(_traced(trace, resize(pixels, model.image_size), embedded, labels, chosen, score))
     report(progress, len(images), len(images), "Tracing relevance")
     empty = (np.zeros((0, 1, 1), np.float32), np.zeros(0, np.int64), np.zeros((0, len(data.class_names)), np.float32))
-    maps, shown, scores = (np.concatenate(each) for each in zip(*(parts or [empty]), strict=True))
+    maps, shown, scores = (np.concatenate(part) for part in zip(*(parts or [empty]), strict=True))
     return RelevanceMaps(
         maps=minmax(maps),
         images=images,
@@ -171,6 +176,30 @@ def relevance_maps(
         model_name=model.name,
         data_name=data.name,
     )
+
+
+def _traced(
+    trace: Callable[[Tensor], tuple[Tensor, Relevance]],
+    pixels: Float[Tensor, "b 3 s s"],
+    classes: Float[Tensor, "n_classes dim"],
+    labels: Int[np.ndarray, " b"],
+    chosen: str | int,
+    score: Score,
+) -> tuple[Float[np.ndarray, "b h w"], Int[np.ndarray, " b"], Float[np.ndarray, "b n_classes"]]:
+    """Maps, the classes that they explain, and all scores, of a batch."""
+    with torch.inference_mode(False), torch.enable_grad():
+        image, relevance = trace(pixels)
+        logits = image @ classes.to(image).T / TEMPERATURE
+        if isinstance(chosen, int):
+            shown = torch.full((len(logits),), chosen, device=logits.device)
+        elif chosen == "label":
+            shown = torch.from_numpy(labels).to(logits.device)
+            shown = torch.where(shown < 0, logits.argmax(1), shown)
+        else:
+            shown = logits.argmax(1)
+        maps = relevance(explained(logits, shown, score), False).detach()
+    scores = logits.detach().softmax(1)
+    return maps.float().cpu().numpy(), shown.cpu().numpy(), scores.float().cpu().numpy()
 
 
 def _chosen(classes: str | int, names: tuple[str, ...]) -> str | int:
@@ -185,16 +214,27 @@ def _chosen(classes: str | int, names: tuple[str, ...]) -> str | int:
     raise InputError(f"label, prediction, or one of the classes {names}", checks.came(classes), "Name one of these.")
 
 
-def _indices(images: Sequence[int] | np.ndarray) -> Int[np.ndarray, " n"]:
-    found = np.asarray(images)
-    if found.size and (found.ndim > 1 or found.dtype.kind not in "iu"):
+def _indices(images: Sequence[int] | np.ndarray, n_images: int) -> Int[np.ndarray, " n"]:
+    given = np.asarray(images)
+    if given.size and (given.ndim > 1 or given.dtype.kind not in "iu"):
         raise InputError("images as a list of numbers of images", checks.came(images), "Give indices such as [0, 1].")
-    return found.astype(np.int64).reshape(-1)
+    given = given.astype(np.int64).reshape(-1)
+    outside = given[(given < 0) | (given >= n_images)]
+    if len(outside):
+        raise InputError(f"images from 0 to {n_images - 1}", f"{int(outside[0])}", "Pick one of these.")
+    return given
 
 
-def _looked_at(pixels: np.ndarray, box: np.ndarray | None) -> np.ndarray:
-    if box is None:
-        return pixels
+def _boxes(boxes: np.ndarray | None, n: int) -> Float[np.ndarray, "n 4"] | None:
+    if boxes is None:
+        return None
+    boxes = np.asarray(boxes)
+    if boxes.shape != (n, 4) or boxes.dtype.kind not in "fiu":
+        raise InputError(f"boxes of shape ({n}, 4)", checks.came(boxes), "Give one box an image.")
+    return boxes.astype(np.float32)
+
+
+def _crop(pixels: np.ndarray, box: np.ndarray) -> np.ndarray:
     size = np.array([pixels.shape[1], pixels.shape[0]])
     if not ((box[:2] < box[2:]).all() and (box[:2] < size).all() and (box[2:] > 0).all()):
         raise InputError(

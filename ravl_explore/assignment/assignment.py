@@ -27,21 +27,29 @@ class Assignment:
 
     Attributes
     ----------
-    regions : Regions, of the dataset
-    spurious : Bool[np.ndarray, " n_regions"], the region shows the feature
-    core : Bool[np.ndarray, " n_regions"], per image the non-spurious region that shows its class (see
+    regions : Regions
+        Of the dataset.
+    spurious : Bool[np.ndarray, " n_regions"]
+        The region shows the feature.
+    core : Bool[np.ndarray, " n_regions"]
+        Per image the non-spurious region that shows its class (see
         :func:`~ravl_explore.assignment.core_regions.core_regions`); an image whose regions are all spurious, or of
-        which no class is known, has none
-    present : Bool[np.ndarray, " n_images"], the image holds a spurious region
-    attribute : str or None, the class that the feature pulls towards
-    part : Int[np.ndarray, " n_regions"] or None, which part of the feature (of the chosen clusters) a spurious region
-        shows, -1 for other regions; None: not told
-    similarity : Float[np.ndarray, " n_regions"] or None, cosine to what the region is most like, such as the nearest
-        medoid; None: not told
-    identity : Identity, what tells the images from others; empty where it was made by hand
-    feature : Feature or None, the rule; None where it was made by hand
-    labels : Int[np.ndarray, " n_images"] or None, the classes that core regions were chosen by, -1 where none is
-        known; None: those of the dataset
+        which no class is known, has none.
+    present : Bool[np.ndarray, " n_images"]
+        The image holds a spurious region.
+    attribute : str or None
+        The class that the feature pulls towards.
+    part : Int[np.ndarray, " n_regions"] or None
+        Which part of the feature (of the chosen clusters) a spurious region shows, -1 for other regions; None: not
+        told.
+    similarity : Float[np.ndarray, " n_regions"] or None
+        Cosine to what the region is most like, such as the nearest medoid; None: not told.
+    identity : Identity
+        What tells the images from others; empty where it was made by hand.
+    feature : Feature or None
+        The rule; None where it was made by hand.
+    labels : Int[np.ndarray, " n_images"] or None
+        The classes that core regions were chosen by, -1 where none is known; None: those of the dataset.
 
     Raises
     ------
@@ -89,14 +97,26 @@ class Assignment:
             )
 
     def check_of(self, data: ImageTextDataset) -> None:
-        """Raise InputError unless it is of these images: as many, of such classes, and not known to be others."""
+        """Raise InputError unless it is of these images: as many, of such classes, and not known to be others.
+
+        Parameters
+        ----------
+        data : ImageTextDataset
+            The images.
+        """
         check_dataset(data)
         check_belongs("assignment", data, len(self.present), self.identity)
         if self.labels is not None:
             check_labels(self.labels, len(data), len(data.class_names))
 
     def check_with(self, embeddings: Embeddings) -> None:
-        """Raise InputError unless it is of the images that were embedded: as many, and not known to be others."""
+        """Raise InputError unless it is of the images that were embedded: as many, and not known to be others.
+
+        Parameters
+        ----------
+        embeddings : Embeddings
+            By any model.
+        """
         told = difference(embeddings, len(self.present), self.identity)
         if told == "number":
             came = f"one of {len(self.present):,}"
@@ -110,14 +130,12 @@ def assign(embeddings: Embeddings, feature: Feature, *, labels: Labels | None = 
 
     Parameters
     ----------
-    embeddings : Embeddings, of any dataset, by the searched model
-    feature : Feature, such as ``discovery.choose(7)``
-    labels : Int[np.ndarray, " n_images"] or None, stand in for those of the dataset, -1 where no class is known, as
-        captions give them
-
-    Returns
-    -------
-    Assignment
+    embeddings : Embeddings
+        Of any dataset, by the searched model.
+    feature : Feature
+        Such as ``discovery.choose(7)``.
+    labels : Int[np.ndarray, " n_images"] or None
+        Stand in for those of the dataset, -1 where no class is known, as captions give them.
 
     Raises
     ------
@@ -164,8 +182,16 @@ def require_feature(feature: object) -> Feature:
     return checks.instance("feature", feature, Feature, CHOOSE)
 
 
-def check_labels(labels: np.ndarray, n_images: int, n_classes: int) -> Int[np.ndarray, " n_images"]:
-    """The labels as int64; InputError unless there is one class, or -1, for each image."""
+def check_labels(labels: object, n_images: int, n_classes: int) -> Int[np.ndarray, " n_images"]:
+    """The labels as int64; InputError unless there is one class, or -1, for each image.
+
+    Parameters
+    ----------
+    labels : object
+        What was given.
+    n_images, n_classes : int
+        Of the dataset.
+    """
     if not isinstance(labels, np.ndarray):
         raise InputError("labels as an array", checks.came(labels), "Write np.asarray(labels).")
     if labels.shape != (n_images,) or labels.dtype.kind not in "iu":

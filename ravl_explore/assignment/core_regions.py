@@ -30,11 +30,16 @@ def core_regions(
 
     Parameters
     ----------
-    similarity : to the text of the image's class
-    possible : may be chosen; an image without such a region has no core
-    image_index : which image a region is of
-    cluster : which cluster, from 0
-    label : class of the region's image, from 0; read where ``possible``
+    similarity : Float[np.ndarray, " n_regions"]
+        To the text of the image's class.
+    possible : Bool[np.ndarray, " n_regions"]
+        May be chosen; an image without such a region has no core.
+    image_index : Int[np.ndarray, " n_regions"]
+        Which image a region is of.
+    cluster : Int[np.ndarray, " n_regions"]
+        Which cluster, from 0.
+    label : Int[np.ndarray, " n_regions"]
+        Class of the region's image, from 0; read where ``possible``.
 
     Examples
     --------
@@ -64,8 +69,8 @@ def core_regions(
 
 
 def _best(image_index: Int[np.ndarray, " n"], *values: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-    """(n,) True for the highest value of each image; the next value decides a tie, and then the order."""
-    order = np.lexsort((*(-each for each in reversed(values)), image_index))  # stable
+    """True for the highest value of each image; the next value decides a tie, and then the order."""
+    order = np.lexsort((*(-value for value in reversed(values)), image_index))  # stable
     best = np.zeros(len(image_index), bool)
     best[order[np.unique(image_index[order], return_index=True)[1]]] = True
     return best

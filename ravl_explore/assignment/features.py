@@ -28,10 +28,12 @@ class Looks(NamedTuple):
 
     Attributes
     ----------
-    part : Int[np.ndarray, " n_regions"], which part of the feature a region is nearest to, from 0; of a region that
-        does not show the feature any
-    similarity : Float[np.ndarray, " n_regions"], cosine to what the region is most like, -1 to 1
-    kind : Int[np.ndarray, " n_regions"], regions of one number look alike, from 0
+    part : Int[np.ndarray, " n_regions"]
+        Which part of the feature a region is nearest to, from 0; of a region that does not show the feature any.
+    similarity : Float[np.ndarray, " n_regions"]
+        Cosine to what the region is most like, -1 to 1.
+    kind : Int[np.ndarray, " n_regions"]
+        Regions of one number look alike, from 0.
     """
 
     part: Int[np.ndarray, " n_regions"]
@@ -47,11 +49,16 @@ class Feature(ABC):
 
     Attributes
     ----------
-    name : str, what the feature is called in sentences, such as ``cluster 7``
-    attribute : str or None, the class that the feature pulls towards
-    dim : int, of the embeddings that it reads
-    threshold : float, a region shows the feature when its score is above
-    searched : Identity, what tells the images that it was found in from others; empty where it is not known
+    name : str
+        What the feature is called in sentences, such as ``cluster 7``.
+    attribute : str or None
+        The class that the feature pulls towards.
+    dim : int
+        Of the embeddings that it reads.
+    threshold : float
+        A region shows the feature when its score is above.
+    searched : Identity
+        What tells the images that it was found in from others; empty where it is not known.
     """
 
     name: str
@@ -62,7 +69,13 @@ class Feature(ABC):
 
     @abstractmethod
     def score(self, region: Regions) -> Float[np.ndarray, " n_regions"]:
-        """How much each region shows the feature, from unit-norm embeddings."""
+        """How much each region shows the feature.
+
+        Parameters
+        ----------
+        region : Float[np.ndarray, "n_regions dim"]
+            Unit-norm embeddings by the searched model, as for the other methods.
+        """
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -103,10 +116,14 @@ class ClusterFeature(Feature):
 
     Parameters
     ----------
-    clusters : tuple[int, ...], the chosen ones, each once, in the order of choice
-    medoids : Float[np.ndarray, "n_clusters dim"], embeddings of the medoids of the whole clustering
-    attribute : str or None, the class that the first of them pulls towards
-    searched : Identity, of the images that were clustered
+    clusters : tuple of int
+        The chosen ones, each once, in the order of choice.
+    medoids : Float[np.ndarray, "n_clusters dim"]
+        Embeddings of the medoids of the whole clustering.
+    attribute : str or None
+        The class that the first of them pulls towards.
+    searched : Identity
+        Of the images that were clustered.
 
     Raises
     ------
@@ -193,7 +210,7 @@ class ClusterFeature(Feature):
 
     @property
     def _place(self) -> Int[np.ndarray, " n_clusters"]:
-        """(n_clusters,) place of each cluster among the chosen ones, -1 of others."""
+        """Place of each cluster among the chosen ones, -1 of others."""
         place = np.full(len(self.medoids), -1)
         place[list(self.clusters)] = np.arange(len(self.clusters))
         return place

@@ -26,11 +26,14 @@ class Precheck:
 
     Attributes
     ----------
-    warnings : sentences, the most serious first; none where nothing looks wrong
-    groups : one row a class and presence of the feature: class_name, present, n; empty groups too, and images without a
-        class where there are any
-    classes : one row a class: class_name, n_with (images with the feature), core (share of those, 0 to 1, in which the
-        region that shows the class, of all regions, shows the feature; NaN without such images)
+    warnings : tuple of str
+        Sentences, the most serious first; none where nothing looks wrong.
+    groups : pd.DataFrame
+        One row a class and presence of the feature: class_name, present, n; empty groups too, and images without a
+        class where there are any.
+    classes : pd.DataFrame
+        One row a class: class_name, n_with (images with the feature), core (share of those, 0 to 1, in which the region
+        that shows the class, of all regions, shows the feature; NaN without such images).
     """
 
     warnings: tuple[str, ...]
@@ -57,13 +60,12 @@ def check_features(embeddings: Embeddings, feature: Feature, *, labels: Labels |
 
     Parameters
     ----------
-    embeddings : Embeddings, of the fine-tuning data, by the searched model
-    feature : Feature, what shall be suppressed
-    labels : Int[np.ndarray, " n_images"] or None, stand in for those of the data, -1 where no class is known
-
-    Returns
-    -------
-    Precheck
+    embeddings : Embeddings
+        Of the fine-tuning data, by the searched model.
+    feature : Feature
+        What shall be suppressed.
+    labels : Int[np.ndarray, " n_images"] or None
+        Stand in for those of the data, -1 where no class is known.
 
     Raises
     ------
@@ -100,13 +102,13 @@ def _shows_the_class(
     spurious: Bool[np.ndarray, " n_regions"],
     cluster: Int[np.ndarray, " n_regions"],
 ) -> Bool[np.ndarray, " n_images"]:
-    """(n_images,) whether the region that shows the image's class, chosen among all, is a spurious one."""
+    """Whether the region that shows an image's class, chosen among all, is a spurious one."""
     image_index = embeddings.regions.image_index
     label = labels[image_index]
     own = np.einsum("nd,nd->n", embeddings.region, embeddings.text[label])  # of label -1 any, which is not used
-    found = np.zeros(len(labels), bool)
-    found[image_index[core_regions(own, label >= 0, image_index, cluster, label) & spurious]] = True
-    return found
+    shows = np.zeros(len(labels), bool)
+    shows[image_index[core_regions(own, label >= 0, image_index, cluster, label) & spurious]] = True
+    return shows
 
 
 def _groups(
@@ -155,17 +157,17 @@ def _one_class_only(names: tuple[str, ...], n_with: Int[np.ndarray, " n_classes"
 
 
 def _everywhere(present: Bool[np.ndarray, " n_images"], bare: Bool[np.ndarray, " n_images"], what: str) -> list[str]:
-    found = []
+    said = []
     if present.all() or not present.any():
-        found.append(f"{'Every' if present.any() else 'No'} image has {what}: there is nothing to compare with.")
+        said.append(f"{'Every' if present.any() else 'No'} image has {what}: there is nothing to compare with.")
     elif present.mean() >= NEARLY_ALL:
-        found.append(f"{present.mean():.0%} of the images have {what}: it is more likely background than a shortcut.")
+        said.append(f"{present.mean():.0%} of the images have {what}: it is more likely background than a shortcut.")
     if bare.sum() >= WHOLE_IMAGES * max(present.sum(), 1):
-        found.append(
+        said.append(
             f"In {bare.sum()} of {present.sum()} images with {what} every region shows it: nothing of them is left to "
             "learn from."
         )
-    return found
+    return said
 
 
 def _looks_alike(alike: tuple[int, ...]) -> list[str]:

@@ -14,6 +14,7 @@ from ravl_explore.clustering.chunks import Step, as_single
 from ravl_explore.clustering.distances import check_unit_rows, cosine_distance, grown_distance
 from ravl_explore.clustering.kmedoids import STAGE, check_enough_regions, check_n_clusters, choose
 from ravl_explore.support import checks
+from ravl_explore.support.memory import fits_memory
 from ravl_explore.support.progress import Progress, report
 
 N_SAMPLES = 5  # Kaufman & Rousseeuw 1990, section 3.3.1
@@ -180,7 +181,7 @@ class Clara:
         size = min(max(wanted, most + 1), n_regions)
         n_samples = 1 if size == n_regions else self.n_samples
         what = f"{n_samples:,} samples of {size:,} regions"
-        checks.fits_memory(what, 4 * (n_samples + 2) * size**2, "Take fewer samples, or smaller ones.")
+        fits_memory(what, 4 * (n_samples + 2) * size**2, "Take fewer samples, or smaller ones.")
         if size == n_regions:
             drawn = [np.arange(n_regions)]
         else:

@@ -7,7 +7,7 @@ from jaxtyping import Float, Float32, Int, Real
 
 from ravl_explore.clustering.chunks import Step, blocks
 from ravl_explore.errors import InputError
-from ravl_explore.support.checks import free_bytes, gigabytes
+from ravl_explore.support.memory import free_bytes, gigabytes
 
 NORM_TOLERANCE = 1e-3
 """How far a norm may be from 1: room for embeddings that were stored as float16."""

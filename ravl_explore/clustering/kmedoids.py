@@ -15,6 +15,7 @@ from ravl_explore.clustering.base import Clustering
 from ravl_explore.clustering.distances import check_embeddings, cosine_distance
 from ravl_explore.errors import InputError
 from ravl_explore.support import checks
+from ravl_explore.support.memory import fits_memory
 from ravl_explore.support.progress import Progress, report
 
 STAGE = "Clustering regions"
@@ -113,7 +114,7 @@ class KMedoids:
         check_enough_regions(n_regions, self.n_clusters)
         need = 4 * n_regions**2 + 16 * n_regions * self.n_clusters[-1]
         what = f"{n_regions:,} regions in up to {self.n_clusters[-1]:,} clusters"
-        checks.fits_memory(what, need, "Cluster fewer regions, or use Clara, which takes any number of them.")
+        fits_memory(what, need, "Cluster fewer regions, or use Clara, which takes any number of them.")
         report(progress, 0, total, STAGE)
         distance = cosine_distance(embeddings)
         medoids = fasterpam.Medoids.none(distance, self.n_clusters[-1])

@@ -13,7 +13,7 @@ from ravl_explore.embedding.arrays import State
 from ravl_explore.embedding.disk_arrays import read_state
 from ravl_explore.embedding.folders import boxes_folder, embeddings_folder
 from ravl_explore.errors import InputError, StorageError
-from ravl_explore.support.files import remove_unfinished
+from ravl_explore.support.unfinished import remove_unfinished
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,9 @@ from jaxtyping import Float32
 from ravl_explore.embedding.arrays import ARRAYS, FORMAT, Gap, State
 from ravl_explore.embedding.folders import cannot_write
 from ravl_explore.errors import StorageError
-from ravl_explore.support.files import remove_unfinished, write_whole
+from ravl_explore.support.files import write_whole
 from ravl_explore.support.fingerprints import digest
+from ravl_explore.support.unfinished import remove_unfinished
 
 FLUSH_SECONDS = 5.0  # what a kill may cost
 BLOCK_ROWS = 8192  # read at a time for a checksum

@@ -164,7 +164,9 @@ def embed(
     Parameters
     ----------
     model : VisionLanguageModel
+        What embeds.
     data : ImageTextDataset
+        What is embedded.
     proposer : Proposer or None
         Finds the regions; ``Grid(2, 2)`` unless given.
     templates : tuple of str or None
@@ -202,33 +204,20 @@ def embed(
         checks.path("cache", cache)
     skipped = Skipped(len(data), max_unreadable)
     skipped.add(unreadable_headers(data, progress))
-    work = Work.of(model, data, proposer, skipped, cache, progress)
     templates = tuple(templates or data.templates)
+    work = Work.of(model, data, proposer, skipped, cache, progress)
     text = class_embeddings(model, data.class_names, templates).cpu().numpy()
     image, region = embedded(work, skipped, batch_size, cache, progress)
-    kept = skipped.others()
-    regions, readable = work.regions_of(kept), without(data, skipped.images)
+    regions, readable = work.regions_of(skipped.others()), without(data, skipped.images)
     return Embeddings(
-        image,
-        region,
-        text,
-        regions,
-        data.labels[kept],
-        names("class_names", data.class_names),
-        temperature,
-        model.name,
-        data.name,
-        name_of(proposer),
-        model.region_method,
-        templates,
-        skipped.images,
-        Identity.of(readable),
-        Annotations.of(readable, regions),
-    )
+        image, region, text, regions, data.labels[skipped.others()], names("class_names", data.class_names),
+        temperature, model.name, data.name, name_of(proposer), model.region_method, templates, skipped.images,
+        Identity.of(readable), Annotations.of(readable, regions),
+    )  # fmt: skip
 
 
 def check_temperature(temperature: float) -> None:
-    """Raise InputError unless similarities can be divided by it."""
+    """Raise InputError unless similarities can be divided by ``temperature``."""
     remedy = "The paper uses 0.07."
     if checks.number("a temperature", temperature, above=0, remedy=remedy) < COLDEST or temperature > HOTTEST:
         raise InputError(f"a temperature above 0, from {COLDEST:g} to {HOTTEST:g}", f"{temperature}", remedy)

@@ -23,6 +23,7 @@ from ravl_explore.regions.base import Proposer, Regions
 from ravl_explore.regions.proposing import proposer_of
 from ravl_explore.support import checks
 from ravl_explore.support.fingerprints import digest
+from ravl_explore.support.memory import fits_memory
 from ravl_explore.support.progress import Progress, report
 
 
@@ -79,7 +80,7 @@ class Work:
         n_rows = len(part) + len(regions)
         if cache is False:
             remedy = "Take fewer regions an image, or keep them on disk with cache=True."
-            checks.fits_memory(f"{n_rows:,} embeddings of images and regions", 8 * model.dim * n_rows, remedy)
+            fits_memory(f"{n_rows:,} embeddings of images and regions", 8 * model.dim * n_rows, remedy)
         return cls(model, part, numbers, sizes, regions)
 
     def arrays(self, cache: bool | str | Path) -> Arrays:

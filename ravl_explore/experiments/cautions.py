@@ -27,10 +27,12 @@ class Caution:
 
     Attributes
     ----------
-    code : Code, ``seen`` (images to compare on were searched or trained on), ``class missing`` (no image of the class
-        that the feature pulls to), ``feature absent`` (no image holds it, or every one), ``groups missing`` (classes
-        that have no image with it, or none without) or ``chance`` (the model is no better than guessing)
-    text : str, one sentence or two
+    code : {"seen", "class missing", "feature absent", "groups missing", "chance"}
+        Images to compare on were searched or trained on; no image is of the class that the feature pulls to; no image
+        holds the feature, or every one; classes have no image with it, or none without; the model is no better than
+        guessing.
+    text : str
+        One sentence or two.
 
     Raises
     ------
@@ -48,7 +50,17 @@ class Caution:
 
 
 def seen(test_data: ImageTextDataset, seen_data: Sequence[ImageTextDataset], feature: Feature) -> tuple[Caution, ...]:
-    """Whether images to compare on were searched or trained on: are in ``seen_data``, or where the feature is from."""
+    """Whether images to compare on were searched or trained on.
+
+    Parameters
+    ----------
+    test_data : ImageTextDataset
+        Images to compare on.
+    seen_data : sequence of ImageTextDataset
+        Images that were searched, validated or trained on.
+    feature : Feature
+        Knows which images it was found in.
+    """
     most = max((shared_images(test_data, data) for data in seen_data), default=0)
     if not most and _same(feature.searched, Identity.of(test_data)):
         most = len(test_data)
@@ -61,6 +73,13 @@ def seen(test_data: ImageTextDataset, seen_data: Sequence[ImageTextDataset], fea
 def too_optimistic(which: str = "these") -> str:
     """What is said where images to compare on were seen before.
 
+    Parameters
+    ----------
+    which : str
+        Of the images.
+
+    Examples
+    --------
     >>> too_optimistic("3 of these 5")
     'Too optimistic: 3 of these 5 images were searched or trained on. Pick others to compare on.'
     """
@@ -68,7 +87,15 @@ def too_optimistic(which: str = "these") -> str:
 
 
 def class_missing(test_data: ImageTextDataset, attribute: str | None) -> tuple[Caution, ...]:
-    """Whether the class that the feature pulls to has an image at all."""
+    """Whether the class that the feature pulls to has an image at all.
+
+    Parameters
+    ----------
+    test_data : ImageTextDataset
+        Images to compare on.
+    attribute : str or None
+        The class; of None nothing is said.
+    """
     names = test_data.class_names
     if attribute is None or (attribute in names and (test_data.labels == names.index(attribute)).any()):
         return ()
@@ -77,7 +104,13 @@ def class_missing(test_data: ImageTextDataset, attribute: str | None) -> tuple[C
 
 
 def groups_missing(before: Evaluation) -> tuple[Caution, ...]:
-    """Whether the test images hold the feature, and all classes have images with it and without."""
+    """Whether the test images hold the feature, and all classes have images with it and without.
+
+    Parameters
+    ----------
+    before : Evaluation
+        Of the searched model, on the test images.
+    """
     if before.found is None:
         return ()
     n_with, n, names = int(before.found.sum()), len(before.found), before.class_names
@@ -101,7 +134,13 @@ def groups_missing(before: Evaluation) -> tuple[Caution, ...]:
 
 
 def chance(before: Evaluation) -> tuple[Caution, ...]:
-    """Whether the model that all start from is no better than guessing."""
+    """Whether the model that all start from is no better than guessing.
+
+    Parameters
+    ----------
+    before : Evaluation
+        Of that model.
+    """
     return (Caution("chance", before.doubt),) if before.doubt else ()
 
 

@@ -26,7 +26,15 @@ class EmbeddedOnce:
     def keep_only(
         self, embeddings: Embeddings, model: VisionLanguageModel, data: ImageTextDataset, proposer: Proposer | None
     ) -> None:
-        """Forget all others, which were of another search."""
+        """Forget all others, which were of another search.
+
+        Parameters
+        ----------
+        embeddings : Embeddings
+            That were made already.
+        model, data, proposer
+            What they were made of.
+        """
         self._made = {(id(model), id(data), id(proposer)): (embeddings, model, data, proposer)}
 
     def clear(self) -> None:
@@ -41,7 +49,17 @@ class EmbeddedOnce:
         progress: Progress | None,
         stage: str,
     ) -> Embeddings:
-        """Embeddings of ``data``; ``progress`` is told the stage."""
+        """Embeddings of a dataset.
+
+        Parameters
+        ----------
+        model, data, proposer
+            As of :func:`ravl_explore.embed`.
+        progress : Progress or None
+            Told images.
+        stage : str
+            What the work is called there.
+        """
         while not self._busy.acquire(timeout=LOOK_SECONDS):
             report(progress, 0, 0, f"{stage}: waiting for the images that are being read")
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -33,22 +32,43 @@ from ravl_explore.training import TrainingSettings
 MARKING = "Marking the feature in the training images"
 
 
+@dataclass
+class _Made:
+    """Parts of an experiment that were asked for so far."""
+
+    marked: Assignment | None = None
+    found: Assignment | None = None
+    before: Evaluation | None = None
+    watched: Assignment | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Experiment:
     """All that several fine-tunings against one feature share; each part is made when it is first asked for.
 
     Parameters
     ----------
-    model : VisionLanguageModel, the one that was searched; it is not changed
-    train_data, test_data : ImageTextDataset, images to fine-tune on, and to measure on
-    feature : Feature, what to suppress, such as ``discovery.choose(7)``
-    proposer : Proposer or None, of the regions of all these datasets; ``Grid(2, 2)`` unless given
-    validation : ImageTextDataset or None, measured while training
-    searched : ImageTextDataset or None, the images that the feature was found in, to tell whether others are among them
-    labels : CaptionLabeller, Int[np.ndarray, " n_images"] or None, classes to learn instead of the training data's: a
-        labeller, which takes them from the captions, or one of each image, -1 where none is known
-    concepts : ConceptSource or None, of masks, for objectives that use relevance
-    embedded : EmbeddedOnce, embeddings that are shared with other experiments on the same model
+    model : VisionLanguageModel
+        The one that was searched; it is not changed.
+    train_data : ImageTextDataset
+        Images to fine-tune on.
+    feature : Feature
+        What to suppress, such as ``discovery.choose(7)``.
+    test_data : ImageTextDataset
+        Images to measure on.
+    proposer : Proposer or None
+        Of the regions of all these datasets; ``Grid(2, 2)`` unless given.
+    validation : ImageTextDataset or None
+        Measured while training.
+    searched : ImageTextDataset or None
+        The images that the feature was found in, to tell whether others are among them.
+    labels : CaptionLabeller, Int[np.ndarray, " n_images"] or None
+        Classes to learn instead of the training data's: a labeller, which takes them from the captions, or one of each
+        image, -1 where none is known.
+    concepts : ConceptSource or None
+        Of masks, for objectives that use relevance.
+    embedded : EmbeddedOnce
+        Embeddings that are shared with other experiments on the same model.
 
     Raises
     ------
@@ -87,31 +107,31 @@ class Experiment:
         return (*seen, *cautions.class_missing(self.test_data, self.feature.attribute))
 
     def check(self, progress: Progress | None = None) -> Precheck:
-        """What speaks against the choice, by the images to fine-tune on."""
+        """What speaks against the choice, by the images to fine-tune on; ``progress`` is told images."""
         marked = self.marked(progress)
         return check_features(self._train_embeddings(progress), self.feature, labels=marked.labels)
 
     def marked(self, progress: Progress | None = None) -> Assignment:
         """What the training images' regions show, and the classes to learn."""
-        if "marked" not in self._made:
+        if self._made.marked is None:
             embeddings = self._train_embeddings(progress)
             labels = self.labels
             if isinstance(labels, CaptionLabeller):
                 labels = caption_labels(self.train_data, labels, embeddings)
-            self._made["marked"] = assign(embeddings, self.feature, labels=labels)
-        return self._made["marked"]
+            self._made.marked = assign(embeddings, self.feature, labels=labels)
+        return self._made.marked
 
     def found(self, progress: Progress | None = None) -> Assignment:
         """Which test images hold the feature."""
-        if "found" not in self._made:
-            self._made["found"] = assign(self._test_embeddings(progress), self.feature)
-        return self._made["found"]
+        if self._made.found is None:
+            self._made.found = assign(self._test_embeddings(progress), self.feature)
+        return self._made.found
 
     def before(self, progress: Progress | None = None) -> Evaluation:
         """The searched model as it is, on the test data."""
-        if "before" not in self._made:
-            self._made["before"] = evaluate(zero_shot(self._test_embeddings(progress)), self.found(progress))
-        return self._made["before"]
+        if self._made.before is None:
+            self._made.before = evaluate(zero_shot(self._test_embeddings(progress)), self.found(progress))
+        return self._made.before
 
     def begin(
         self,
@@ -121,7 +141,13 @@ class Experiment:
         folder: str | Path | None = None,
         progress: Progress | None = None,
     ) -> MitigationRun:
-        """One fine-tuning, to iterate over."""
+        """One fine-tuning, to iterate over.
+
+        Parameters
+        ----------
+        objective, settings, folder, progress
+            As of :func:`ravl_explore.mitigation.begin`.
+        """
         check_objective(objective)
         return begin(
             self.model,
@@ -136,32 +162,40 @@ class Experiment:
         )
 
     def measure(self, model: VisionLanguageModel, progress: Progress | None = None) -> Comparison:
-        """Before and after, on the test data."""
+        """Before and after, on the test data.
+
+        Parameters
+        ----------
+        model : VisionLanguageModel
+            The new one.
+        progress : Progress or None
+            Told images.
+        """
         before, found = self.before(progress), self.found(progress)
         told = staged(progress, "Testing the new model")
         return compare(before, evaluate(zero_shot(embed(model, self.test_data, self.proposer, progress=told)), found))
 
     def cautions_on(self, before: Evaluation) -> tuple[Caution, ...]:
-        """All of :attr:`cautions`, and those that the searched model's evaluation tells."""
+        """All of :attr:`cautions`, and those that the searched model's evaluation ``before`` tells."""
         return (*self.cautions, *cautions.groups_missing(before), *cautions.chance(before))
 
     def take_before(self, before: Evaluation) -> None:
         """Use an evaluation that was kept of an earlier session, so that the images are not embedded for it."""
-        self._made["before"] = before
+        self._made.before = before
 
     @cached_property
-    def _made(self) -> dict[str, Any]:
-        return {}
+    def _made(self) -> _Made:
+        return _Made()
 
     def _watched(self, progress: Progress | None) -> ImageTextDataset | tuple[ImageTextDataset, Assignment] | None:
         """The validation images; with their assignment, where nobody annotated the feature."""
         data = self.validation
         if data is None or data.feature_present is not None:
             return data
-        if "watched" not in self._made:
+        if self._made.watched is None:
             embeddings = self.embedded(self.model, data, self.proposer, progress, "Marking the validation images")
-            self._made["watched"] = assign(embeddings, self.feature)
-        return data, self._made["watched"]
+            self._made.watched = assign(embeddings, self.feature)
+        return data, self._made.watched
 
     def _train_embeddings(self, progress: Progress | None) -> Embeddings:
         return self.embedded(self.model, self.train_data, self.proposer, progress, MARKING)
@@ -173,5 +207,15 @@ class Experiment:
 def caption_labels(
     data: ImageTextDataset, labeller: CaptionLabeller, embeddings: Embeddings
 ) -> Int[np.ndarray, " n_images"]:
-    """Classes that the captions name, -1 where they name none."""
+    """Classes that the captions name, -1 where they name none.
+
+    Parameters
+    ----------
+    data : ImageTextDataset
+        With captions.
+    labeller : CaptionLabeller
+        Reads them.
+    embeddings : Embeddings
+        Of the same images, which decide between several classes that a caption names.
+    """
     return label(data, labeller, similarity=embeddings.image @ embeddings.text.T).labels

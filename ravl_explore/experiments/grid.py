@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,14 +20,8 @@ from ravl_explore.errors import InputError, StorageError
 from ravl_explore.evaluation import Evaluation
 from ravl_explore.experiments.cautions import Caution
 from ravl_explore.experiments.experiment import Experiment
-from ravl_explore.experiments.run_files import (
-    keep,
-    pack_evaluation,
-    pack_run,
-    read_kept,
-    unpack_evaluation,
-    unpack_run,
-)
+from ravl_explore.experiments.packing import pack_evaluation, pack_run, unpack_evaluation, unpack_run
+from ravl_explore.experiments.run_files import keep, read_kept
 from ravl_explore.experiments.run_key import RunKeys
 from ravl_explore.experiments.runs import Run, Runs
 from ravl_explore.mitigation import chosen_settings
@@ -91,21 +84,22 @@ def run_all(
 
     Parameters
     ----------
-    model, train_data, feature, test_data, proposer, validation, labels, concepts : as in
-        :class:`~ravl_explore.experiments.experiment.Experiment`
-    objectives : list of Objective, or mapping of names of your own to objectives; all that the explorer's menu offers
-        unless given
-    seeds : sequence of int, each once
-    epochs, learning_rate, settings : as in :func:`ravl_explore.mitigate`, for every run
-    folder : str or Path, where each finished run is written at once, as one JSON file; a run that is there already is
-        read instead. It is known again by the content of all that it depends on, and by this package's version. Images
-        are known by their contents, so they are all read once
-    on_run : callable, given the Runs so far after each one; may raise Cancelled
-    progress : Progress, told how far the present run is; may raise Cancelled, the folder then keeps the finished runs
-
-    Returns
-    -------
-    Runs
+    model, train_data, feature, test_data, proposer, validation, labels, concepts
+        As of :class:`~ravl_explore.experiments.experiment.Experiment`.
+    objectives : sequence of Objective, mapping of str to Objective, or None
+        The mapping's names are your own; all that the explorer's menu offers unless given.
+    seeds : sequence of int
+        Each once.
+    epochs, learning_rate, settings
+        As of :func:`ravl_explore.mitigate`, for every run.
+    folder : str or Path or None
+        Where each finished run is written at once, as one JSON file; a run that is there already is read instead. It is
+        known again by the content of all that it depends on, and by this package's version. Images are known by their
+        contents, so they are all read once.
+    on_run : function of Runs, or None
+        Given the runs so far after each one; may raise Cancelled.
+    progress : Progress or None
+        Told how far the present run is; may raise Cancelled, the folder then keeps the finished runs.
 
     Raises
     ------
@@ -202,10 +196,11 @@ def _named(objectives: Objectives) -> list[tuple[str, Objective]]:
         named = list(objectives.items())
     else:
         remedy = "Pass [objectives.RegionAware()], a list even of one."
-        listed: Any = checks.listed("objectives", objectives, object, remedy)
-        named = [(getattr(each, "name", ""), each) for each in listed]
-    for name, each in named:
-        check_objective(each, f"objectives[{name!r}]" if isinstance(objectives, Mapping) else "each of objectives")
+        checks.listed("objectives", objectives, object, remedy)
+        named = [(getattr(objective, "name", ""), objective) for objective in objectives]
+    for name, objective in named:
+        called = f"objectives[{name!r}]" if isinstance(objectives, Mapping) else "each of objectives"
+        check_objective(objective, called)
         checks.text("the name of an objective", name)
     return named
 

@@ -23,8 +23,11 @@ class RunKeys:
     Parameters
     ----------
     experiment : Experiment
-    folder : Path or None, where contents of images are kept by what is quick to see, so that they are read once
-    progress : Progress or None, told while they are read
+        Whose runs.
+    folder : Path or None
+        Where contents of images are kept by what is quick to see, so that they are read once.
+    progress : Progress or None
+        Told while they are read.
     """
 
     def __init__(self, experiment: Experiment, folder: Path | None, progress: Progress | None) -> None:
@@ -39,7 +42,15 @@ class RunKeys:
         return content((__version__, e.model, *datasets, e.proposer, e.feature))
 
     def of(self, objective: Objective, settings: TrainingSettings) -> str:
-        """One name for all that a run depends on."""
+        """One name for all that a run depends on.
+
+        Parameters
+        ----------
+        objective : Objective
+            What it minimises.
+        settings : TrainingSettings
+            How.
+        """
         e = self._experiment
         validation = None if e.validation is None else self._data(e.validation)
         concepts = (e.concepts, self._masks) if objective.uses_relevance and e.concepts is not None else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -14,11 +13,10 @@ from ravl_explore.experiments.cautions import Caution
 from ravl_explore.measures import measures_of, numbers
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.objectives.base import Objective
-from ravl_explore.support.json_values import plain
+from ravl_explore.support.json_values import Json, plain
 from ravl_explore.training import History
 
 SPREAD = ", sd"
-Content = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,23 +25,33 @@ class Run:
 
     Attributes
     ----------
-    objective : what it is called
-    spelled : the objective as Python writes it, with all its options
-    options : the objective's options, each as Python writes it
-    seed : None for an objective without steps, which comes out the same for every seed
-    settings : how it was trained, without the seed
-    seconds : how long it took
-    comparison : before and after
-    history : one record a step
-    complete : False when it was stopped before the last step
-    notes : what the user should know of it, as sentences
+    objective : str
+        What it is called.
+    spelled : str
+        The objective as Python writes it, with all its options.
+    options : mapping of str to str
+        The objective's options, each as Python writes it.
+    seed : int or None
+        None for an objective without steps, which comes out the same for every seed.
+    settings : mapping of str to plain value
+        How it was trained, without the seed; what was suppressed, and the model it began with.
+    seconds : float
+        How long it took.
+    comparison : Comparison
+        Before and after.
+    history : History
+        One record a step.
+    complete : bool
+        False when it was stopped before the last step.
+    notes : tuple of str
+        What the user should know of it, as sentences.
     """
 
     objective: str
     spelled: str
     options: Mapping[str, str]
     seed: int | None
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Json]
     seconds: float
     comparison: Comparison
     history: History
@@ -52,10 +60,21 @@ class Run:
 
     @classmethod
     def of(cls, mitigation: Mitigation, comparison: Comparison, *, name: str = "", seconds: float | None = None) -> Run:
-        """What is kept of a mitigation: all but the model; ``seconds`` are those of its last step unless given."""
+        """What is kept of a mitigation: all but the model.
+
+        Parameters
+        ----------
+        mitigation : Mitigation
+            The run.
+        comparison : Comparison
+            Before it and after.
+        name : str
+            What the objective is called; its own name unless given.
+        seconds : float or None
+            Those of the last step unless given.
+        """
         objective, records = mitigation.objective, mitigation.history.records
-        settings = {key: plain(value) for key, value in vars(mitigation.settings).items()}
-        seed = settings.pop("seed", None)
+        settings = {name: plain(value) for name, value in vars(mitigation.settings).items() if name != "seed"}
         # what was suppressed, and of which model: runs that differ in these are no repetitions of each other
         feature = mitigation.assignment.feature
         settings |= {"feature": None, "discovery": ""} if feature is None else feature.settings
@@ -64,7 +83,7 @@ class Run:
             objective=name or objective.name,
             spelled=repr(objective),
             options=options_of(objective),
-            seed=seed if objective.takes_steps else None,
+            seed=mitigation.settings.seed if objective.takes_steps else None,
             settings=settings,
             seconds=(records[-1].seconds if records else 0.0) if seconds is None else seconds,
             comparison=comparison,
@@ -80,9 +99,12 @@ class Runs:
 
     Attributes
     ----------
-    before : the evaluation before any mitigation
-    runs : in the order in which they were made
-    cautions : why their comparisons cannot be trusted; none of runs that were put together by hand
+    before : Evaluation
+        Before any mitigation.
+    runs : tuple of Run
+        In the order in which they were made.
+    cautions : tuple of Caution
+        Why their comparisons cannot be trusted; none of runs that were put together by hand.
     """
 
     before: Evaluation
@@ -98,7 +120,7 @@ class Runs:
     @property
     def labels(self) -> tuple[str, ...]:
         """The name of each run's objective; where one name has several options or settings, with those that differ."""
-        alike: dict[str, list[Content]] = {}
+        alike: dict[str, list[dict[str, str]]] = {}
         for run in self.runs:
             alike.setdefault(run.objective, []).append(_choices(run))
         return tuple(_label(run.objective, _choices(run), alike[run.objective]) for run in self.runs)
@@ -107,7 +129,7 @@ class Runs:
     def measures(self) -> tuple[str, ...]:
         """What the table's numbers are called: keys of the measures that the evaluations have."""
         evaluations = (self.before, *(run.comparison.after for run in self.runs))
-        return tuple(dict.fromkeys(measure.key for each in evaluations for measure in measures_of(each)))
+        return tuple(dict.fromkeys(measure.key for evaluation in evaluations for measure in measures_of(evaluation)))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -118,7 +140,7 @@ class Runs:
         if stopped:
             notes.append(f"{stopped} of {len(self)} runs stopped before the last step.")
         compared = (run.comparison.before for run in self.runs)
-        notes += [f"Guessing gives {100 * each.chance:.1f}% on {each.data_name}." for each in compared]
+        notes += [f"Guessing gives {100 * before.chance:.1f}% on {before.data_name}." for before in compared]
         told = (caution.text for caution in self.cautions)
         return tuple(dict.fromkeys([*notes, *told, *(note for run in self.runs for note in run.notes)]))
 
@@ -161,16 +183,22 @@ class Runs:
 
 
 def options_of(objective: Objective) -> dict[str, str]:
-    """An objective's options, each as Python writes it; all in one where it is no dataclass."""
+    """An objective's options, each as Python writes it; all in one where it is no dataclass.
+
+    Parameters
+    ----------
+    objective : Objective
+        A dataclass or not.
+    """
     if not is_dataclass(objective):
         return {"": repr(objective)}
-    return {each.name: repr(getattr(objective, each.name)) for each in fields(objective)}
+    return {option.name: repr(getattr(objective, option.name)) for option in fields(objective)}
 
 
-def _choices(run: Run) -> Content:
+def _choices(run: Run) -> dict[str, str]:
     return {**run.options, **{key: repr(value) for key, value in run.settings.items()}}
 
 
-def _label(name: str, own: Content, alike: Sequence[Content]) -> str:
+def _label(name: str, own: Mapping[str, str], alike: Sequence[Mapping[str, str]]) -> str:
     differ = [f"{key}={own[key]}" for key in own if any(other.get(key) != own[key] for other in alike)]
     return f"{name} ({', '.join(differ)})" if differ else name

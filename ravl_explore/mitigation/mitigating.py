@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
 
 from ravl_explore.assignment.assignment import Assignment, assign
 from ravl_explore.assignment.features import Feature
@@ -19,24 +17,28 @@ from ravl_explore.data.base import ImageTextDataset, check_dataset
 from ravl_explore.data.relabelled import Relabelled
 from ravl_explore.embedding.embeddings import embed
 from ravl_explore.errors import InputError, ModelError
-from ravl_explore.metrics import group_accuracy
 from ravl_explore.mitigation.result import Mitigation, MitigationRun
 from ravl_explore.mitigation.run_identity import IN_WORDS, contents, depends, made_with, names
+from ravl_explore.mitigation.steered import Steered
 from ravl_explore.mitigation.steering import steer
 from ravl_explore.mitigation.training_set import prepare
-from ravl_explore.mitigation.validation import validator
+from ravl_explore.mitigation.validation import (
+    ASSIGN,
+    Groups,
+    Validation,
+    check_monitor,
+    feature_groups,
+    images_and_assignment,
+    validator,
+)
 from ravl_explore.models.base import VisionLanguageModel, check_model
 from ravl_explore.objectives.base import Objective, check_objective
 from ravl_explore.objectives.groups import empty_groups
-from ravl_explore.objectives.training_free import Steered, TrainingFree
+from ravl_explore.objectives.training_free import Fits
 from ravl_explore.support import checks
 from ravl_explore.support.contents import content
 from ravl_explore.support.progress import Progress
 from ravl_explore.training import RunFolder, TrainingSet, TrainingSettings, train
-
-Groups = Bool[np.ndarray, " n_images"]
-Validation = ImageTextDataset | tuple[ImageTextDataset, Assignment]
-REMEDY = "Make one with rx.assign(rx.embed(model, data), feature)."
 
 
 def mitigate(
@@ -60,27 +62,31 @@ def mitigate(
 
     Parameters
     ----------
-    model : VisionLanguageModel, the one that was searched; it is not changed
-    data : ImageTextDataset, images with captions, for fine-tuning
-    assignment : Assignment, what the regions of ``data`` show, from :func:`ravl_explore.assign`, and the classes to
-        learn; or the Feature to suppress, which is then assigned to the images' regions in a 2 x 2 grid
-    objective : Objective, what is minimised, out of :mod:`ravl_explore.objectives`
-    epochs, learning_rate, seed : int, float, int, those of ``settings`` unless given; without either, the learning rate
-        is the objective's usual one
-    settings : TrainingSettings, all that can be set of the trainer (batch size, schedule, precision, patience ...)
-    validation : ImageTextDataset, measured while training; its groups are classes with and without the annotated
-        feature or, where none is annotated, the discovered one. With its Assignment, ``(images, assignment)``, it is
-        not embedded for that
-    concepts : ConceptSource, where masks of where to look are from, for an objective that uses relevance;
-        :class:`~ravl_explore.concepts.Discovered` unless given
-    folder : str or Path, of this run, made if it is not there. The settings, checkpoints and in the end the model are
-        kept in it; the same call again goes on where it was, also after a kill, and where the images were copied or
-        renamed. For that all images are read once when the run begins
-    progress : Progress, told images (while assigning), then steps
-
-    Returns
-    -------
-    Mitigation
+    model : VisionLanguageModel
+        The one that was searched; it is not changed.
+    data : ImageTextDataset
+        Images with captions, for fine-tuning.
+    assignment : Assignment or Feature
+        What the regions of ``data`` show, from :func:`ravl_explore.assign`, and the classes to learn; or the feature to
+        suppress, which is then assigned to the images' regions in a 2 x 2 grid.
+    objective : Objective
+        What is minimised, out of :mod:`ravl_explore.objectives`.
+    epochs, learning_rate, seed : int, float and int, or None
+        Those of ``settings`` unless given; without either, the learning rate is the objective's usual one.
+    settings : TrainingSettings or None
+        All that can be set of the trainer: batch size, schedule, precision, patience ...
+    validation : ImageTextDataset, or tuple of it and its Assignment, or None
+        Measured while training; its groups are classes with and without the annotated feature or, where none is
+        annotated, the discovered one. With its assignment it is not embedded for that.
+    concepts : ConceptSource or None
+        Where masks of where to look are from, for an objective that uses relevance;
+        :class:`~ravl_explore.concepts.Discovered` unless given.
+    folder : str or Path or None
+        Of this run, made if it is not there. Settings, checkpoints and in the end the model are kept in it; the same
+        call again goes on where it was, also after a kill, and where the images were copied or renamed. For that all
+        images are read once when the run begins.
+    progress : Progress or None
+        Told images (while assigning), then steps.
 
     Raises
     ------
@@ -103,16 +109,9 @@ def mitigate(
     check_objective(objective)
     chosen = chosen_settings(objective, settings, epochs=epochs, learning_rate=learning_rate, seed=seed)
     run = begin(
-        model,
-        data,
-        assignment,
-        objective,
-        chosen,
-        validation=validation,
-        concepts=concepts,
-        folder=folder,
-        progress=progress,
-    )
+        model, data, assignment, objective, chosen,
+        validation=validation, concepts=concepts, folder=folder, progress=progress,
+    )  # fmt: skip
     try:
         for record in run:
             if progress is not None:
@@ -136,7 +135,12 @@ def begin(
 ) -> MitigationRun:
     """The same as a run to iterate over, step by step; :func:`mitigate` goes to its end.
 
-    Parameters and errors are those of :func:`mitigate`.
+    Parameters
+    ----------
+    model, data, assignment, objective, validation, concepts, folder, progress
+        As of :func:`mitigate`, with the same errors.
+    settings : TrainingSettings or None
+        Without any, the objective's usual learning rate and the defaults.
     """
     check_objective(objective)
     settings = chosen_settings(objective, settings)
@@ -147,15 +151,15 @@ def begin(
         content(objective)  # what cannot be told in the next session is refused before all images are embedded
     _check_concepts(concepts, objective)
     if not isinstance(assignment, Feature):
-        checks.instance("assignment", assignment, Assignment, REMEDY).check_of(data)
-    watched, watched_assignment = _watched(validation)
+        checks.instance("assignment", assignment, Assignment, ASSIGN).check_of(data)
+    watched, watched_assignment = images_and_assignment(validation)
     if isinstance(assignment, Feature):
         _check_size(model, assignment)
         assignment = assign(embed(model, data, progress=progress), assignment)
     groups = None
     if watched is not None:
-        groups = _groups(model, watched, assignment, watched_assignment, progress)
-        _check_monitor(settings, watched, groups)
+        groups = feature_groups(model, watched, assignment, watched_assignment, progress)
+        check_monitor(settings, watched, groups)
     masks = None
     if objective.uses_relevance:
         masks = _masks(concepts, data, assignment, progress)
@@ -190,21 +194,30 @@ def _run(
     folder: RunFolder | None,
 ) -> MitigationRun:
     name = f"{model.name}, {objective.name}"
-    if objective.takes_steps:
+    if isinstance(objective, Fits) and not objective.takes_steps:
+        new = Steered(model.copy())
+        new.name = name
+        validate = None if validation is None else validator(new, validation, groups)
+        steps = steer(new, training_set, objective, settings, validate, folder)
+    else:
         new = model.copy()
         new.name = name
         validate = None if validation is None else validator(new, validation, groups)
         steps = train(new, training_set, objective, settings, validate, folder=folder)
-    else:
-        new = Steered(model.copy())
-        new.name = name
-        validate = None if validation is None else validator(new, validation, groups)
-        steps = steer(new, training_set, cast(TrainingFree, objective), settings, validate, folder)
     return MitigationRun(new, steps, objective, settings, training_set, notes, folder)
 
 
-def chosen_settings(objective: Objective, settings: TrainingSettings | None, **given: Any) -> TrainingSettings:
+def chosen_settings(objective: Objective, settings: TrainingSettings | None, **given: float | None) -> TrainingSettings:
     """Those given, with what is given beside them; without any learning rate, the objective's usual one.
+
+    Parameters
+    ----------
+    objective : Objective
+        What is minimised.
+    settings : TrainingSettings or None
+        None is all defaults.
+    **given : int or float or None
+        By names of settings; None leaves one as it is.
 
     Raises
     ------
@@ -236,49 +249,6 @@ def _check_concepts(concepts: ConceptSource | None, objective: Objective) -> Non
             f"{concepts!r} with {objective.name!r}",
             "Leave concepts out, or choose a concept-guided objective.",
         )
-
-
-def _watched(validation: Validation | None) -> tuple[ImageTextDataset | None, Assignment | None]:
-    """The validation images and, where it was given, their assignment."""
-    if not isinstance(validation, tuple):
-        if validation is not None:
-            check_dataset(validation, "validation")
-        return validation, None
-    if len(validation) != 2:
-        raise InputError("validation=images, or (images, assignment)", f"a tuple of {len(validation)}", REMEDY)
-    images, assignment = validation
-    check_dataset(images, "validation")
-    checks.instance("the assignment of validation", assignment, Assignment, REMEDY).check_of(images)
-    return images, assignment
-
-
-def _groups(
-    model: VisionLanguageModel,
-    validation: ImageTextDataset,
-    assignment: Assignment,
-    own: Assignment | None,
-    progress: Progress | None,
-) -> Groups:
-    """In which validation images the feature is: as annotated, or else as the searched model finds it."""
-    if validation.feature_present is not None:
-        return validation.feature_present
-    if own is not None:
-        return own.present
-    if assignment.feature is None:
-        raise InputError(
-            "validation images with an annotated feature, or their assignment",
-            "neither",
-            "Give validation=(images, assignment).",
-        )
-    return assign(embed(model, validation, progress=progress), assignment.feature).present
-
-
-def _check_monitor(settings: TrainingSettings, data: ImageTextDataset, groups: Groups) -> None:
-    """Raise now what the trainer would raise at its first validation."""
-    if settings.patience is None or settings.monitor != "worst_group":
-        return
-    if math.isnan(group_accuracy(np.zeros(len(data), bool), data.labels, groups, data.class_names).worst):
-        raise settings.nothing_to_go_by()
 
 
 def _notes(labels: np.ndarray, assignment: Assignment, class_names: Sequence[str]) -> tuple[str, ...]:

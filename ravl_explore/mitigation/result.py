@@ -9,11 +9,11 @@ import numpy as np
 
 from ravl_explore.assignment.assignment import Assignment
 from ravl_explore.errors import TrainingError
+from ravl_explore.mitigation.steered import Steered
 from ravl_explore.models.base import VisionLanguageModel
 from ravl_explore.models.optional import metadata, weights
 from ravl_explore.objectives.base import Objective
-from ravl_explore.objectives.training_free import Steered
-from ravl_explore.support.files import result_bytes
+from ravl_explore.support.result_files import result_bytes
 from ravl_explore.training import History, RunFolder, StepRecord, Steps, TrainingSet, TrainingSettings
 
 MODEL_FILE = "model.safetensors"
@@ -25,12 +25,20 @@ class Mitigation:
 
     Attributes
     ----------
-    model : the new model; the old one is unchanged
-    history : one record per step
-    objective, settings : what was minimised, and how
-    assignment : Assignment, what the fine-tuning images showed; ``assignment.feature`` was to be suppressed
-    complete : False when it was stopped before its end; stopping early by ``settings.patience`` is an end
-    notes : what the user should know, as sentences: groups without an image, checkpoints that could not be written
+    model : VisionLanguageModel
+        The new one; the old one is unchanged.
+    history : History
+        One record a step.
+    objective : Objective
+        What was minimised.
+    settings : TrainingSettings
+        How.
+    assignment : Assignment
+        What the fine-tuning images showed; ``assignment.feature`` was to be suppressed.
+    complete : bool
+        False when it was stopped before its end; stopping early by ``settings.patience`` is an end.
+    notes : tuple of str
+        What the user should know, as sentences: groups without an image, checkpoints that could not be written.
     """
 
     model: VisionLanguageModel
@@ -71,7 +79,22 @@ class Mitigation:
 class MitigationRun:
     """Training as an iterator of StepRecords; stop iterating to pause, call :meth:`close` to stop for good.
 
-    With a run folder the file ``model.safetensors`` is written there when training ends, however it ends.
+    Parameters
+    ----------
+    model : VisionLanguageModel
+        The one that the steps change.
+    steps : Steps
+        That are to be taken.
+    objective : Objective
+        What they minimise.
+    settings : TrainingSettings
+        How.
+    training_set : TrainingSet
+        What they see.
+    notes : tuple of str
+        What the user should know already, as sentences.
+    folder : RunFolder or None
+        The file ``model.safetensors`` is written there when training ends, however it ends.
     """
 
     def __init__(

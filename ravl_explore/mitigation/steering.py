@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
-from ravl_explore.objectives.training_free import Steered, TrainingFree
+from ravl_explore.mitigation.steered import Steered
+from ravl_explore.objectives.training_free import Fits
 from ravl_explore.training.batches import TrainingSet
 from ravl_explore.training.folder import RunFolder
 from ravl_explore.training.history import StepRecord, Steps
@@ -16,14 +17,27 @@ from ravl_explore.training.start import start
 def steer(
     model: Steered,
     training_set: TrainingSet,
-    objective: TrainingFree,
+    objective: Fits,
     settings: TrainingSettings,
     validate: Callable[[], dict[str, float]] | None = None,
     folder: RunFolder | None = None,
 ) -> Steps:
-    """Fit the steering of ``model`` in place, as one record; of ``settings`` only the batch size matters.
+    """Fit the steering of a model in place, as one record.
 
-    There is nothing to go on with in ``folder``: what was fitted there is fitted again.
+    Parameters
+    ----------
+    model : Steered
+        Around the searched model.
+    training_set : TrainingSet
+        The fine-tuning data.
+    objective : Fits
+        What is fitted.
+    settings : TrainingSettings
+        Of which only the batch size matters.
+    validate : function of nothing, or None
+        Gives accuracies by name, measured afterwards.
+    folder : RunFolder or None
+        There is nothing to go on with in it: what was fitted there is fitted again.
     """
     return _Fit(model, training_set, objective, settings, validate, folder)
 
@@ -33,7 +47,7 @@ class _Fit(Steps):
         self,
         model: Steered,
         training_set: TrainingSet,
-        objective: TrainingFree,
+        objective: Fits,
         settings: TrainingSettings,
         validate: Callable[[], dict[str, float]] | None,
         folder: RunFolder | None,
@@ -46,7 +60,7 @@ class _Fit(Steps):
         super().close()
         self._let_go()
 
-    def _go(self) -> Iterator[StepRecord]:
+    def _go(self) -> Generator[StepRecord, None, None]:
         started, model = time.monotonic(), self._model
         model.steering = None
         try:

@@ -30,15 +30,18 @@ def prepare(
 
     Parameters
     ----------
-    model : VisionLanguageModel, whose text tower embeds
-    data, assignment : ImageTextDataset and Assignment, the images, and what their regions show
-    temperature : float, what similarities are divided by
-    class_text : ``"prompts"`` or ``"names"``, class names filled into the dataset's prompts, or embedded as bare names
-    concepts : ConceptMasks or None, where to look in each image
-
-    Returns
-    -------
-    TrainingSet
+    model : VisionLanguageModel
+        Whose text tower embeds.
+    data : ImageTextDataset
+        The images.
+    assignment : Assignment
+        What their regions show.
+    temperature : float
+        What similarities are divided by.
+    class_text : {"prompts", "names"}
+        Class names are filled into the dataset's prompts, or embedded as they are.
+    concepts : ConceptMasks or None
+        Where to look in each image.
     """
     data_captions = _captions(data)
     unique = list(dict.fromkeys(data_captions))

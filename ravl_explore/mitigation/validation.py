@@ -1,17 +1,106 @@
-"""validator(): a model's accuracy on whole images, measured again and again while it is trained."""
+"""Validation images: which they are, which of them hold the feature, and how accurate a model is on them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from jaxtyping import Bool
 
-from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.assignment.assignment import Assignment, assign
+from ravl_explore.data.base import ImageTextDataset, check_dataset
 from ravl_explore.data.checked_images import checked_image
+from ravl_explore.embedding.embeddings import embed
+from ravl_explore.errors import InputError
 from ravl_explore.metrics import group_accuracy
 from ravl_explore.models.base import VisionLanguageModel, class_embeddings, resize
+from ravl_explore.support import checks
+from ravl_explore.support.progress import Progress
+from ravl_explore.training import TrainingSettings
+
+Groups = Bool[np.ndarray, " n_images"]
+Validation = ImageTextDataset | tuple[ImageTextDataset, Assignment]
+ASSIGN = "Make one with rx.assign(rx.embed(model, data), feature)."
+
+
+def images_and_assignment(validation: Validation | None) -> tuple[ImageTextDataset | None, Assignment | None]:
+    """The validation images and, where it was given, their assignment; InputError for what is neither.
+
+    Parameters
+    ----------
+    validation : ImageTextDataset, or tuple of it and its Assignment, or None
+        As :func:`ravl_explore.mitigate` takes it.
+    """
+    if not isinstance(validation, tuple):
+        if validation is not None:
+            check_dataset(validation, "validation")
+        return validation, None
+    if len(validation) != 2:
+        raise InputError("validation=images, or (images, assignment)", f"a tuple of {len(validation)}", ASSIGN)
+    images, assignment = validation
+    check_dataset(images, "validation")
+    checks.instance("the assignment of validation", assignment, Assignment, ASSIGN).check_of(images)
+    return images, assignment
+
+
+def feature_groups(
+    model: VisionLanguageModel,
+    validation: ImageTextDataset,
+    assignment: Assignment,
+    own: Assignment | None,
+    progress: Progress | None,
+) -> Groups:
+    """In which validation images the feature is: as annotated, or else as the searched model finds it.
+
+    Parameters
+    ----------
+    model : VisionLanguageModel
+        The one that was searched.
+    validation : ImageTextDataset
+        The images.
+    assignment : Assignment
+        Of the fine-tuning images, whose feature is looked for.
+    own : Assignment or None
+        Of the validation images, where it is known.
+    progress : Progress or None
+        Told images, where they must be embedded.
+
+    Raises
+    ------
+    InputError
+        When nothing tells.
+    """
+    if validation.feature_present is not None:
+        return validation.feature_present
+    if own is not None:
+        return own.present
+    if assignment.feature is None:
+        raise InputError(
+            "validation images with an annotated feature, or their assignment",
+            "neither",
+            "Give validation=(images, assignment).",
+        )
+    return assign(embed(model, validation, progress=progress), assignment.feature).present
+
+
+def check_monitor(settings: TrainingSettings, data: ImageTextDataset, groups: Groups) -> None:
+    """Raise now what the trainer would raise at its first validation.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+        ``patience`` and ``monitor``.
+    data : ImageTextDataset
+        The validation images.
+    groups : Bool[np.ndarray, " n_images"]
+        Which of them hold the feature.
+    """
+    if settings.patience is None or settings.monitor != "worst_group":
+        return
+    if math.isnan(group_accuracy(np.zeros(len(data), bool), data.labels, groups, data.class_names).worst):
+        raise settings.nothing_to_go_by()
 
 
 def validator(

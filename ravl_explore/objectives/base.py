@@ -2,23 +2,24 @@
 
 To add an objective, write one file with a frozen dataclass that has a ``name``, ``uses_regions``, ``uses_relevance``,
 ``takes_steps``, ``usual_learning_rate``, ``class_text``, ``sample_weights``, ``begin``, ``edit`` and ``__call__``
-(subclass :class:`ImageObjective` to change just one), and add it to ``__all__`` of :mod:`ravl_explore.objectives`.
-``__call__`` returns named values, the one called ``loss`` is minimised; the trainer records them all and plots those
-that are tensors.
+(subclass :class:`~ravl_explore.objectives.image_objective.ImageObjective` to change just one), and add it to
+``__all__`` of :mod:`ravl_explore.objectives`. ``__call__`` returns named values, the one called ``loss`` is minimised;
+the trainer records them all and plots those that are tensors. What keeps something from step to step has ``state`` and
+``restore`` too, see :class:`Remembers`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
+from ravl_explore.errors import InputError
 from ravl_explore.support import checks
 
 ClassText = Literal["prompts", "names"]
@@ -38,22 +39,37 @@ class Batch:
 
     Attributes
     ----------
-    pixels : (b, 3, s, s) float32 RGB in [0, 1]
-    boxes : (n, 5) float32: place in the batch, then x1, y1, x2, y2 in pixels of the model's input
-    spurious, core : (n,) bool, see :class:`ravl_explore.assignment.assignment.Assignment`
-    labels : (b,) int64 class of each image; -1 when its caption names none
-    captions : (b, dim) unit-norm caption embeddings, frozen
-    classes : (n_classes, dim) unit-norm class embeddings, frozen
-    temperature : what similarities are divided by
-    promote, suppress : (b, s, s) bool concept masks: where the model shall look and where not; None unless the
-        objective uses relevance. A pixel may be in neither
-    relevance : ``relevance(target, create_graph)`` -> (b, h, w) >= 0, how much each cell of the model's own grid adds
-        to ``target`` (b,), a scalar per image that was computed from the step's image embeddings; None unless the
-        objective uses relevance
-    part, similarity : (n,) int64 which part of the feature a spurious region shows, -1 for other regions; (n,) float32
-        cosine to what the region is most like, such as the nearest medoid. None where the assignment does not say
-    before, share : (b, 3, s, s) images before they were edited, and (b, s, s) float32 how much of the edited one,
-        ``pixels``, each pixel shall show. The model mixes the two in its feature map. None where it sees ``pixels``
+    pixels : Float[Tensor, "b 3 s s"]
+        RGB from 0 to 1, float32.
+    boxes : Float[Tensor, "n 5"]
+        Place in the batch, then x1, y1, x2, y2 in pixels of the model's input; float32.
+    spurious, core : Bool[Tensor, " n"]
+        See :class:`ravl_explore.assignment.assignment.Assignment`.
+    labels : Int[Tensor, " b"]
+        Class of each image, int64; -1 when its caption names none.
+    captions : Float[Tensor, "b dim"]
+        Unit-norm embeddings, frozen.
+    classes : Float[Tensor, "n_classes dim"]
+        Unit-norm embeddings, frozen.
+    temperature : float
+        What similarities are divided by.
+    promote, suppress : Bool[Tensor, "b s s"] or None
+        Concept masks: where the model shall look and where not; None unless the objective uses relevance. A pixel may
+        be in neither.
+    relevance : function of a Tensor and a bool, or None
+        ``relevance(target, create_graph)`` gives (b, h, w) of 0 or more: how much each cell of the model's own grid
+        adds to ``target`` (b,), a scalar per image that was computed from the step's image embeddings. None unless the
+        objective uses relevance.
+    part : Int[Tensor, " n"] or None
+        Which part of the feature a spurious region shows, -1 for other regions, int64; None where the assignment does
+        not say.
+    similarity : Float[Tensor, " n"] or None
+        Cosine to what the region is most like, such as the nearest medoid; None where the assignment does not say.
+    before : Float[Tensor, "b 3 s s"] or None
+        Images before they were edited, which the model mixes with ``pixels`` in its feature map; None where it sees
+        ``pixels``.
+    share : Float[Tensor, "b s s"] or None
+        How much of the edited image each pixel shall show, 0 to 1; None where there is no ``before``.
     """
 
     pixels: Float[Tensor, "b 3 s s"]
@@ -91,14 +107,20 @@ class Start:
 
     Attributes
     ----------
-    labels : (n_images,) int64 of the fine-tuning data, -1 for images whose caption names no class
-    present : (n_images,) bool, the image has a spurious region
-    class_names : what the classes are called
-    embedded : (n,) indices of images, whether to embed regions -> (image, region, batch), a batch at a time, without
-        gradient
-    embed_prompts : names -> (n, dim) unit-norm embeddings, each filled into the dataset's prompts
-    may_be : (n_images, 2) bool, whether a step may see an image without the feature, and with it, where images are
-        edited; None where each stays as ``present`` says
+    labels : Int[np.ndarray, " n_images"]
+        Of the fine-tuning data, int64, -1 for images whose caption names no class.
+    present : Bool[np.ndarray, " n_images"]
+        Whether the image has a spurious region.
+    class_names : tuple of str
+        What the classes are called.
+    embedded : function of an index array (n,) and a bool
+        From which images, and whether to embed their regions, to (image, region, batch), a batch at a time, without
+        gradient.
+    embed_prompts : function of a sequence of str
+        From names to (n, dim) unit-norm embeddings, each filled into the dataset's prompts.
+    may_be : Bool[np.ndarray, "n_images 2"] or None
+        Whether a step may see an image without the feature, and with it, where images are edited; None where each stays
+        as ``present`` says.
     """
 
     labels: Int[np.ndarray, " n_images"]
@@ -151,126 +173,119 @@ class Objective(Protocol):
         ...
 
     def sample_weights(self, labels: np.ndarray, present: np.ndarray) -> np.ndarray | None:
-        """(n_images,) chances of being drawn, from labels and whether the feature is there; None draws each once."""
+        """Chances of being drawn, one an image; None draws each once.
+
+        Parameters
+        ----------
+        labels : Int[np.ndarray, " n_images"]
+            -1 where there is no class.
+        present : Bool[np.ndarray, " n_images"]
+            Whether the feature is there.
+        """
         ...
 
     def begin(self, start: Start) -> Objective:
-        """The objective of one run, with that run's own state if it keeps any; itself if it keeps none."""
+        """The objective of one run, with that run's own state if it keeps any; itself if it keeps none.
+
+        Parameters
+        ----------
+        start : Start
+            The fine-tuning data.
+        """
         ...
 
     def edit(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """The batch that the model shall see instead."""
+        """The batch that the model shall see instead.
+
+        Parameters
+        ----------
+        batch : Batch
+            As the data has it.
+        generator : torch.Generator
+            What all draws are from, so that a run can be repeated.
+        """
         ...
 
     def __call__(self, image: Tensor, region: Tensor, batch: Batch) -> Values:
-        """Named values of a step, from unit-norm image (b, dim) and region (n, dim) embeddings.
+        """Named values of a step.
 
-        ``loss``, a scalar tensor, is minimised. Other scalar tensors are its terms, drawn beside it; plain numbers are
-        details, recorded but not drawn.
+        Parameters
+        ----------
+        image, region : Tensor
+            Unit-norm embeddings (b, dim) of the images and (n, dim) of their regions.
+        batch : Batch
+            What was embedded.
+
+        Returns
+        -------
+        mapping of str to Tensor or float
+            ``loss``, a scalar tensor, is minimised. Other scalar tensors are its terms, drawn beside it; plain numbers
+            are details, recorded but not drawn.
         """
         ...
 
 
-class ImageObjective:
-    """The plain CLIP loss on whole images, every image once an epoch; other objectives change one part of it."""
-
-    uses_regions: bool = False
-    uses_relevance: bool = False
-    takes_steps: bool = True
-    usual_learning_rate: float = LEARNING_RATE
-    class_text: ClassText = "prompts"
-    equal_captions: EqualCaptions = "negatives"
-
-    def sample_weights(self, labels: np.ndarray, present: np.ndarray) -> np.ndarray | None:
-        return None
-
-    def begin(self, start: Start) -> Objective:
-        return self  # type: ignore[return-value]  # subclasses have a name
-
-    def edit(self, batch: Batch, generator: torch.Generator) -> Batch:
-        return batch
-
-    def __call__(self, image: Tensor, region: Tensor, batch: Batch) -> Values:
-        return {"loss": self.contrastive(image, batch)}
-
-    def contrastive(self, image: Float[Tensor, "b dim"], batch: Batch) -> Tensor:
-        """L_CL of the batch."""
-        return clip_loss(image, batch.captions, batch.temperature, self.equal_captions)
+@runtime_checkable
+class Remembers(Protocol):
+    """What an objective has beside, when it keeps something from step to step that a checkpoint must hold."""
 
     def state(self) -> dict[str, Tensor]:
-        """What a run has accumulated, to be stored in a checkpoint; nothing for most."""
-        return {}
+        """What a run has accumulated; empty where that is nothing."""
+        ...
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take back what :meth:`state` gave."""
+        ...
 
 
-class Run(ImageObjective):
-    """One run of an objective that keeps something from step to step; what is not overwritten is the objective's."""
+def state_of(objective: Objective) -> dict[str, Tensor]:
+    """What a run of an objective has accumulated; nothing where it does not remember.
 
-    def __init__(self, objective: Objective) -> None:
-        self.objective, self.name = objective, objective.name
-        self.uses_regions: bool = objective.uses_regions
-        self.uses_relevance: bool = objective.uses_relevance
-        self.usual_learning_rate: float = objective.usual_learning_rate
-        self.class_text: ClassText = objective.class_text
-        self.equal_captions: EqualCaptions = getattr(objective, "equal_captions", "negatives")
-
-    def sample_weights(self, labels: np.ndarray, present: np.ndarray) -> np.ndarray | None:
-        return self.objective.sample_weights(labels, present)
-
-    def edit(self, batch: Batch, generator: torch.Generator) -> Batch:
-        return self.objective.edit(batch, generator)
-
-
-def logits(rows: Float[Tensor, "n dim"], columns: Float[Tensor, "m dim"], temperature: float) -> Float[Tensor, "n m"]:
-    """Cosines of unit-norm rows over the temperature; in float32 under autocast too, as half precision overflows."""
-    with torch.autocast(rows.device.type, enabled=False):
-        return single(rows) @ single(columns).to(single(rows).dtype).T / temperature
-
-
-def single(values: Tensor) -> Tensor:
-    """In float32, or float64 where it is that already."""
-    return values if values.dtype == torch.float64 else values.float()
-
-
-def clip_loss(
-    image: Float[Tensor, "b dim"],
-    text: Float[Tensor, "b dim"],
-    temperature: float,
-    equal_captions: EqualCaptions = "negatives",
-) -> Tensor:
-    """Symmetric InfoNCE over matching rows (CLIP).
-
-    Equal captions in a batch stay each other's ``"negatives"``, as in the original; as ``"positives"`` they share an
-    image's target evenly.
+    Parameters
+    ----------
+    objective : Objective
+        Of one run, see :meth:`Objective.begin`.
     """
-    similarity = logits(image, text, temperature)
-    target = torch.arange(len(similarity), device=similarity.device)
-    if equal_captions == "positives":
-        same = (text[:, None] == text[None]).all(2).to(similarity.dtype)
-        target = same / same.sum(1, keepdim=True)
-    return (cross_entropy(similarity, target) + cross_entropy(similarity.T, target)) / 2
+    return objective.state() if isinstance(objective, Remembers) else {}
 
 
-def class_losses(image: Float[Tensor, "b dim"], batch: Batch) -> Float[Tensor, " n_labelled"]:
-    """Cross-entropy of zero-shot classification for each image that has a label, in the batch's order."""
-    labelled = batch.labels >= 0
-    similarity = logits(image, batch.classes, batch.temperature)
-    return cross_entropy(similarity[labelled], batch.labels[labelled], reduction="none")
+def restore_state(objective: Objective, state: Mapping[str, Tensor]) -> None:
+    """Give an objective back what :func:`state_of` gave; nothing is done where it does not remember.
+
+    Parameters
+    ----------
+    objective : Objective
+        Of one run, begun as that one was.
+    state : mapping of str to Tensor
+        What was kept of it.
+    """
+    if isinstance(objective, Remembers):
+        objective.restore(state)
 
 
-def check_objective(objective: Objective, name: str = "objective") -> None:
-    """Raise InputError unless it is an objective: no name of one, and not its class."""
+def equal_captions_of(objective: Objective) -> EqualCaptions:
+    """What equal captions of other images are to an objective; ``"negatives"`` where it does not say.
+
+    Parameters
+    ----------
+    objective : Objective
+        One that may have ``equal_captions``.
+    """
+    return getattr(objective, "equal_captions", "negatives")
+
+
+def check_objective(objective: object, name: str = "objective") -> None:
+    """Raise InputError unless it is an objective: no name of one, and not its class.
+
+    Parameters
+    ----------
+    objective : object
+        What was given.
+    name : str
+        What the error calls it.
+    """
     checks.offers(name, objective, "an objective", REQUIRED, "Give an object such as objectives.RegionAware().")
-
-
-def check_share(weight: float) -> None:
-    """Raise InputError unless ``weight`` is a share, from 0 to 1."""
-    checks.number("weight", weight, 0, 1, remedy="The paper uses 0.8.")
-
-
-def check_texts(class_text: str, equal_captions: str) -> None:
-    """Raise InputError unless both are options that every objective has."""
-    checks.one_of("class_text", class_text, ("prompts", "names"))
-    checks.one_of("equal_captions", equal_captions, ("negatives", "positives"))
+    if hasattr(objective, "state") != hasattr(objective, "restore"):
+        has, lacks = ("state", "restore") if hasattr(objective, "state") else ("restore", "state")
+        came = f"{checks.came(objective)} with {has}() alone"
+        raise InputError(f"{name} with state() and restore(), or neither", came, f"Write {lacks}() too.")

@@ -16,7 +16,14 @@ RAMP = 1 / 8  # of the box's shorter side that a feathered edge takes
 
 
 def whole_pixels(box: Tensor, size: int) -> Box:
-    """(x1, y1, x2, y2) of a batch's box, rounded, inside the image and at least one pixel wide and high.
+    """x1, y1, x2, y2 of a box, rounded, inside the image and at least one pixel wide and high.
+
+    Parameters
+    ----------
+    box : Float[Tensor, "5"]
+        A batch's: the image, then corners in pixels.
+    size : int
+        Side of the image, in pixels.
 
     Examples
     --------
@@ -29,9 +36,18 @@ def whole_pixels(box: Tensor, size: int) -> Box:
 
 
 def paste(into: Float[Tensor, "3 s s"], crop: Float[Tensor, "3 h w"], box: Box, blend: Blend) -> None:
-    """Overwrite ``box`` of ``into`` in place with ``crop``, resized to fit; nothing outside the box changes.
+    """Overwrite a box in place; nothing outside it changes.
 
-    ``"none"`` and ``"features"`` put it there as it is.
+    Parameters
+    ----------
+    into : Float[Tensor, "3 s s"]
+        The picture.
+    crop : Float[Tensor, "3 h w"]
+        What is put there, resized to fit.
+    box : tuple of four int
+        x1, y1, x2, y2, see :func:`whole_pixels`.
+    blend : {"none", "feather", "poisson", "features"}
+        How; ``"none"`` and ``"features"`` put it there as it is.
     """
     x1, y1, x2, y2 = box
     if crop.shape[1:] != (y2 - y1, x2 - x1):
@@ -46,6 +62,13 @@ def paste(into: Float[Tensor, "3 s s"], crop: Float[Tensor, "3 h w"], box: Box, 
 
 def feathered(box: Box, size: int) -> Float[Tensor, "h w"]:
     """How much of the crop each pixel shows: from little at the box's sides to 1; a side of the picture is no edge.
+
+    Parameters
+    ----------
+    box : tuple of four int
+        x1, y1, x2, y2.
+    size : int
+        Side of the picture, in pixels.
 
     Examples
     --------
@@ -71,6 +94,15 @@ def seamless(into: Float[Tensor, "3 s s"], crop: Float[Tensor, "3 h w"], box: Bo
     pixels just outside the box and the crop's at its sides as boundary. At a side of the picture it has no slope. Both
     axes of a box have eigenvectors, so the solution is exact. A crop of one color takes the surrounding's color:
     a feature that is nothing but color is lost.
+
+    Parameters
+    ----------
+    into : Float[Tensor, "3 s s"]
+        The picture; it is not changed.
+    crop : Float[Tensor, "3 h w"]
+        As large as the box.
+    box : tuple of four int
+        x1, y1, x2, y2.
     """
     x1, y1, x2, y2 = box
     size = into.shape[-1]

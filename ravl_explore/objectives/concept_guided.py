@@ -11,16 +11,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
 from ravl_explore.errors import InputError
-from ravl_explore.objectives.base import (
-    Batch,
-    ClassText,
-    ImageObjective,
-    Values,
-    check_texts,
-    class_losses,
-    logits,
-    single,
-)
+from ravl_explore.objectives.base import Batch, ClassText, Values
+from ravl_explore.objectives.image_objective import ImageObjective
+from ravl_explore.objectives.losses import class_losses, logits, single
+from ravl_explore.objectives.shared_options import check_texts
 from ravl_explore.support import checks
 
 Average = Literal["mask", "pixels"]
@@ -41,23 +35,29 @@ class ConceptGuided(ImageObjective):
 
     Parameters
     ----------
-    align, concept, non, cls : lambda_align, lambda_concept, lambda_non and lambda_cls; 0.8, 0.5, 1.2 and 0.2 in the
-        paper, for every model
-    target : which class the map explains: the model's ``"prediction"``, which is what a shortcut acts on, or the
-        image's ``"label"``, as in the released code (the prediction, where an image has none). The paper does not say
-    score : what of that class is explained: its ``"logit"``, or the ``"contrast"``, how far the logit lies above the
+    align, concept, non, cls : float of 0 or more
+        lambda_align, lambda_concept, lambda_non and lambda_cls; 0.8, 0.5, 1.2 and 0.2 in the paper, for every model.
+    target : {"prediction", "label"}
+        Which class the map explains: the model's prediction, which is what a shortcut acts on, or the image's label, as
+        in the released code (the prediction, where an image has none). The paper does not say.
+    score : {"contrast", "logit"}
+        What of that class is explained: its logit, or the contrast, how far the logit lies above the
         mean of all classes' logits. CFT's models are classifiers; the logits of a CLIP are cosines, of which a large
         part is common to all classes. On the demo's ViT the contrast shows the square better: for the class of the
         shortcut 47% of the relevance is on the garment, not on the square, 63% for the logit, and 93% and 98% before
-        the model had learned the shortcut (200 images of val)
-    second_order : whether the loss also changes the gradients that weight the map. The paper does not say; the released
-        code takes them as constants (False), which is cheaper and less exact
-    average : over the cells of each ``"mask"``, as printed, or over all ``"pixels"`` of the image, as the released code
-        does; then a small mask counts little
-    class_loss : ``L_cls`` against the model's own present ``"prediction"``, as printed, or against the ``"label"``
-        (images without one are left out), which the paper's ablation calls ground-truth CE. Predictions of a model with
-        a shortcut are the shortcut's, and holding on to them is no aim here
-    class_text : class names in the dataset's ``"prompts"``, as zero-shot classification uses them, or bare ``"names"``
+        the model had learned the shortcut (200 images of val).
+    second_order : bool
+        Whether the loss also changes the gradients that weight the map. The paper does not say; the released code takes
+        them as constants (False), which is cheaper and less exact.
+    average : {"mask", "pixels"}
+        Over the cells of each mask, as printed, or over all of the image, as the released code does; then a small mask
+        counts little.
+    class_loss : {"label", "prediction"}
+        ``L_cls`` against the model's own present prediction, as printed, or against the label (images without one are
+        left out), which the paper's ablation calls ground-truth CE. Predictions of a model with a shortcut are the
+        shortcut's, and holding on to them is no aim here.
+    class_text : {"prompts", "names"}
+        Class names in the dataset's prompts, as zero-shot classification uses them, or bare.
 
     Not an option: an image counts for L_concept and L_non only when both sides have a cell. Where nothing is
     suppressed, L_concept alone would ask for a map that is 1 wherever allowed, where nothing is promoted L_non for one
@@ -118,7 +118,17 @@ class ConceptGuided(ImageObjective):
 
 
 def explained(scores: Float[Tensor, "b n_classes"], shown: Int[Tensor, " b"], score: Score) -> Float[Tensor, " b"]:
-    """The number that a map explains, of the class that is ``shown``."""
+    """The number that a map explains.
+
+    Parameters
+    ----------
+    scores : Float[Tensor, "b n_classes"]
+        Logits.
+    shown : Int[Tensor, " b"]
+        The class that is explained.
+    score : {"contrast", "logit"}
+        How far its logit lies above the mean of all, or the logit itself.
+    """
     logit = scores.gather(1, shown[:, None])[:, 0]
     return logit - scores.mean(1) if score == "contrast" else logit
 
@@ -129,9 +139,21 @@ def alignment_losses(
     suppress: Bool[Tensor, "b s s"],
     average: Average = "mask",
 ) -> tuple[Tensor, Tensor, int]:
-    """(L_concept, L_non, number of images they cover), means over the images in which both masks have a cell.
+    """L_concept and L_non, means over the images in which both masks have a cell; with no such image 0 with a gradient.
 
-    With no such image both are 0 with a gradient.
+    Parameters
+    ----------
+    relevance : Float[Tensor, "b h w"]
+        Of 0 or more, on the model's own grid.
+    promote, suppress : Bool[Tensor, "b s s"]
+        Where the model shall look and where not.
+    average : {"mask", "pixels"}
+        Over the cells of each mask, or over all.
+
+    Returns
+    -------
+    tuple of Tensor, Tensor and int
+        L_concept, L_non, and the number of images they cover.
     """
     with torch.autocast(relevance.device.type, enabled=False):
         phi = normalised(single(relevance))

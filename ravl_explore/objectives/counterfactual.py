@@ -14,17 +14,18 @@ from ravl_explore.objectives.base import (
     Batch,
     ClassText,
     EqualCaptions,
-    ImageObjective,
     Objective,
-    Run,
     Start,
     Values,
     check_objective,
+    restore_state,
+    state_of,
 )
 from ravl_explore.objectives.blending import Blend
 from ravl_explore.objectives.donors import Clusters, Donors, From, crops, gathered
 from ravl_explore.objectives.editing import Mode, edited
 from ravl_explore.objectives.groups import balanced
+from ravl_explore.objectives.image_objective import ImageObjective, Run
 from ravl_explore.objectives.region_aware import RegionAware
 from ravl_explore.objectives.standard import Standard
 from ravl_explore.objectives.training_free import TrainingFree
@@ -42,24 +43,29 @@ class CounterfactualRegions(ImageObjective):
 
     Parameters
     ----------
-    probability : of an image being edited, for each feature; 0.5 with ``"swap"`` makes both cases equally common in
-        every class
-    loss : scores the edited images; any objective that takes steps, such as ``RegionAware()``. None is CLIP's loss
-    mode : ``"swap"`` takes the feature away where it is and puts it in where it is not; ``"erase"`` only the first,
+    probability : float, 0 to 1
+        Of an image being edited, for each feature; 0.5 with ``"swap"`` makes both cases equally common in every class.
+    loss : Objective or None
+        Scores the edited images; any that takes steps, such as ``RegionAware()``. None is CLIP's loss.
+    mode : {"swap", "erase", "paste"}
+        ``"swap"`` takes the feature away where it is and puts it in where it is not; ``"erase"`` only the first,
         ``"paste"`` only the second. A model that never sees the feature again keeps its shortcut: after one epoch on
         the ViT demo (4,000 garments beyond the demo's, one seed) the worst group is 58 % with swap, and, at probability
-        1, 19 % with paste and 8 % with erase
-    blend : how a crop's edges meet the picture: ``"none"``, as cut; ``"feather"``, a ramp within the box;
-        ``"poisson"``, the crop's gradients on the surrounding's color, which loses features that are nothing but color;
-        ``"features"``, mixed in the feature map before layer 4 and the attention pool, where no edge is seen from
-        outside the box: CLIP's ResNets alone can do it, it takes the early layers twice, and what the surroundings have
-        already seen of the feature stays
-    donors : which crops of the feature are pasted: ``"any"``, or the ``"typical"`` quarter most similar to its medoid
-    clusters : several chosen clusters are ``"together"`` one feature, as where one shortcut was cut into several; or
-        ``"apart"``, put in and taken away independently of each other
-    upsample : whether groups (class, feature present) are drawn equally often before they are edited
-    equal_captions : for CLIP's loss alone: of other images of the batch, ``"negatives"``, or ``"positives"``. Another
-        ``loss`` has its own
+        1, 19 % with paste and 8 % with erase.
+    blend : {"none", "feather", "poisson", "features"}
+        How a crop's edges meet the picture: as cut; by a ramp within the box; by the crop's gradients on the
+        surrounding's color, which loses features that are nothing but color; or mixed in the feature map before layer 4
+        and the attention pool, where no edge is seen from outside the box: CLIP's ResNets alone can do that, it takes
+        the early layers twice, and what the surroundings have already seen of the feature stays.
+    donors : {"any", "typical"}
+        Which crops of the feature are pasted: any, or the quarter most similar to its medoid.
+    clusters : {"together", "apart"}
+        Several chosen clusters are one feature, as where one shortcut was cut into several; or are put in and taken
+        away independently of each other.
+    upsample : bool
+        Whether groups (class, feature present) are drawn equally often before they are edited.
+    equal_captions : {"negatives", "positives"}
+        For CLIP's loss alone: what equal captions of other images of the batch are. Another ``loss`` has its own.
     """
 
     probability: float = 0.5
@@ -89,7 +95,7 @@ class CounterfactualRegions(ImageObjective):
             raise InputError("equal_captions of the loss itself", "it beside a loss", f"Give it to {self.loss}.")
 
     @classmethod
-    def menu(cls) -> dict[str, tuple]:
+    def menu(cls) -> dict[str, tuple[()] | tuple[float, Objective]]:
         """Menu label -> constructor arguments."""
         return {"Counterfactual regions": (), "Counterfactual regions + RaVL": (0.5, RegionAware())}
 
@@ -142,7 +148,17 @@ class CounterfactualRegions(ImageObjective):
         )
 
     def swapped(self, batch: Batch, donors: Donors, generator: torch.Generator) -> Batch:
-        """The batch with the feature put in and taken away."""
+        """The batch with the feature put in and taken away.
+
+        Parameters
+        ----------
+        batch : Batch
+            As the data has it.
+        donors : dict of int to list of Tensor
+            Crops of every feature.
+        generator : torch.Generator
+            What is drawn from.
+        """
         return edited(batch, donors, generator, self.probability, self.mode, self.blend, self.clusters)
 
     def __call__(self, image: Tensor, region: Tensor, batch: Batch) -> Values:
@@ -154,9 +170,12 @@ class CounterfactualRun(Run):
 
     Parameters
     ----------
-    objective : its settings
-    donors : crops of every feature
-    loss : of this run
+    objective : CounterfactualRegions
+        Its settings.
+    donors : dict of int to list of Tensor
+        Crops of every feature, (3, h, w) each.
+    loss : Objective
+        Of this run.
     """
 
     def __init__(self, objective: CounterfactualRegions, donors: Donors, loss: Objective) -> None:
@@ -171,10 +190,7 @@ class CounterfactualRun(Run):
 
     def state(self) -> dict[str, Tensor]:
         """Of the loss; the donors are gathered anew by ``begin``."""
-        state = getattr(self.loss, "state", None)
-        return {} if state is None else state()
+        return state_of(self.loss)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        restore = getattr(self.loss, "restore", None)
-        if restore is not None:
-            restore(state)
+        restore_state(self.loss, state)

@@ -23,7 +23,14 @@ MOST_IMAGES = 1024  # that crops are cut from
 
 
 def feature_of(batch: Batch, clusters: Clusters) -> Int[Tensor, " n"]:
-    """(n,) which feature a region shows, -1 for none; ``"together"`` all chosen clusters are feature 0.
+    """Which feature each region shows, -1 for none.
+
+    Parameters
+    ----------
+    batch : Batch
+        Whose regions.
+    clusters : {"together", "apart"}
+        Together, all chosen clusters are feature 0; apart, each is the feature of its number.
 
     Raises
     ------
@@ -42,21 +49,38 @@ def feature_of(batch: Batch, clusters: Clusters) -> Int[Tensor, " n"]:
 
 
 def gathered(start: Start, which: From, clusters: Clusters) -> Donors:
-    """Crops from the whole fine-tuning data, so that a rare feature has donors in every batch."""
+    """Crops from the whole fine-tuning data, so that a rare feature has donors in every batch.
+
+    Parameters
+    ----------
+    start : Start
+        The fine-tuning data.
+    which, clusters : str
+        As of :func:`crops`.
+    """
     images = np.flatnonzero(start.present)
     images = images[_evenly(len(images), MOST_IMAGES)]
     return crops((batch for _, _, batch in start.embedded(images, False)), which, clusters)
 
 
 def crops(batches: Iterable[Batch], which: From, clusters: Clusters) -> Donors:
-    """feature -> at most ``MOST_DONORS`` crops: evenly from all of them, or from those most similar to its medoid.
+    """At most ``MOST_DONORS`` crops of each feature, by its number.
+
+    Parameters
+    ----------
+    batches : iterable of Batch
+        What they are cut from.
+    which : {"any", "typical"}
+        Evenly from all of them, or from those most similar to the feature's medoid.
+    clusters : {"together", "apart"}
+        As of :func:`feature_of`.
 
     Raises
     ------
     InputError
         For ``"typical"`` where the batches do not say how similar regions are.
     """
-    found: dict[int, list[tuple[float, Tensor]]] = {}
+    cut: dict[int, list[tuple[float, Tensor]]] = {}
     for batch in batches:
         if which == "typical" and batch.similarity is None:
             raise InputError(
@@ -69,8 +93,8 @@ def crops(batches: Iterable[Batch], which: From, clusters: Clusters) -> Donors:
             x1, y1, x2, y2 = whole_pixels(batch.boxes[row], batch.pixels.shape[-1])
             crop = batch.pixels[int(batch.boxes[row, 0]), :, y1:y2, x1:x2].cpu().clone()
             similarity = 0.0 if batch.similarity is None else float(batch.similarity[row])
-            found.setdefault(feature[row], []).append((similarity, crop))
-    return {each: _chosen(found[each], which) for each in sorted(found)}
+            cut.setdefault(feature[row], []).append((similarity, crop))
+    return {number: _chosen(cut[number], which) for number in sorted(cut)}
 
 
 def _chosen(candidates: list[tuple[float, Tensor]], which: From) -> list[Tensor]:

@@ -16,6 +16,12 @@ def balanced(
     Images without a class (label -1) count as one more class. RaVL, Appendix D.2: "a weighted sampler to upsample
     minority subgroups", whose classes and subgroups come from Stage 1.
 
+    Parameters
+    ----------
+    labels : Int[np.ndarray, " n_images"]
+    present : Bool[np.ndarray, " n_images"]
+        Whether the feature is there.
+
     Examples
     --------
     >>> balanced(np.array([0, 0, 0]), np.array([True, True, False])).tolist()
@@ -27,7 +33,14 @@ def balanced(
 
 
 def group_name(group: int, class_names: Sequence[str]) -> str:
-    """What group ``2 * label + present`` is called.
+    """What a group is called.
+
+    Parameters
+    ----------
+    group : int
+        ``2 * label + present``.
+    class_names : sequence of str
+        What the classes are called.
 
     Examples
     --------
@@ -41,6 +54,14 @@ def empty_groups(
     labels: Int[np.ndarray, " n_images"], present: Bool[np.ndarray, " n_images"], class_names: Sequence[str]
 ) -> tuple[str, ...]:
     """Names of the groups that no image is in; images without a class (label -1) are in none.
+
+    Parameters
+    ----------
+    labels : Int[np.ndarray, " n_images"]
+    present : Bool[np.ndarray, " n_images"]
+        Whether the feature is there.
+    class_names : sequence of str
+        What the classes are called.
 
     Examples
     --------

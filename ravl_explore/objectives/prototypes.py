@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ravl_explore.objectives.base import Start, single
+from ravl_explore.objectives.base import Start
+from ravl_explore.objectives.losses import single
 
 MOST_IMAGES = 2000  # looked at for prototypes, evenly from all groups: a mean needs no more
 FEWEST_PER_GROUP = 4
@@ -20,6 +21,15 @@ def prototypes(
     """Unit-norm means of the embeddings that do not show the feature, and of those that do; None if either is empty.
 
     Means of class means, over the classes that have both; plain means where no class has.
+
+    Parameters
+    ----------
+    embedding : Float[Tensor, "n dim"]
+        Unit-norm, of images or regions.
+    labels : Int[Tensor, " n"]
+        -1 where there is no class.
+    shows : Bool[Tensor, " n"]
+        Whether it shows the feature.
     """
     if not shows.any() or shows.all():
         return None
@@ -35,21 +45,36 @@ def prototypes(
 
 
 def seen(start: Start, regions: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Embeddings, labels and whether they show the feature: of images evenly from all groups, or of their regions."""
-    found: list[tuple[Tensor, Tensor, Tensor]] = []
+    """Embeddings, labels and whether they show the feature, as the model sees the data before the first step.
+
+    Parameters
+    ----------
+    start : Start
+        The fine-tuning data; of its images as many from every group.
+    regions : bool
+        Of the images' regions, else of the images.
+    """
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for image, region, batch in start.embedded(spread(start.labels, start.present), regions):
         if regions:
-            found.append((region, batch.labels[batch.image_of_region], batch.spurious))
+            parts.append((region, batch.labels[batch.image_of_region], batch.spurious))
         else:
-            found.append((image, batch.labels, batch.present))
-    embedding, labels, shows = zip(*found, strict=True)
+            parts.append((image, batch.labels, batch.present))
+    embedding, labels, shows = zip(*parts, strict=True)
     return torch.cat(embedding), torch.cat(labels), torch.cat(shows)
 
 
 def spread(labels: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """About 2000 images, as many of each group (class, feature present) where it has them, evenly over its places."""
+    """Indices of about 2000 images, as many of each group (class, feature present), evenly over its places.
+
+    Parameters
+    ----------
+    labels : Int[np.ndarray, " n_images"]
+    present : Bool[np.ndarray, " n_images"]
+        Whether the feature is there.
+    """
     group = labels * 2 + present
-    found = np.unique(group)
-    most = max(FEWEST_PER_GROUP, MOST_IMAGES // len(found))
-    places = [np.flatnonzero(group == g) for g in found]
+    groups = np.unique(group)
+    most = max(FEWEST_PER_GROUP, MOST_IMAGES // len(groups))
+    places = [np.flatnonzero(group == number) for number in groups]
     return np.sort(np.concatenate([p[np.linspace(0, len(p) - 1, min(len(p), most)).astype(np.int64)] for p in places]))

@@ -9,17 +9,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ravl_explore.objectives.base import (
-    Batch,
-    ClassText,
-    EqualCaptions,
-    ImageObjective,
-    Values,
-    check_share,
-    check_texts,
-    logits,
-    single,
-)
+from ravl_explore.objectives.base import Batch, ClassText, EqualCaptions, Values
+from ravl_explore.objectives.image_objective import ImageObjective
+from ravl_explore.objectives.losses import logits, single
+from ravl_explore.objectives.shared_options import check_share, check_texts
 from ravl_explore.support import checks
 
 NEGATIVE_INFINITY = float("-inf")
@@ -34,20 +27,25 @@ class RegionAware(ImageObjective):
 
     Parameters
     ----------
-    weight : lambda, share of the CLIP loss; 0.8 in the paper
-    reduction : ``"mean"`` over the images that have a class and a clean region, or their ``"sum"`` as printed. At batch
-        128 the sum gives the region terms 128 times the CLIP loss's scale; on the demo's val it cost 33 points of image
-        accuracy more
-    duplicates : the sum over ŷ_j in B in the denominator of L_R: each class of the batch once (``"unique"``), or once
-        per sample (``"samples"``, the literal reading). Then the positive stands in its own denominator as often as its
-        class is in the batch, and L_R of 13 images of one class can never be below log 13
-    max_spurious : how many spurious regions of a batch count at most, drawn at random; None, as printed: all. They add
-        about log |P| to every L_R, which swamps the rest where a proposer gives a hundred boxes an image. Those left
-        out are not embedded
-    class_text : class names in the dataset's ``"prompts"``, so that training sees the classes that zero-shot will use,
-        or bare ``"names"``; the paper writes g(ŷ) for the label's text embedding and says no more
-    equal_captions : in L_CL, equal captions of other images are ``"negatives"``, as in CLIP's loss, which the paper
-        takes, or ``"positives"``. With captions from a template most of a batch are equal
+    weight : float, 0 to 1
+        Lambda, share of the CLIP loss; 0.8 in the paper.
+    reduction : {"mean", "sum"}
+        Over the images that have a class and a clean region; the sum is as printed. At batch 128 the sum gives the
+        region terms 128 times the CLIP loss's scale; on the demo's val it cost 33 points of image accuracy more.
+    duplicates : {"unique", "samples"}
+        The sum over ŷ_j in B in the denominator of L_R: each class of the batch once, or once per sample (the literal
+        reading). Then the positive stands in its own denominator as often as its class is in the batch, and L_R of 13
+        images of one class can never be below log 13.
+    max_spurious : int of 0 or more, or None
+        How many spurious regions of a batch count at most, drawn at random; None, as printed: all. They add about
+        log |P| to every L_R, which swamps the rest where a proposer gives a hundred boxes an image. Those left out are
+        not embedded.
+    class_text : {"prompts", "names"}
+        Class names in the dataset's prompts, so that training sees the classes that zero-shot will use, or bare; the
+        paper writes g(ŷ) for the label's text embedding and says no more.
+    equal_captions : {"negatives", "positives"}
+        What equal captions of other images are in L_CL; negatives as in CLIP's loss, which the paper takes. With
+        captions from a template most of a batch are equal.
 
     Not options, as the equations decide them or no other reading works: P holds the spurious regions of all images of
     the batch, also of the image itself, of its class, and of images without a class (equation 6's union is over the
@@ -114,16 +112,28 @@ def region_losses(
     *,
     duplicates: Duplicates = "unique",
 ) -> tuple[Tensor, Tensor, int]:
-    """(sum of L_R, sum of L_A, number of images they cover), all in log space and at least float32.
+    """L_R and L_A of a batch, in log space and at least float32.
 
     An image counts when its caption names a class and at least one of its regions is not spurious. Spurious regions
     of every image of the batch stand in both denominators. With no image that counts, both sums are 0 with a gradient.
 
     Parameters
     ----------
-    similarity : region-class cosine divided by the temperature
-    labels : -1 for images without a class
-    duplicates : whether a class stands in L_R's denominator once, or once per sample of the batch
+    similarity : Float[Tensor, "n n_classes"]
+        Cosine of each region and class, divided by the temperature.
+    image_of_region : Int[Tensor, " n"]
+        Place of each region's image in the batch.
+    spurious : Bool[Tensor, " n"]
+        Whether the region shows the feature.
+    labels : Int[Tensor, " b"]
+        Class of each image, -1 for those without one.
+    duplicates : {"unique", "samples"}
+        Whether a class stands in L_R's denominator once, or once per sample of the batch.
+
+    Returns
+    -------
+    tuple of Tensor, Tensor and int
+        The sum of L_R, the sum of L_A, and the number of images they cover.
     """
     similarity = single(similarity)
     n_images, n_classes = len(labels), similarity.shape[1]

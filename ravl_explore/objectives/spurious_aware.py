@@ -12,16 +12,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ravl_explore.errors import InputError
-from ravl_explore.objectives.base import (
-    Batch,
-    EqualCaptions,
-    ImageObjective,
-    Run,
-    Start,
-    Values,
-    logits,
-    single,
-)
+from ravl_explore.objectives.base import Batch, EqualCaptions, Start, Values
+from ravl_explore.objectives.image_objective import ImageObjective, Run
+from ravl_explore.objectives.losses import logits, single
 from ravl_explore.objectives.prototypes import prototypes, seen
 from ravl_explore.support import checks
 
@@ -44,9 +37,11 @@ class SpuriousAware(ImageObjective):
 
     Parameters
     ----------
-    class_weight, spurious_weight : 1 in the original's code
-    stand_in : where t is from.
-        ``"images"`` (default): mean embeddings of the fine-tuning images without and with the cluster, by the model as
+    class_weight, spurious_weight : float of 0 or more
+        1 in the original's code.
+    stand_in : {"images", "regions", "text", "batch"}
+        Where t is from.
+        ``"images"``: mean embeddings of the fine-tuning images without and with the cluster, by the model as
         it was before, kept fixed as the original's texts are. They are means of class means over the classes that have
         both, because a cluster goes with a class, and plain means would tell the class and not the cluster.
         ``"regions"``: the same of regions outside and inside the cluster; nearer to what was found, but images lie
@@ -54,8 +49,10 @@ class SpuriousAware(ImageObjective):
         ``"text"``: ``descriptions``, in the dataset's prompts; the original, where one can say what the cluster shows.
         ``"batch"``: as ``"images"``, from each batch's own embeddings without gradient; they follow the model, and cost
         no look at the data before the first step.
-    descriptions : of an image without the feature and with it, such as ("street", "street with a car"), for ``"text"``
-    equal_captions : of other images of the batch, ``"negatives"`` as in CLIP, or ``"positives"``
+    descriptions : tuple of two str, or None
+        Of an image without the feature and with it, such as ("street", "street with a car"), for ``"text"``.
+    equal_captions : {"negatives", "positives"}
+        What equal captions of other images of the batch are; negatives as in CLIP.
     """
 
     class_weight: float = 1.0
@@ -100,7 +97,17 @@ class SpuriousAware(ImageObjective):
         return self.values(image, batch, prototypes(image.detach(), batch.labels, batch.present))
 
     def values(self, image: Tensor, batch: Batch, stand_in: Float[Tensor, "2 dim"] | None) -> Values:
-        """The terms for given t; without it, as when every image shows the feature, L_vs is 0."""
+        """The loss and its terms for a given t.
+
+        Parameters
+        ----------
+        image : Float[Tensor, "b dim"]
+            Unit-norm embeddings.
+        batch : Batch
+            What was embedded.
+        stand_in : Float[Tensor, "2 dim"] or None
+            t; without it, as when every image shows the feature, L_vs is 0.
+        """
         contrastive, of_class = self.contrastive(image, batch), class_contrast(image, batch.labels)
         if stand_in is None:
             of_feature = single(image).sum() * 0
@@ -115,8 +122,10 @@ class SpuriousAwareRun(Run):
 
     Parameters
     ----------
-    objective : its settings
-    stand_in : (2, dim) unit-norm embeddings of the feature's absence and presence; None where there are none
+    objective : SpuriousAware
+        Its settings.
+    stand_in : Float[Tensor, "2 dim"] or None
+        Unit-norm embeddings of the feature's absence and presence; None where there are none.
     """
 
     def __init__(self, objective: SpuriousAware, stand_in: Float[Tensor, "2 dim"] | None) -> None:
@@ -137,6 +146,13 @@ class SpuriousAwareRun(Run):
 
 def class_contrast(image: Float[Tensor, "b dim"], labels: Int[Tensor, " b"]) -> Tensor:
     """L_vc over the images that have a class; 0 where none has.
+
+    Parameters
+    ----------
+    image : Float[Tensor, "b dim"]
+        Unit-norm embeddings.
+    labels : Int[Tensor, " b"]
+        -1 where there is no class.
 
     Examples
     --------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ravl_explore.objectives.base import EqualCaptions, ImageObjective
+from ravl_explore.objectives.base import EqualCaptions
+from ravl_explore.objectives.image_objective import ImageObjective
 from ravl_explore.support import checks
 
 
@@ -14,7 +15,8 @@ class Standard(ImageObjective):
 
     Parameters
     ----------
-    equal_captions : of other images of the batch, ``"negatives"`` as in CLIP, or ``"positives"``
+    equal_captions : {"negatives", "positives"}
+        What equal captions of other images of the batch are; negatives as in CLIP.
     """
 
     equal_captions: EqualCaptions = "negatives"

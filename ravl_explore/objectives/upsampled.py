@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ravl_explore.objectives.base import EqualCaptions, ImageObjective
+from ravl_explore.objectives.base import EqualCaptions
 from ravl_explore.objectives.groups import balanced
+from ravl_explore.objectives.image_objective import ImageObjective
 from ravl_explore.support import checks
 
 
@@ -18,7 +19,8 @@ class Upsampled(ImageObjective):
 
     Parameters
     ----------
-    equal_captions : of other images of the batch, ``"negatives"`` as in CLIP, or ``"positives"``
+    equal_captions : {"negatives", "positives"}
+        What equal captions of other images of the batch are; negatives as in CLIP.
     """
 
     equal_captions: EqualCaptions = "negatives"

@@ -7,17 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from ravl_explore.objectives.base import (
-    Batch,
-    ClassText,
-    EqualCaptions,
-    ImageObjective,
-    Values,
-    check_share,
-    check_texts,
-    class_losses,
-)
+from ravl_explore.objectives.base import Batch, ClassText, EqualCaptions, Values
 from ravl_explore.objectives.groups import balanced
+from ravl_explore.objectives.image_objective import ImageObjective
+from ravl_explore.objectives.losses import class_losses
+from ravl_explore.objectives.shared_options import check_share, check_texts
 from ravl_explore.support import checks
 
 
@@ -30,11 +24,15 @@ class VlErm(ImageObjective):
 
     Parameters
     ----------
-    weight : lambda, share of the CLIP loss; 0.8 in the paper
-    upsample : whether groups (class, feature present) are drawn equally often, as in the paper
-    class_text : class names in the dataset's ``"prompts"``, so that training sees the classes that zero-shot will use,
-        or bare ``"names"``; the paper says "text embeddings of class labels"
-    equal_captions : of other images of the batch, ``"negatives"`` as in CLIP, or ``"positives"``
+    weight : float, 0 to 1
+        Lambda, share of the CLIP loss; 0.8 in the paper.
+    upsample : bool
+        Whether groups (class, feature present) are drawn equally often, as in the paper.
+    class_text : {"prompts", "names"}
+        Class names in the dataset's prompts, so that training sees the classes that zero-shot will use, or bare; the
+        paper says "text embeddings of class labels".
+    equal_captions : {"negatives", "positives"}
+        What equal captions of other images of the batch are; negatives as in CLIP.
     """
 
     weight: float = 0.8

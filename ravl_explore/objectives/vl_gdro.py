@@ -11,19 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from ravl_explore.objectives.base import (
-    Batch,
-    ClassText,
-    EqualCaptions,
-    ImageObjective,
-    Run,
-    Start,
-    Values,
-    check_share,
-    check_texts,
-    class_losses,
-)
+from ravl_explore.objectives.base import Batch, ClassText, EqualCaptions, Start, Values
 from ravl_explore.objectives.groups import balanced, group_name
+from ravl_explore.objectives.image_objective import ImageObjective, Run
+from ravl_explore.objectives.losses import class_losses
+from ravl_explore.objectives.shared_options import check_share, check_texts
 from ravl_explore.support import checks
 
 MOST_RECORDED = 40  # groups whose weight is kept at every step; SUN397 has 794
@@ -43,14 +35,20 @@ class VlGdro(ImageObjective):
 
     Parameters
     ----------
-    weight : lambda, share of the CLIP loss; 0.8 in the paper
-    rate : eta, step size of the weights; 0.01, the value of Group DRO's experiments (RaVL names none)
-    adjustment : C; adds C / sqrt(n_g) to l_g in the update of q alone, so that small groups, which generalise worse,
-        weigh more; 0, off, as RaVL does not mention it
-    upsample : whether groups are drawn equally often, as in the paper
-    class_text : class names in the dataset's ``"prompts"``, so that training sees the classes that zero-shot will use,
-        or bare ``"names"``; the paper says "text embeddings of class labels"
-    equal_captions : of other images of the batch, ``"negatives"`` as in CLIP, or ``"positives"``
+    weight : float, 0 to 1
+        Lambda, share of the CLIP loss; 0.8 in the paper.
+    rate : float of 0 or more
+        Eta, step size of the weights; 0.01, the value of Group DRO's experiments (RaVL names none).
+    adjustment : float of 0 or more
+        C; adds C / sqrt(n_g) to l_g in the update of q alone, so that small groups, which generalise worse, weigh more;
+        0, off, as RaVL does not mention it.
+    upsample : bool
+        Whether groups are drawn equally often, as in the paper.
+    class_text : {"prompts", "names"}
+        Class names in the dataset's prompts, so that training sees the classes that zero-shot will use, or bare; the
+        paper says "text embeddings of class labels".
+    equal_captions : {"negatives", "positives"}
+        What equal captions of other images of the batch are; negatives as in CLIP.
     """
 
     weight: float = 0.8
@@ -95,9 +93,12 @@ class VlGdroRun(Run):
 
     Parameters
     ----------
-    objective : its settings
-    sizes : (2 * n_classes,) images of each group ``2 * label + present`` in the fine-tuning data
-    class_names : what the classes are called
+    objective : VlGdro
+        Its settings.
+    sizes : int array (2 * n_classes,)
+        Images of each group ``2 * label + present`` in the fine-tuning data.
+    class_names : tuple of str
+        What the classes are called.
     """
 
     def __init__(self, objective: VlGdro, sizes: np.ndarray, class_names: tuple[str, ...]) -> None:
@@ -138,10 +139,10 @@ class VlGdroRun(Run):
 
     def _details(self) -> dict[str, float]:
         weights = self.group_weights
-        found = {"q largest": max(weights.values(), default=0.0)}
+        details = {"q largest": max(weights.values(), default=0.0)}
         if len(weights) <= MOST_RECORDED:
-            found |= {f"q {name}": q for name, q in weights.items()}
-        return found
+            details |= {f"q {name}": q for name, q in weights.items()}
+        return details
 
     def state(self) -> dict[str, Tensor]:
         return {"log_q": self._log_q.clone()}

@@ -11,6 +11,7 @@ from ravl_explore.errors import InputError
 from ravl_explore.regions.base import PixelProposer, Proposer, Regions
 from ravl_explore.regions.dataset_members import HasImageSizes
 from ravl_explore.support import checks
+from ravl_explore.support.memory import fits_memory, gigantic
 from ravl_explore.support.progress import Progress
 
 BYTES_A_BOX = 80  # while boxes are made: corners in double precision, then single, beside their checks
@@ -120,5 +121,5 @@ def check_room(per_image: int, n_images: int, name: str, remedy: str) -> None:
         What to do about it.
     """
     n = per_image * n_images
-    what = f"{checks.gigantic(n)} boxes ({name}, in {n_images:,} images)"
-    checks.fits_memory(what, BYTES_A_BOX * n, remedy)
+    what = f"{gigantic(n)} boxes ({name}, in {n_images:,} images)"
+    fits_memory(what, BYTES_A_BOX * n, remedy)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import platform
 import re
 import sys
@@ -32,6 +31,7 @@ from ravl_explore.errors import InputError, MissingDependencyError
 from ravl_explore.metrics.significance import N_PERMUTATIONS
 from ravl_explore.storage import search_mark
 from ravl_explore.support.files import user_path, write_together
+from ravl_explore.support.json_values import as_json
 from ravl_explore.support.text import storable
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def tables(
     contents = {
         CLUSTERS: _parquet(clusters_table(discovery), mark),
         REGIONS: _parquet(regions_table(discovery, data), mark),
-        SETTINGS: as_json(settings_of(discovery) | dict(settings or {}) | {SEARCH: mark}),
+        SETTINGS: as_json(settings_of(discovery) | dict(settings or {}) | {SEARCH: mark}, indent=2).encode() + b"\n",
     }
     skipped = skipped_images(discovery)
     return contents | ({UNREADABLE: _csv(skipped)} if skipped else {})
@@ -235,23 +235,6 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def as_json(values: Any) -> bytes:
-    """Strict JSON, in ASCII, for people and machines: NaN and infinity become null, arrays lists."""
-    return (json.dumps(_plain(values), indent=2, allow_nan=False, default=str) + "\n").encode("ascii")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple, range)):
-        return [_plain(each) for each in value]
-    if isinstance(value, (np.ndarray, np.generic)):
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
 
 
 def _csv(rows: list[dict[str, Any]]) -> bytes:

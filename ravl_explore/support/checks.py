@@ -1,15 +1,22 @@
 """Checks of what callers give: of the right kind, in range, of the right shape? An error names what is wrong.
 
-Each check returns what it was given, numbers as Python's own. ``name`` is the argument or the attribute; ``remedy``
-says what to do, where there is more to say than that.
+Each check returns what it was given, numbers as Python's own, or raises InputError. They share three parameters:
+
+name : str
+    What an error calls it: the argument or the attribute.
+value : object
+    What was given.
+remedy : str
+    One sentence that says what to do, where there is more to say than that.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from operator import index
-from typing import Any, TypeVar
+from typing import SupportsIndex, TypeVar
 
 import numpy as np
 
@@ -25,19 +32,28 @@ KINDS = {"i": "signed integers", "iu": "integers", "f": "floats", "b": "booleans
 Kind = TypeVar("Kind")
 
 
-def whole(name: str, value: Any, low: int, high: int | None = None, remedy: str = "") -> int:
+def whole(name: str, value: object, low: int, high: int | None = None, remedy: str = "") -> int:
     """A whole number from ``low`` to ``high``; True and False are none, nor is 2.5 or a text.
 
+    Parameters
+    ----------
+    low, high : int
+        Both are allowed; no ``high`` allows all above.
+
+    Examples
+    --------
     >>> whole("batch_size", np.int64(8), 1)
     8
     >>> whole("batch_size", 0.5, 1)
     Traceback (most recent call last):
     ravl_explore.errors.InputError: Expected batch_size a whole number from 1 up, got 0.5. Give such a number.
     """
-    try:
-        number = None if isinstance(value, bool | np.bool_) else index(value)
-    except TypeError:
-        number = int(value) if isinstance(value, float) and value.is_integer() else None
+    number = None
+    with suppress(TypeError):  # of an array or a tensor
+        if isinstance(value, SupportsIndex) and not isinstance(value, bool | np.bool_):
+            number = index(value)
+    if isinstance(value, float) and value.is_integer():
+        number = int(value)
     if number is None or number < low:
         raise InputError(f"{name} a whole number from {low} up", came(value), remedy or "Give such a number.")
     if high is not None and number > high:
@@ -45,14 +61,14 @@ def whole(name: str, value: Any, low: int, high: int | None = None, remedy: str 
     return number
 
 
-def seed(name: str, value: Any, highest: int = HIGHEST_SEED) -> int:
-    """A seed of random numbers: a whole number of 0 or more, that all who draw can hold."""
+def seed(name: str, value: object, highest: int = HIGHEST_SEED) -> int:
+    """A seed of random numbers: a whole number from 0 to ``highest``, which all who draw can hold."""
     return whole(name, value, 0, highest, "Try 0.")
 
 
 def number(
     name: str,
-    value: Any,
+    value: object,
     low: float | None = None,
     high: float | None = None,
     *,
@@ -62,13 +78,22 @@ def number(
 ) -> float:
     """A finite number from ``low`` to ``high``, or above ``above`` and below ``below``; a text is none.
 
+    Parameters
+    ----------
+    low, high : float or None
+        Both are allowed; None sets no bound.
+    above, below : float or None
+        The same, not allowed themselves.
+
+    Examples
+    --------
     >>> number("weight", 1, 0, 1)
     1
     >>> number("weight", "0.8", 0, 1)
     Traceback (most recent call last):
     ravl_explore.errors.InputError: Expected weight from 0 to 1, got '0.8'. Give such a number.
     """
-    plain: Any = value.item() if isinstance(value, np.generic) else value
+    plain: object = value.item() if isinstance(value, np.generic) else value
     if (
         isinstance(plain, bool)
         or not isinstance(plain, int | float)
@@ -94,82 +119,91 @@ def _span(low: float | None, high: float | None, above: float | None, below: flo
     return f"of {low:g} or more" if high is None else f"from {low:g} to {high:g}"
 
 
-def flag(name: str, value: Any) -> bool:
+def flag(name: str, value: object) -> bool:
     """True or False, and nothing that only counts as one of them, as the text ``"no"`` does."""
     if not isinstance(value, bool | np.bool_):
         raise InputError(f"{name} True or False", came(value), "Give one of these, without quotes.")
     return bool(value)
 
 
-def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
-    """One of some words."""
+def one_of(name: str, value: object, choices: Sequence[str]) -> str:
+    """One of the words ``choices``."""
     if not isinstance(value, str) or value not in choices:
         raise InputError(f"{name} {' or '.join(choices)}", came(value), "Pick one of those.")
     return value
 
 
-def text(name: str, value: Any, *, empty: bool = False) -> str:
+def text(name: str, value: object, *, empty: bool = False) -> str:
     """A text; one of nothing but spaces is none, unless it may be ``empty``."""
     if not isinstance(value, str) or not (empty or value.strip()):
         raise InputError(f"{name} a text", came(value), "Give one in quotes.")
     return value
 
 
-def path(name: str, value: Any) -> str:
+def path(name: str, value: object) -> str:
     """The path of a file or folder, a text or ``pathlib.Path``; an empty one would mean the folder one is in."""
     if not isinstance(value, str | os.PathLike) or not str(value).strip() or "\0" in str(value):
         raise InputError(f"{name} a path", came(value), "Give the path of a file or folder.")
     return os.fspath(value)
 
 
-def instance(name: str, value: Any, kind: type[Kind], remedy: str) -> Kind:
-    """An object of a class: not the class itself, not its name, not a list of such objects."""
+def instance(name: str, value: object, kind: type[Kind], remedy: str) -> Kind:
+    """An object of the class ``kind``: not the class itself, not its name, not a list of such objects."""
     if not isinstance(value, kind):
         raise InputError(f"{name} {_a(kind.__name__)}", came(value), remedy)
     return value
 
 
-def offers(name: str, value: Any, what: str, attributes: Sequence[str], remedy: str) -> None:
-    """An object that has all these attributes, whatever its class; not a class, whose objects would have them."""
+def offers(name: str, value: object, what: str, attributes: Sequence[str], remedy: str) -> None:
+    """An object that has all these attributes, whatever its class; not a class, whose objects would have them.
+
+    Parameters
+    ----------
+    what : str
+        What such an object is called: ``"an objective"``.
+    attributes : sequence of str
+        Names of its properties and methods.
+    """
     bare = isinstance(value, type | str | bytes | os.PathLike) or value is None
-    missing = [each for each in attributes if bare or not _has(value, each)]
+    missing = [attribute for attribute in attributes if bare or not _has(value, attribute)]
     if missing:
         lacks = "" if bare or len(missing) == len(attributes) else f", which has no {', '.join(missing)}"
         raise InputError(f"{name} {what}", f"{came(value)}{lacks}", remedy)
 
 
-def _has(value: Any, attribute: str) -> bool:
+def _has(value: object, attribute: str) -> bool:
     """Asked of the class first, as an attribute may be long work; of ``__call__`` even classes of data have one."""
     if attribute == "__call__":
         return callable(value)
     return hasattr(type(value), attribute) or hasattr(value, attribute)
 
 
-def is_list(value: Any) -> bool:
+def is_list(value: object) -> bool:
     """Whether it is a list, tuple, array or the like; a text, which is a sequence of letters, is none."""
     if isinstance(value, np.ndarray):
         return value.ndim > 0
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-def listed(name: str, value: Any, kind: type[Kind], remedy: str) -> tuple[Kind, ...]:
-    """A list, tuple or the like of objects of a class; one such object alone is none. It may be empty."""
-    if not is_list(value):
+def listed(name: str, value: object, kind: type[Kind], remedy: str) -> tuple[Kind, ...]:
+    """A list, tuple or the like of objects of the class ``kind``; one object alone is none. It may be empty."""
+    if not isinstance(value, Sequence | np.ndarray) or not is_list(value):
         raise InputError(f"{name} as a list", came(value), remedy)
-    wrong = [each for each in value if not isinstance(each, kind)]
-    if wrong:
-        raise InputError(f"{name} as a list of {kind.__name__}", f"{came(wrong[0])} in it", remedy)
-    return tuple(value)
+    members = tuple(member for member in value if isinstance(member, kind))
+    if len(members) < len(value):
+        wrong = next(member for member in value if not isinstance(member, kind))
+        raise InputError(f"{name} as a list of {kind.__name__}", f"{came(wrong)} in it", remedy)
+    return members
 
 
-def texts(name: str, value: Any) -> tuple[str, ...]:
+def texts(name: str, value: object) -> tuple[str, ...]:
     """A list or tuple of texts; a single text, which is a sequence of letters, is none."""
     return listed(name, value, str, 'Write ["one", "another"], with brackets.')
 
 
 def array(
     name: str,
-    value: Any,
+    value: object,
     kinds: str,
     shape: tuple[int | None, ...],
     low: float | None = None,
@@ -177,11 +211,22 @@ def array(
     *,
     read: bool = True,
 ) -> np.ndarray:
-    """A NumPy array of one of the ``kinds`` (letters of ``dtype.kind``), of a shape, finite, from ``low`` to ``high``.
+    """A NumPy array of a kind and shape, finite, from ``low`` to ``high``.
 
-    None in ``shape`` stands for any length. Read in blocks, memory-mapped or not; without ``read`` not at all, where
-    the values are checked elsewhere.
+    Parameters
+    ----------
+    kinds : str
+        Letters of ``dtype.kind``, a key of ``KINDS``.
+    shape : tuple of int and None
+        None stands for any length.
+    low, high : float or None
+        Bounds that are allowed; None sets none.
+    read : bool
+        False leaves the values alone, where they are checked elsewhere; else they are read in blocks, memory-mapped or
+        not.
 
+    Examples
+    --------
     >>> array("labels", np.array([0, 1]), "iu", (2,), 0, 1).tolist()
     [0, 1]
     >>> array("labels", np.array([0, 7]), "iu", (2,), 0, 1)
@@ -205,70 +250,34 @@ def array(
 
 
 def bounds(values: np.ndarray) -> tuple[float, float]:
-    """The lowest and the highest value, NaN where one is; in blocks."""
+    """The lowest and the highest of at least one number, NaN where one is; read in blocks."""
     values = np.atleast_1d(values)
     blocks = [values[start : start + ROWS] for start in range(0, len(values), ROWS)]
     return float(np.min([each.min() for each in blocks])), float(np.max([each.max() for each in blocks]))
 
 
-def pixels(value: Any, what: str) -> np.ndarray:
-    """An image of a dataset, (height, width, 3) uint8, of at least one pixel; else a DataError that names ``what``."""
-    fits = isinstance(value, np.ndarray) and value.ndim == 3 and value.shape[2] == 3 and value.dtype == np.uint8
-    if not fits or 0 in value.shape:
-        told = f"with shape {value.shape} in {value.dtype}" if isinstance(value, np.ndarray) else f"as {came(value)}"
-        remedy = "Convert it to RGB with values from 0 to 255."
-        raise DataError("images of shape (height, width, 3) in uint8", f"{what} {told}", remedy)
-    return value
+def pixels(value: object, what: str) -> np.ndarray:
+    """An image of a dataset, (height, width, 3) uint8, of at least one pixel; else DataError.
 
-
-def fits_memory(what: str, n_bytes: int, remedy: str) -> None:
-    """Raise InputError when ``what`` would take more bytes than can be had: at once, and not after minutes."""
-    free = free_bytes()
-    if free is not None and n_bytes > free:
-        raise InputError(
-            f"what fits in memory ({gigabytes(free)} free)", f"{what}, which need {gigabytes(n_bytes)}", remedy
-        )
-
-
-def free_bytes() -> int | None:
-    """Memory that this process can still get, by the machine and by its own limit; None where that is unknown."""
-    try:
-        import psutil
-    except ImportError:
-        return None
-    free = int(psutil.virtual_memory().available)
-    try:
-        import resource
-
-        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    except (ImportError, OSError):  # not on Windows
-        return free
-    if limit == resource.RLIM_INFINITY:
-        return free
-    return max(0, min(free, limit - int(psutil.Process().memory_info().vms)))
-
-
-def gigantic(number: int) -> str:
-    """A count for people: with commas, or by its order where it is too long to read.
-
-    >>> gigantic(12_345), gigantic(5 * 10**19)
-    ('12,345', 'about 1e19')
+    Parameters
+    ----------
+    what : str
+        What the error calls the image.
     """
-    return f"{number:,}" if number < 10**15 else f"about 1e{len(str(number)) - 1}"
+    told = f"as {came(value)}"
+    if isinstance(value, np.ndarray):
+        if value.ndim == 3 and value.shape[2] == 3 and value.dtype == np.uint8 and 0 not in value.shape:
+            return value
+        told = f"with shape {value.shape} in {value.dtype}"
+    remedy = "Convert it to RGB with values from 0 to 255."
+    raise DataError("images of shape (height, width, 3) in uint8", f"{what} {told}", remedy)
 
 
-def gigabytes(n_bytes: int | None) -> str:
-    """A number of bytes for people.
-
-    >>> gigabytes(2_500_000_000), gigabytes(10**30)
-    ('2.5 GB', '1e+21 GB')
-    """
-    return "an unknown amount" if n_bytes is None else f"{n_bytes / 1e9:.3g} GB"
-
-
-def came(value: Any) -> str:
+def came(value: object) -> str:
     """How an error tells of a wrong value: plain ones as Python writes them, all else by kind.
 
+    Examples
+    --------
     >>> came(0.5), came(int), came([1, 2]), came(np.zeros((2, 1))), came(10**50)
     ('0.5', 'the class int itself', 'a list', 'an array of float64 of shape (2, 1)', 'a number of 51 digits')
     """

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from functools import cached_property
 from pathlib import PurePath
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,11 +16,27 @@ from ravl_explore.errors import InputError
 from ravl_explore.support.fingerprints import digest
 
 
+@runtime_checkable
+class _Tensor(Protocol):
+    """A tensor of PyTorch, which is not loaded for this."""
+
+    def detach(self) -> _Tensor: ...
+
+    def cpu(self) -> _Tensor: ...
+
+    def numpy(self) -> np.ndarray: ...
+
+
 def content(value: object) -> str:
     """A fingerprint that is the same in the next session, of everything the value holds, whatever its text shows.
 
     Numbers, texts, paths, arrays and tensors by their content, lists and mappings by what is in them, an object with a
     ``fingerprint()`` by that, others by their class and all of their attributes, functions by where they are defined.
+
+    Parameters
+    ----------
+    value : object
+        Anything but what holds itself.
 
     Raises
     ------
@@ -35,7 +51,7 @@ def content(value: object) -> str:
     return digest(["content", _parts(value, ())])
 
 
-def _parts(value: Any, holders: tuple[int, ...]) -> Any:
+def _parts(value: object, holders: tuple[int, ...]) -> object:
     """The value as nested lists of plain JSON; ``holders`` are the ids of what it is in."""
     if id(value) in holders:
         raise _unknown(value, "it holds itself")
@@ -49,7 +65,7 @@ def _parts(value: Any, holders: tuple[int, ...]) -> Any:
         return _parts(value.item(), holders)
     if isinstance(value, np.ndarray):
         return ["array", digest([value]) if value.dtype != object else _parts(value.tolist(), holders)]
-    if hasattr(value, "detach"):  # a tensor; torch is not loaded for this
+    if isinstance(value, _Tensor):
         return _parts(value.detach().cpu().numpy(), holders)
     if isinstance(value, type | FunctionType) or isinstance(getattr(value, "__self__", None), ModuleType):
         return ["name", _named(value)]
@@ -59,7 +75,7 @@ def _parts(value: Any, holders: tuple[int, ...]) -> Any:
     return [_named(type(value)), _inside(value, (*holders, id(value)))]
 
 
-def _inside(value: Any, holders: tuple[int, ...]) -> Any:
+def _inside(value: object, holders: tuple[int, ...]) -> object:
     if is_dataclass(value):  # what was left out of its text, or of comparing it, and a subclass's attributes, too
         own = {each.name: getattr(value, each.name) for each in fields(value)}
         own |= _without_computed(value, getattr(value, "__dict__", {}))
@@ -81,7 +97,7 @@ def _inside(value: Any, holders: tuple[int, ...]) -> Any:
     return [_parts(list(part) if isinstance(part, Iterator) else part, holders) for part in made]
 
 
-def _without_computed(value: Any, attributes: dict[str, Any]) -> dict[str, Any]:
+def _without_computed(value: object, attributes: Mapping[str, object]) -> dict[str, object]:
     """Attributes of a value, but for those that it made of the others when it was first asked."""
     lazy = {
         name for kind in type(value).__mro__ for name, own in vars(kind).items() if isinstance(own, cached_property)
@@ -89,14 +105,15 @@ def _without_computed(value: Any, attributes: dict[str, Any]) -> dict[str, Any]:
     return {name: part for name, part in attributes.items() if name not in lazy}
 
 
-def _named(value: Any) -> str:
+def _named(value: object) -> str:
     """Where a class or function is defined; a lambda, or one made within a function, may be another each time."""
-    if not isinstance(value, type) and "<" in value.__qualname__:
+    module, name = (str(getattr(value, part, "")) for part in ("__module__", "__qualname__"))
+    if not isinstance(value, type) and "<" in name:
         raise _unknown(value, "it has no name of its own")
-    return f"{value.__module__}.{value.__qualname__}"
+    return f"{module}.{name}"
 
 
-def _unknown(value: Any, why: str) -> InputError:
+def _unknown(value: object, why: str) -> InputError:
     return InputError(
         "arguments that can be told apart in the next session",
         f"a {type(value).__name__}, {str(value)[:80]} ({why})",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 Kind = Literal["path", "text", "lines", "search", "choice", "integer", "number"]
 
@@ -19,21 +19,28 @@ class Field:
 
     Attributes
     ----------
-    name : keyword argument of the part
-    label : shown beside the input
-    kind : ``path`` (a file or folder), ``text``, ``lines`` (one entry a line -> tuple of str), ``search`` (text with
-        suggestions; anything may be typed), ``choice`` (one of ``choices``), ``integer`` or ``number``
-    default : what it starts with; None leaves it out, so that the part's own default holds
-    help : shown in the empty input, or below it where it is long, and as its tooltip
-    choices : for ``search`` and ``choice``: the answers so far, by name -> what can be picked, best first. Called again
-        when an answer changes; it may raise RavlError, which the form shows
-    required : whether the part cannot be built without it
+    name : str
+        Keyword argument of the part.
+    label : str
+        Shown beside the input.
+    kind : {"path", "text", "lines", "search", "choice", "integer", "number"}
+        A file or folder; a text; one entry a line, which gives a tuple of str; text with suggestions, where anything
+        may be typed; one of ``choices``; or a number.
+    default : str, int, float, tuple of str, or None
+        What it starts with; None leaves it out, so that the part's own default holds.
+    help : str
+        Shown in the empty input, or below it where it is long, and as its tooltip.
+    choices : function of the answers so far, or None
+        For ``search`` and ``choice``: from the answers by name, what can be picked, best first. Called again when an
+        answer changes; it may raise RavlError, which the form shows.
+    required : bool
+        Whether the part cannot be built without it.
     """
 
     name: str
     label: str
     kind: Kind = "text"
-    default: Any = None
+    default: str | float | tuple[str, ...] | None = None
     help: str = ""
-    choices: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
+    choices: Callable[[Mapping[str, object]], Sequence[str]] | None = None
     required: bool = True

@@ -1,41 +1,25 @@
-"""Writing files so that either all of a file is there or none of it, and the folder where caches go.
-
-What is not finished has a hidden name of its own and is locked by its writer, so that the next who writes into the same
-folder can tell what a killed process left, and takes it away.
-"""
+"""Writing files so that either all of a file is there or none of it, and the folder where caches go."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import BinaryIO
 
 from ravl_explore.errors import InputError, StorageError
 from ravl_explore.support import checks
-from ravl_explore.support.sealing import sealed
-from ravl_explore.support.text import storable
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
-if TYPE_CHECKING:
-    import numpy as np
-
-FORMAT = "ravl_explore 1"
-UNFINISHED = ".ravl-unfinished-"  # how the names of files and folders begin that nobody should read
-ABANDONED_SECONDS = 86_400.0  # where a disk or system has no such locks: what is so old was left by a killed process
+from ravl_explore.support.unfinished import UNFINISHED, hidden_file, hidden_folder, remove_unfinished
 
 
 def user_path(typed: str | os.PathLike[str]) -> Path:
     """A path as a person types it, with ``~`` for the home folder, where no shell has seen it before.
+
+    Parameters
+    ----------
+    typed : str or path-like
+        What was typed.
 
     Raises
     ------
@@ -63,6 +47,18 @@ def cache_root() -> Path:
 def write_whole(path: Path, content: bytes) -> Path:
     """Write ``content`` to a hidden neighbour first, then rename it; an older file stays until then.
 
+    Parameters
+    ----------
+    path : Path
+        Of the file, in a folder that is there.
+    content : bytes
+        All of it.
+
+    Returns
+    -------
+    Path
+        The same path.
+
     Raises
     ------
     StorageError
@@ -72,10 +68,10 @@ def write_whole(path: Path, content: bytes) -> Path:
         if not path.parent.is_dir():
             raise StorageError("an existing folder", f"{str(path.parent)!r}", "Create it, or check the path.")
         remove_unfinished(path.parent)
-        with _hidden_file(path.parent) as (neighbour, file):
+        with hidden_file(path.parent) as (neighbour, file):
             file.write(content)
             _finish(file, neighbour)
-            if fcntl is None:
+            if os.name == "nt":
                 file.close()  # Windows does not rename what is open
             neighbour.replace(path)
     except StorageError:
@@ -86,11 +82,25 @@ def write_whole(path: Path, content: bytes) -> Path:
 
 
 def write_together(folder: Path, contents: Mapping[str, bytes], outdated: tuple[str, ...] = ()) -> tuple[Path, ...]:
-    """Write files of one result, by name, into a folder, which is made; ``outdated`` ones there are removed.
+    """Write the files of one result into a folder, which is made.
 
     All are written before the first is put in place. A folder that holds nothing else is then replaced in one step,
     where the system can do that (Linux): whatever happens, its files are all old or all new. Elsewhere one file is
     renamed after the other.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the result.
+    contents : mapping of str to bytes
+        Each file's content by its name.
+    outdated : tuple of str
+        Names of files of an earlier result, which are removed where they are there.
+
+    Returns
+    -------
+    tuple of Path
+        The files, in the order of ``contents``.
 
     Raises
     ------
@@ -114,7 +124,7 @@ def write_together(folder: Path, contents: Mapping[str, bytes], outdated: tuple[
         for name in contents:
             if (folder / name).is_dir():
                 raise IsADirectoryError(None, f"{name} is a folder there")
-        with _hidden_folder(beside) as hidden:
+        with hidden_folder(beside) as hidden:
             if in_one_step:
                 shutil.copystat(folder, hidden)
                 in_one_step = _same_group(folder, hidden)
@@ -134,36 +144,7 @@ def write_together(folder: Path, contents: Mapping[str, bytes], outdated: tuple[
     return tuple(folder / name for name in contents)
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Take away what killed processes left in a folder; what somebody is still writing stays."""
-    try:
-        found = [Path(each.path) for each in os.scandir(folder) if each.name.startswith(UNFINISHED)]
-    except OSError:  # not there, or closed: who writes there is told
-        return
-    for path in found:
-        with suppress(OSError):  # gone meanwhile, or another user's
-            _remove_abandoned(path)
-
-
-def result_bytes(
-    kind: str, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], also: Mapping[str, str] | None = None
-) -> bytes:
-    """A result as one safetensors file: arrays, and in the header one JSON text that says what they are.
-
-    Equal results give equal bytes; a checksum tells when they were changed.
-
-    Parameters
-    ----------
-    kind : "discovery", "embeddings", "mitigation", ...
-    also : what else stands in the header, such as what lets the arrays open as a checkpoint
-    """
-    from safetensors.numpy import save
-
-    texts = {storable(name): storable(text) for name, text in (also or {}).items()}
-    return sealed(save(dict(arrays), {**texts, "format": FORMAT, "kind": kind, "meta": json.dumps(meta)}))
-
-
-def _finish(file: Any, path: Path) -> None:
+def _finish(file: BinaryIO, path: Path) -> None:
     file.flush()
     os.fsync(file.fileno())
     path.chmod(0o644)
@@ -234,70 +215,3 @@ def _exchange(one: Path, other: Path) -> bool:
         return False
     here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE
     return renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
-
-
-@contextmanager
-def _hidden_file(folder: Path) -> Iterator[tuple[Path, Any]]:
-    """A new file of a hidden name, locked; gone at the end, unless it was renamed."""
-    while True:
-        handle, name = tempfile.mkstemp(dir=folder, prefix=UNFINISHED)
-        path = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                if _lock(handle) is False or not path.exists():  # one who cleans up came between these lines
-                    continue
-                yield path, file
-            return
-        finally:
-            path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _hidden_folder(folder: Path) -> Iterator[Path]:
-    """A new folder of a hidden name, locked; what has that name in the end is removed."""
-    while True:
-        path = Path(tempfile.mkdtemp(dir=folder, prefix=UNFINISHED))
-        try:
-            with _opened(path) as handle:
-                if _lock(handle) is False or not path.exists():
-                    continue
-                yield path
-            return
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _remove_abandoned(path: Path) -> None:
-    with _opened(path) as handle:
-        locked = _lock(handle)
-        if locked or (locked is None and time.time() - path.stat().st_mtime > ABANDONED_SECONDS):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[int | None]:
-    """A file or folder, opened only to be locked; None where there are no such locks."""
-    if fcntl is None:
-        yield None
-        return
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # network disks lock only what can be written
-    try:
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int | None) -> bool | None:
-    """Lock what is open until it is closed, or the process ends; False when another has, None where one cannot."""
-    if fcntl is None or handle is None:
-        return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # some network disks
-        return None
-    return True

@@ -6,15 +6,19 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 LENGTH = 32  # hexadecimal digits: 128 bits
 
 
-def digest(parts: Iterable[Any]) -> str:
+def digest(parts: Iterable[object]) -> str:
     """A fingerprint of ``parts`` in order: arrays by type, shape and bytes, bytes as they are, all else as JSON.
+
+    Parameters
+    ----------
+    parts : iterable of array, bytes, or plain values
+        Values that JSON does not know count by their text.
 
     Examples
     --------
@@ -36,7 +40,13 @@ def digest(parts: Iterable[Any]) -> str:
 
 
 def file_digest(path: Path) -> str | None:
-    """A fingerprint of a file's content, whatever its name and times; None for one that cannot be read."""
+    """A fingerprint of a file's content, whatever its name and times; None for one that cannot be read.
+
+    Parameters
+    ----------
+    path : Path
+        Of a regular file; of a folder or a pipe nothing is read.
+    """
     try:
         if not path.is_file():  # a named pipe would be waited for
             return None

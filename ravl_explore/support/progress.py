@@ -15,12 +15,35 @@ Progress = Callable[[int, int, str], None]
 
 
 def staged(progress: Progress | None, stage: str) -> Progress:
-    """Tell ``progress`` of a part of the work under the name ``stage``, whatever the part calls its own stages."""
+    """Tell ``progress`` of a part of the work, whatever the part calls its own stages.
+
+    Parameters
+    ----------
+    progress : Progress or None
+        Who listens.
+    stage : str
+        What the part is called.
+    """
     return lambda done, total, _: report(progress, done, total, stage)
 
 
 def report(progress: Progress | None, done: int, total: int, stage: str) -> None:
-    """Tell ``progress`` how far a stage is, if anybody listens."""
+    """Tell ``progress`` how far a stage is, if anybody listens.
+
+    Parameters
+    ----------
+    progress : Progress or None
+        Who listens.
+    done, total : int
+        Steps that are done, and all of them; 0 where that is not known.
+    stage : str
+        What the stage is called.
+
+    Raises
+    ------
+    InputError
+        For what cannot be called.
+    """
     if progress is not None:
         if not callable(progress):
             raise InputError(

@@ -17,6 +17,11 @@ BLOCK = 1 << 23  # bytes read at a time
 def sealed(content: bytes) -> bytes:
     """The same file with its header in order and its checksum in it.
 
+    Parameters
+    ----------
+    content : bytes
+        A safetensors file as the library writes it.
+
     Examples
     --------
     >>> from safetensors.numpy import save
@@ -39,6 +44,11 @@ def sealed(content: bytes) -> bytes:
 
 def check_seal(path: Path) -> None:
     """Read a safetensors file once; one without a checksum, of an earlier version, is let pass.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
 
     Raises
     ------

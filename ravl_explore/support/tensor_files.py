@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ravl_explore.errors import ModelError
+from ravl_explore.support.file_kinds import HEAD, other_kind
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Named = Callable[..., object] | tuple[Callable[..., object], str]
 
 EXPECTED = "a checkpoint of plain tensors"
 SAVE = "Save it again, as a state_dict()."
-HEAD = 512  # bytes that tell a file's kind
 LONGEST_HEADER = 100_000_000  # of safetensors, which refuses longer ones
 ROOM = 2**26  # bytes that any file may ask for
 TIMES = 8  # and how many times its size: tied weights, halves; never a tensor of terabytes in a file of a page
-SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
-    (b"\x1f\x8b", "a gzip archive", "Unpack it first (gunzip, or tar -xzf)."),
-    (b"BZh", "a bzip2 archive", "Unpack it first (bunzip2, or tar -xjf)."),
-    (b"\xfd7zXZ\x00", "an xz archive", "Unpack it first (unxz, or tar -xJf)."),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard archive", "Unpack it first (unzstd)."),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "Unpack it first."),
-    (b"Rar!", "a RAR archive", "Unpack it first."),
-    (b"GGUF", "a GGUF file of llama.cpp", "Give the PyTorch or safetensors weights that it was made from."),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes", "Give weights of PyTorch, or of safetensors."),
-    (b"\x93NUMPY", "a NumPy array", "Save a state_dict() of PyTorch tensors instead."),
-    (b"\x89PNG", "an image", "Give the path of the weights themselves."),
-    (b"\xff\xd8\xff", "an image", "Give the path of the weights themselves."),
-    (b"%PDF", "a PDF", "Give the path of the weights themselves."),
-)
-ONNX = re.compile(rb"\x08[\x01-\x20]\x12.{0,64}(pytorch|onnx|tf2onnx|skl2onnx|keras)", re.DOTALL)
 MET = re.compile(r"GLOBAL ([\w.]+)")
 NOT_READ = (  # what trainers keep beside weights, and is no code: read as a stand-in that does and holds nothing
     *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
@@ -55,11 +44,13 @@ class TensorFile:
 
     Attributes
     ----------
-    content : usually a dictionary of tensors by name, or a trainer's dictionary around one
-    metadata : texts in a safetensors file's header
+    content : object
+        Usually a dictionary of tensors by name, or a trainer's dictionary around one.
+    metadata : dict of str to str
+        Texts in a safetensors file's header.
     """
 
-    content: Any
+    content: object
     metadata: dict[str, str] = field(default_factory=dict)
 
 
@@ -74,9 +65,19 @@ def is_file(path: Path) -> bool:
 
 
 def read_tensor_file(path: Path) -> TensorFile:
-    """Tensors of a file that PyTorch or safetensors wrote, whatever it is called.
+    """Read a file that PyTorch or safetensors wrote, whatever it is called.
 
     Numbers of NumPy, paths and the like beside the tensors are not read: a stand-in of the same name takes their place.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+
+    Returns
+    -------
+    TensorFile
+        Its tensors, on the CPU.
 
     Raises
     ------
@@ -93,8 +94,10 @@ def read_tensor_file(path: Path) -> TensorFile:
             EXPECTED, f"{str(path)!r} ({error.strerror or error})", "Check the file's permissions."
         ) from error
     read = _read_safetensors if _is_safetensors(head) else _read_torch
-    if read is _read_torch:
-        _refuse_others(path, head)
+    other = other_kind(head) if read is _read_torch else None
+    if other is not None:
+        kind, remedy = other
+        raise ModelError(EXPECTED, f"{str(path)!r}, {kind}", remedy)
     try:
         found = read(path)
     except ModelError:
@@ -108,7 +111,7 @@ def read_tensor_file(path: Path) -> TensorFile:
 
 
 def first_line(error: BaseException, most: int = 200) -> str:
-    """What an error says first, or its type."""
+    """The first line of what an error says, cut after ``most`` letters; its type where it says nothing."""
     lines = str(error).strip().splitlines()
     return lines[0][:most] if lines else type(error).__name__
 
@@ -132,7 +135,7 @@ def _read_torch(path: Path) -> TensorFile:
 
     if zipfile.is_zipfile(path):
         _check_archive(path)
-    stand_ins: list[Any] = [(_stand_in(name), name) for name in NOT_READ]
+    stand_ins: list[Named] = [(_stand_in(name), name) for name in NOT_READ]
     with path.open("rb") as file, torch.serialization.safe_globals(stand_ins), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of the pickle's protocol, just before the error that follows
         # not by its path, whose ending torch.load would believe
@@ -142,12 +145,12 @@ def _read_torch(path: Path) -> TensorFile:
 class _StandIn:
     """Takes the place of what is not read."""
 
-    def __new__(cls, *_: Any) -> _StandIn:
+    def __new__(cls, *_: object) -> _StandIn:
         return object.__new__(cls)
 
-    def __init__(self, *_: Any) -> None: ...
+    def __init__(self, *_: object) -> None: ...
 
-    def __setstate__(self, _: Any) -> None: ...
+    def __setstate__(self, _: object) -> None: ...
 
 
 def _stand_in(name: str) -> type[_StandIn]:
@@ -168,41 +171,6 @@ def _holds_code(path: Path, said: str) -> ModelError:
         "Where you trust it, open it with torch.load(path, weights_only=False) once, and save its state_dict() alone, "
         "as safetensors.",
     )
-
-
-# --- other kinds ------------------------------------------------------------------------------------------------------
-
-
-def _refuse_others(path: Path, head: bytes) -> None:
-    """Say what a file is that neither PyTorch nor safetensors wrote."""
-    told = next(((kind, remedy) for start, kind, remedy in SIGNATURES if head.startswith(start)), None)
-    if told is None and head[257:262] == b"ustar":
-        told = "a tar archive", "Unpack it first (tar -xf)."
-    if told is None and ONNX.match(head):
-        told = "an ONNX file", "Give the PyTorch or safetensors weights that it was made from."
-    if told is None:
-        told = _text_kind(head)
-    if told is None and not head.startswith((b"PK", b"\x80")):
-        told = f"a file of another kind, which starts with {head[:8].hex(' ')}", "Check the path, or download it again."
-    if told is not None:
-        raise ModelError(EXPECTED, f"{str(path)!r}, {told[0]}", told[1])
-
-
-def _text_kind(head: bytes) -> tuple[str, str] | None:
-    """Where weights were not downloaded, but a page about them or a pointer to them: what it is, and what to do."""
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return None
-    if not all(letter.isprintable() or letter in "\r\n\t" for letter in text):
-        return None
-    if not text.strip():
-        return "an empty file", "Download or save it again."
-    if text.startswith("version https://git-lfs"):
-        return "a Git LFS pointer to it", "Fetch the file itself with git lfs pull."
-    if "<html" in text.lower() or text.lower().startswith("<!doctype"):
-        return "a web page", "Download the file itself, not the page about it."
-    return f"a text file that starts with {text.strip()[:40]!r}", "Give the path of the weights themselves."
 
 
 def _check_archive(path: Path) -> None:
@@ -241,7 +209,7 @@ def _openai_name(path: Path) -> str:
 # --- sizes ------------------------------------------------------------------------------------------------------------
 
 
-def _refuse_promises(content: Any, length: int, path: Path) -> None:
+def _refuse_promises(content: object, length: int, path: Path) -> None:
     """Refuse tensors that name more numbers than the file holds (views that repeat), or none at all (meta)."""
     import torch
 
@@ -257,12 +225,12 @@ def _refuse_promises(content: Any, length: int, path: Path) -> None:
         raise _promises(path, promised, length)
 
 
-def _tensors_in(content: Any) -> Iterator[Any]:
+def _tensors_in(content: object) -> Iterator[Tensor]:
     """Every tensor in nested containers, once."""
     import torch
 
     seen: set[int] = set()
-    left = [content]
+    left: list[object] = [content]
     while left:
         part = left.pop()
         if id(part) in seen:
@@ -285,9 +253,19 @@ def _promises(path: Path, promised: int, length: int) -> ModelError:
 
 
 def read_json(path: Path, most: int = 2**24) -> dict[str, Any]:
-    """A JSON object; ModelError for anything else, and for files above ``most`` bytes.
+    """Read a JSON object; a file that is not there is an empty one.
 
-    A file that is not there is an empty object.
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+    most : int
+        Bytes that it may have.
+
+    Raises
+    ------
+    ModelError
+        For anything else, and for larger files.
     """
     if not is_file(path):
         return {}

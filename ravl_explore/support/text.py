@@ -12,6 +12,13 @@ KEPT = "\u200c\u200d"  # joiners of Persian and Indic scripts, and of emoji
 def storable(text: object) -> str:
     """Text that UTF-8 can hold: lone surrogates, as in file names of another encoding, become escapes.
 
+    Parameters
+    ----------
+    text : object
+        A text, or what has one.
+
+    Examples
+    --------
     >>> storable("caf\\udce9")
     'caf\\\\udce9'
     """
@@ -21,6 +28,13 @@ def storable(text: object) -> str:
 def one_line(text: object) -> str:
     """Text on one line, without control characters: they become escapes, so that no name can repaint a terminal.
 
+    Parameters
+    ----------
+    text : object
+        A text, or what has one.
+
+    Examples
+    --------
     >>> one_line("cat\\n\\x1b[31mdog")
     'cat \\\\x1b[31mdog'
     """

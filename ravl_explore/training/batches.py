@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,22 +21,26 @@ from ravl_explore.objectives.base import Batch
 PIXELS_AT_ONCE = 2**22  # stored pixels that are held in full while they are squashed: 12 MB, and 50 MB as floats
 
 
-MARKS = ("spurious", "core", "part", "similarity")  # what a batch says of its regions, as the assignment does
-
-
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
     """A dataset made ready for fine-tuning: what its regions show was decided before.
 
     Attributes
     ----------
-    data : ImageTextDataset, the images
-    assignment : Assignment, which of their regions show the feature, and the classes to learn
-    captions : Float[Tensor, "n_unique dim"], embeddings of the distinct captions
-    caption_index : Int[np.ndarray, " n_images"], which of them an image has
-    classes : Float[Tensor, "n_classes dim"], embeddings of the classes
-    temperature : float, what similarities are divided by
-    concepts : ConceptMasks or None, where to look in each image, for objectives that use relevance
+    data : ImageTextDataset
+        The images.
+    assignment : Assignment
+        Which of their regions show the feature, and the classes to learn.
+    captions : Float[Tensor, "n_unique dim"]
+        Embeddings of the distinct captions.
+    caption_index : Int[np.ndarray, " n_images"]
+        Which of them an image has.
+    classes : Float[Tensor, "n_classes dim"]
+        Embeddings of the classes.
+    temperature : float
+        What similarities are divided by.
+    concepts : ConceptMasks or None
+        Where to look in each image, for objectives that use relevance.
     """
 
     data: ImageTextDataset
@@ -54,13 +57,19 @@ class TrainingSet:
         return self.data.labels if self.assignment.labels is None else self.assignment.labels
 
     def batch(self, images: Int[np.ndarray, " b"], size: int, image_sizes: np.ndarray) -> Batch:
-        """The step's images, squashed to the model's input ``size``, with their regions and, if any, concept masks."""
-        regions = self.assignment.regions
+        """The images of a step, squashed, with their regions and, if there are any, concept masks.
+
+        Parameters
+        ----------
+        images : Int[np.ndarray, " b"]
+            Indices into the dataset.
+        size : int
+            Side of the model's input, in pixels.
+        image_sizes : Int[np.ndarray, "n_images 2"]
+            Width and height of every image of the dataset, in pixels.
+        """
+        marked, regions = self.assignment, self.assignment.regions
         rows, _ = regions.rows_of(images)
-        told = {name: getattr(self.assignment, name) for name in MARKS}
-        marks: dict[str, Any] = {
-            name: None if marked is None else torch.from_numpy(marked[rows]) for name, marked in told.items()
-        }
         batch = Batch(
             pixels=self._pixels(images, size, image_sizes),
             boxes=batch_boxes(regions, image_sizes, images, size),
@@ -68,12 +77,15 @@ class TrainingSet:
             captions=self.captions[self.caption_index[images]],
             classes=self.classes,
             temperature=self.temperature,
-            **marks,
+            spurious=torch.from_numpy(marked.spurious[rows]),
+            core=torch.from_numpy(marked.core[rows]),
+            part=None if marked.part is None else torch.from_numpy(marked.part[rows]),
+            similarity=None if marked.similarity is None else torch.from_numpy(marked.similarity[rows]),
         )
         if self.concepts is None:
             return batch
         masks = [self.concepts(int(i)) for i in images]
-        promote, suppress = (torch.from_numpy(np.stack([nearest(each[k], size) for each in masks])) for k in (0, 1))
+        promote, suppress = (torch.from_numpy(np.stack([nearest(pair[k], size) for pair in masks])) for k in (0, 1))
         return replace(batch, promote=promote, suppress=suppress)
 
     def _pixels(self, images: np.ndarray, size: int, image_sizes: np.ndarray) -> Float[Tensor, "b 3 size size"]:
@@ -92,6 +104,13 @@ def evenly(n: int, most: int) -> Iterator[slice]:
 
     A short last batch would pull at the full learning rate with a loss that so few images make small.
 
+    Parameters
+    ----------
+    n : int
+        How many there are; 0 or more.
+    most : int
+        How many a piece may hold; 1 or more.
+
     Examples
     --------
     >>> [piece.stop - piece.start for piece in evenly(20, 8)], list(evenly(0, 8))
@@ -103,6 +122,13 @@ def evenly(n: int, most: int) -> Iterator[slice]:
 
 def nearest(mask: Bool[np.ndarray, "h w"], size: int) -> Bool[np.ndarray, "size size"]:
     """A mask squashed to ``size`` x ``size``; each cell says what the mask says at the cell's centre.
+
+    Parameters
+    ----------
+    mask : Bool[np.ndarray, "h w"]
+        Of the stored image.
+    size : int
+        Side of the model's input, in pixels.
 
     Examples
     --------

@@ -15,18 +15,21 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from ravl_explore.errors import StorageError
-from ravl_explore.support.files import remove_unfinished, user_path, write_whole
+from ravl_explore.support.files import user_path, write_whole
+from ravl_explore.support.json_values import Json, as_json
+from ravl_explore.support.unfinished import remove_unfinished
 from ravl_explore.training.checkpoint import Checkpoint
 
 FORMAT = "ravl_explore run 2"
 EARLIER = ("ravl_explore run 1",)  # what a run depends on was told in other terms, so none of them can be known again
 SECONDS = 60.0  # between two checkpoints: what a kill may cost
 SHARE = 0.05  # of the time that checkpoints may take: those of a large model are written less often
+
+Settings = Mapping[str, Json]
 
 logger = logging.getLogger(__name__)
 
@@ -36,17 +39,25 @@ class RunFolder:
 
     Parameters
     ----------
-    path : made if it is not there
-    depends : what must be the same for the run to go on, by name, as plain JSON values
-    made_with : versions and machine, kept and compared, but a difference is only noted
-    names : what people call what it depends on, by name; kept to be read, and never compared
-    contents : for some of ``depends`` that may differ for the same thing, such as the times of copied files, what gives
-        one value that does not. It is asked for when the run begins, and when the quick one differs
-    in_words : for some of ``depends`` what to say when they differ, instead of both values
+    path : str or Path
+        Made if it is not there.
+    depends : mapping of str to plain value
+        What must be the same for the run to go on, by name, as JSON takes it.
+    made_with : mapping of str to plain value
+        Versions and machine, kept and compared, but a difference is only noted.
+    names : mapping of str to str or None
+        What people call what it depends on, by name; kept to be read, and never compared.
+    contents : mapping of str to function, or None
+        For some of ``depends`` that may differ for the same thing, such as the times of copied files, what gives one
+        value that does not. It is asked for when the run begins, and when the quick one differs.
+    in_words : mapping of str to str, or None
+        For some of ``depends`` what to say when they differ, instead of both values.
 
     Attributes
     ----------
-    notes : what the user should know, as sentences
+    path : Path
+    notes : list of str
+        What the user should know, as sentences.
 
     Raises
     ------
@@ -57,8 +68,8 @@ class RunFolder:
     def __init__(
         self,
         path: str | Path,
-        depends: Mapping[str, Any],
-        made_with: Mapping[str, Any],
+        depends: Mapping[str, Json],
+        made_with: Mapping[str, Json],
         *,
         names: Mapping[str, str | None] | None = None,
         contents: Mapping[str, Callable[[], str]] | None = None,
@@ -85,7 +96,7 @@ class RunFolder:
             ) from error
         try:
             remove_unfinished(self.path)
-            self._agree(json.loads(json.dumps(dict(depends))), json.loads(json.dumps(dict(made_with))))
+            self._agree(json.loads(as_json(depends)), json.loads(as_json(made_with)))
         except BaseException:
             self._lock.release()
             raise
@@ -108,24 +119,42 @@ class RunFolder:
         """Replace the checkpoint and the history; on a full disk the older one stays, and a note and the log say so.
 
         Training goes on then: an hour of it is worth more than the checkpoint, and space may be freed meanwhile.
+
+        Parameters
+        ----------
+        checkpoint : Checkpoint
+            As of now.
+
+        Returns
+        -------
+        bool
+            Whether it was written.
         """
         started = time.monotonic()
         records = checkpoint.meta["records"]
         try:
             write_whole(self.checkpoint, checkpoint.to_bytes())
-            write_whole(self.path / "history.jsonl", "".join(json.dumps(each) + "\n" for each in records).encode())
+            write_whole(self.path / "history.jsonl", "".join(as_json(record) + "\n" for record in records).encode())
             failure = ""
         except StorageError as error:
             step = checkpoint.meta["step"]
             failure = f"The checkpoint of step {step} could not be written ({error.came}); an older one may be there."
             logger.warning("%s Folder: %s", failure, self.path)
-        self.notes = [each for each in self.notes if each != self._failure] + ([failure] if failure else [])
+        self.notes = [note for note in self.notes if note != self._failure] + ([failure] if failure else [])
         self._failure = failure
         self._written, self._took = time.monotonic(), time.monotonic() - started
         return not failure
 
     def keep(self, name: str, content: bytes) -> None:
-        """Write another file of the run; on a full disk a note and the log say so."""
+        """Write another file of the run; on a full disk a note and the log say so.
+
+        Parameters
+        ----------
+        name : str
+            Of the file.
+        content : bytes
+            All of it.
+        """
         try:
             write_whole(self.path / name, content)
         except StorageError as error:
@@ -136,7 +165,7 @@ class RunFolder:
         """Let others in; safe to call twice."""
         self._lock.release()
 
-    def _agree(self, depends: dict[str, Any], made_with: dict[str, Any]) -> None:
+    def _agree(self, depends: dict[str, Json], made_with: dict[str, Json]) -> None:
         """Write what the run depends on, or compare it with what is there."""
         path = self.path / "settings.json"
         if not path.is_file():
@@ -147,15 +176,15 @@ class RunFolder:
                 raise StorageError(
                     "an empty folder or one of a run", f"{strangers[0]} without settings.json", "Choose another folder."
                 )
-            found = {name: content() for name, content in self._contents.items()}
-            self._write_settings(depends, found, self._names, made_with)
+            contents = {name: content() for name, content in self._contents.items()}
+            self._write_settings(depends, contents, self._names, made_with)
             return
-        there, earlier, found, called = _read_settings(path)
+        there, earlier, contents, called = _read_settings(path)
         differing, moved = [], False
         for name in {**there, **depends}:
             if there.get(name) == depends.get(name):
                 continue
-            if name in self._contents and name in found and self._contents[name]() == found[name]:
+            if name in self._contents and name in contents and self._contents[name]() == contents[name]:
                 moved = True
             else:
                 differing.append(self._told(name, there.get(name), depends.get(name), called))
@@ -166,19 +195,25 @@ class RunFolder:
                 "Use the same arguments to go on with it, or choose another folder.",
             )
         if moved:  # so that the next time the quick look is enough
-            self._write_settings(depends, found, called, earlier)
+            self._write_settings(depends, contents, called, earlier)
         changed = [_difference(name, earlier.get(name), made_with.get(name)) for name in {**earlier, **made_with}]
-        changed = [each for each in changed if each]
+        changed = [difference for difference in changed if difference]
         if changed:
             self.notes.append(
                 f"This run was begun elsewhere ({'; '.join(changed)}): its steps may differ in their last bits."
             )
 
-    def _write_settings(self, depends: Mapping, contents: Mapping, names: Mapping, made_with: Mapping) -> None:
+    def _write_settings(
+        self,
+        depends: Mapping[str, Json],
+        contents: Mapping[str, Json],
+        names: Mapping[str, Json],
+        made_with: Mapping[str, Json],
+    ) -> None:
         parts = {"depends": depends, "contents": contents, "names": names, "made_with": made_with}
-        write_whole(self.path / "settings.json", json.dumps({"format": FORMAT, **parts}, indent=1).encode())
+        write_whole(self.path / "settings.json", as_json({"format": FORMAT, **parts}, indent=1).encode())
 
-    def _told(self, name: str, there: Any, here: Any, called: Mapping[str, Any]) -> str:
+    def _told(self, name: str, there: Json, here: Json, called: Mapping[str, Json]) -> str:
         """One difference for a person."""
         if name not in self._in_words or None in (there, here):
             return _difference(name, there, here)
@@ -187,7 +222,7 @@ class RunFolder:
         return self._in_words[name] + (f" ({names})" if names and called.get(part) else "")
 
 
-def _read_settings(path: Path) -> tuple[dict[str, Any], ...]:
+def _read_settings(path: Path) -> tuple[dict[str, Json], ...]:
     """What the run depends on, what it was made with, the contents, the names; StorageError for what is no such file.
 
     A folder of an earlier version is refused with what can still be done with it.
@@ -215,10 +250,10 @@ def _read_settings(path: Path) -> tuple[dict[str, Any], ...]:
     return parts
 
 
-def _difference(name: str, there: Any, here: Any) -> str:
+def _difference(name: str, there: Json, here: Json) -> str:
     return "" if there == here else f"{name} is {_short(there)} there, {_short(here)} here"
 
 
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
+def _short(value: Json) -> str:
+    text = value if isinstance(value, str) else as_json(value)
     return text if len(text) <= 120 else f"{text[:117]}..."

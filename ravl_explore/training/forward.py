@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -20,7 +19,23 @@ from ravl_explore.objectives.base import Batch, Objective
 def forward(
     model: VisionLanguageModel, objective: Objective, batch: Batch, chunk: int | None = None
 ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"], Batch]:
-    """(image, region, batch) as the objective wants them; the batch has ``relevance`` if it uses that.
+    """Embeddings as the objective wants them.
+
+    Parameters
+    ----------
+    model : VisionLanguageModel
+        What embeds.
+    objective : Objective
+        Says whether regions and relevance are needed.
+    batch : Batch
+        On the model's device.
+    chunk : int or None
+        Regions at once, see :func:`encode`.
+
+    Returns
+    -------
+    tuple of Tensor, Tensor and Batch
+        Of images and of regions, and the batch, which has ``relevance`` if the objective uses that.
 
     Raises
     ------
@@ -49,13 +64,22 @@ def forward(
 def encode(
     model: VisionLanguageModel, batch: Batch, boxes: Tensor | None, chunk: int | None
 ) -> tuple[Float[Tensor, "b dim"], Float[Tensor, "n dim"]]:
-    """``model.encode``, or its ``blend`` where the batch holds images to be mixed; ``chunk`` regions at once if given.
+    """``model.encode``, or its ``blend`` where the batch holds images to be mixed.
 
-    Only inputs and embeddings are kept of a chunk; what it computed on the way is computed again when its gradient is
-    asked for. Images are kept together with their regions, so nothing but an image of more than ``chunk`` regions
-    passes the early layers twice.
+    Parameters
+    ----------
+    model : VisionLanguageModel
+        What embeds.
+    batch : Batch
+        On the model's device.
+    boxes : Float[Tensor, "n 5"] or None
+        Regions; None embeds images alone.
+    chunk : int or None
+        Regions at once; None for all. Only inputs and embeddings are kept of a chunk; what it computed on the way is
+        computed again when its gradient is asked for. Images are kept together with their regions, so nothing but an
+        image of more than ``chunk`` regions passes the early layers twice.
     """
-    embed: Any
+    embed: Callable[..., tuple[Tensor, Tensor]]
     images_of_step: tuple[Tensor, ...]
     if batch.before is None or batch.share is None:
         embed, images_of_step = model.encode, (batch.pixels,)
@@ -71,9 +95,8 @@ def encode(
     for first, last, rows, again in _pieces(counts, chunk):
         own = boxes[rows].clone()
         own[:, 0] -= first
-        pieces = (each[first:last] for each in images_of_step)
-        embedded: Any = checkpoint(embed, *pieces, own, use_reentrant=False)
-        image, region = embedded
+        pieces = (part[first:last] for part in images_of_step)
+        image, region = checkpoint(embed, *pieces, own, use_reentrant=False)
         images += [] if again else [image]
         regions.append(region)
     where = torch.empty_like(order)

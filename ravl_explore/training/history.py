@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import NotRequired, TypedDict
 
 import pandas as pd
 
 from ravl_explore.support import checks
+from ravl_explore.support.json_values import plain_number
+
+
+class StoredStep(TypedDict):
+    """A :class:`StepRecord` as JSON; numbers that are not finite are texts."""
+
+    step: int
+    n_steps: int
+    epoch: int
+    terms: dict[str, float | str]
+    seconds: float
+    validation: NotRequired[dict[str, float | str]]
+    details: NotRequired[dict[str, float | str]]
 
 
 @dataclass(frozen=True)
@@ -17,9 +30,20 @@ class StepRecord:
 
     Attributes
     ----------
-    terms : of the loss, which curves show
-    validation : values, where they were measured
-    details : what else the objective says of the step, such as group weights
+    step : int
+        Its number, from 1.
+    n_steps : int
+        Of the whole training.
+    epoch : int
+        The pass over the images that it is of, from 0.
+    terms : dict of str to float
+        Of the loss, which curves show.
+    seconds : float
+        Since training began, without pauses between processes.
+    validation : dict of str to float
+        Values of the validation images, where they were measured.
+    details : dict of str to float
+        What else the objective says of the step, such as group weights.
     """
 
     step: int
@@ -30,21 +54,49 @@ class StepRecord:
     validation: dict[str, float] = field(default_factory=dict)
     details: dict[str, float] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain JSON values; what is not finite becomes its name."""
+    def to_json(self) -> StoredStep:
+        """As plain JSON values, see :func:`~ravl_explore.support.json_values.plain_number`."""
         return {
-            name: {key: _to_plain(each) for key, each in value.items()} if isinstance(value, dict) else value
-            for name, value in asdict(self).items()
+            "step": self.step,
+            "n_steps": self.n_steps,
+            "epoch": self.epoch,
+            "terms": _stored(self.terms),
+            "seconds": self.seconds,
+            "validation": _stored(self.validation),
+            "details": _stored(self.details),
         }
 
     @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> StepRecord:
-        """What :meth:`to_json` gave."""
-        values: dict[str, Any] = {
-            name: {key: float(each) for key, each in value.items()} if isinstance(value, dict) else value
-            for name, value in stored.items()
-        }
-        return cls(**values)
+    def from_json(cls, stored: StoredStep) -> StepRecord:
+        """Make again what :meth:`to_json` gave.
+
+        Parameters
+        ----------
+        stored : StoredStep
+            As it is read from a file. What a newer version may have added is left out.
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError, AttributeError
+            For what is no such record.
+        """
+        return cls(
+            step=stored["step"],
+            n_steps=stored["n_steps"],
+            epoch=stored["epoch"],
+            terms=_numbers(stored["terms"]),
+            seconds=stored["seconds"],
+            validation=_numbers(stored.get("validation", {})),
+            details=_numbers(stored.get("details", {})),
+        )
+
+
+def _stored(numbers: Mapping[str, float]) -> dict[str, float | str]:
+    return {name: plain_number(number) for name, number in numbers.items()}
+
+
+def _numbers(stored: Mapping[str, float | str]) -> dict[str, float]:
+    return {name: float(number) for name, number in stored.items()}
 
 
 @dataclass(frozen=True)
@@ -53,7 +105,10 @@ class History:
 
     Attributes
     ----------
-    best_step : the step whose weights the model has been given back, the best validated one; None when it has its last
+    records : tuple of StepRecord
+        One a step.
+    best_step : int or None
+        The step whose weights the model has been given back, the best validated one; None when it has its last.
     """
 
     records: tuple[StepRecord, ...] = ()
@@ -78,22 +133,24 @@ class Steps:
 
     Attributes
     ----------
-    records : all so far, with those of an earlier process that a run folder held
-    notes : what the user should know, as sentences
-    best_step : see :class:`History`
-    complete : whether it came to its planned end; stopping early by ``patience`` is one
-    on_end : called once when training has ended, however it ended
+    records : list of StepRecord
+        All so far, with those of an earlier process that a run folder held.
+    best_step : int or None
+        See :class:`History`.
+    complete : bool
+        Whether it came to its planned end; stopping early by ``patience`` is one.
+    on_end : function of nothing
+        Called once when training has ended, however it ended.
     """
 
     def __init__(self) -> None:
         self.records: list[StepRecord] = []
-        self.notes: list[str] = []
         self.best_step: int | None = None
         self.complete = False
         self.on_end: Callable[[], None] = lambda: None
         self._iterator = self._go()
 
-    def _go(self) -> Iterator[StepRecord]:
+    def _go(self) -> Generator[StepRecord, None, None]:
         raise NotImplementedError
 
     def __iter__(self) -> Steps:
@@ -104,13 +161,9 @@ class Steps:
 
     def close(self) -> None:
         """End here; the model keeps what it has learned."""
-        self._iterator.close()  # type: ignore[attr-defined]  # a generator
+        self._iterator.close()
 
     @property
     def history(self) -> History:
         """All records so far."""
         return History(tuple(self.records), self.best_step)
-
-
-def _to_plain(value: float) -> float | str:
-    return value if abs(value) < float("inf") else str(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from ravl_explore.errors import InputError
 from ravl_explore.objectives.base import LEARNING_RATE
@@ -24,25 +24,38 @@ class TrainingSettings:
 
     Parameters
     ----------
-    epochs : passes over the images
-    learning_rate : of AdamW, at its highest
-    batch_size : images that are compared with each other, at most: an epoch is cut into as few batches of one size (or
-        one less) as this allows, so that no small last one pulls at the full rate
-    seed : of the images' order, the objective's draws and the tower's dropout
-    freeze_batch_norm : keep BatchNorm's running statistics as they are, and normalise by them
-    schedule : the learning rate falls to 0 as half a ``"cosine"`` or along a line (``"linear"``), or is ``"constant"``
-    warmup_steps : over which the learning rate first rises from almost 0; 0 for none
-    weight_decay : of AdamW
-    accumulate : batches whose gradients are averaged for one optimiser step. Contrastive terms still compare within
-        one batch, so this saves memory but is not the same as a larger ``batch_size``
-    precision : ``"float32"``, or forward and backward under autocast in ``"bfloat16"`` or ``"float16"`` (GPUs only,
-        with scaled gradients); weights and losses stay in float32
-    region_chunk : at most so many regions (whole images count as one each) are embedded at once, and embedded again for
-        their gradient, so that 128 images with 100 regions fit in memory; costs about a third more time. None: all at
-        once. Gradients are the same up to rounding
-    patience : stop after so many validations without a better ``monitor``, and give back the weights of the best one;
-        None takes every step and gives the last weights. Needs validation images
-    monitor : which validated value counts
+    epochs : int of 1 or more
+        Passes over the images.
+    learning_rate : float between 0 and 1
+        Of AdamW, at its highest.
+    batch_size : int of 2 or more
+        Images that are compared with each other, at most: an epoch is cut into as few batches of one size (or one less)
+        as this allows, so that no small last one pulls at the full rate.
+    seed : int of 0 or more
+        Of the images' order, the objective's draws and the tower's dropout.
+    freeze_batch_norm : bool
+        Keep BatchNorm's running statistics as they are, and normalise by them.
+    schedule : {"cosine", "linear", "constant"}
+        The learning rate falls to 0 as half a cosine or along a line, or is constant.
+    warmup_steps : int of 0 or more
+        Over which the learning rate first rises from almost 0; 0 for none.
+    weight_decay : float from 0 to below 1
+        Of AdamW.
+    accumulate : int of 1 or more
+        Batches whose gradients are averaged for one optimiser step. Contrastive terms still compare within one batch,
+        so this saves memory but is not the same as a larger ``batch_size``.
+    precision : {"float32", "bfloat16", "float16"}
+        Of forward and backward, under autocast where it is less than 32 bits; float16 on GPUs only, with scaled
+        gradients. Weights and losses stay in float32.
+    region_chunk : int of 1 or more, or None
+        At most so many regions (whole images count as one each) are embedded at once, and embedded again for their
+        gradient, so that 128 images with 100 regions fit in memory; costs about a third more time. None: all at once.
+        Gradients are the same up to rounding.
+    patience : int of 1 or more, or None
+        Stop after so many validations without a better ``monitor``, and give back the weights of the best one; None
+        takes every step and gives the last weights. Needs validation images.
+    monitor : {"worst_group", "accuracy"}
+        Which validated value counts.
     """
 
     epochs: int = 3
@@ -63,7 +76,7 @@ class TrainingSettings:
         least = {"epochs": 1, "batch_size": 2, "warmup_steps": 0, "accumulate": 1, "region_chunk": 1, "patience": 1}
         given = {name: getattr(self, name) for name in vars(self)}
         usual = "Try 5e-4, or 5e-6 for a large model."
-        plain: dict[str, Any] = {  # as Python's own numbers, which a file can hold
+        plain: dict[str, float] = {  # as Python's own numbers, which a file can hold
             "seed": checks.seed("seed", self.seed),
             "learning_rate": checks.number("learning_rate", self.learning_rate, above=0, below=1, remedy=usual),
             "weight_decay": checks.number("weight_decay", self.weight_decay, 0, below=1, remedy="0.01 is usual."),
@@ -92,7 +105,14 @@ class TrainingSettings:
         )
 
     def scale(self, step: int, n_steps: int) -> float:
-        """What the learning rate is multiplied by at a step, counted from 0.
+        """What the learning rate is multiplied by at a step.
+
+        Parameters
+        ----------
+        step : int
+            Counted from 0.
+        n_steps : int
+            Of the whole training.
 
         Examples
         --------

@@ -15,7 +15,17 @@ from ravl_explore.training.batches import TrainingSet
 
 
 def start(model: VisionLanguageModel, training_set: TrainingSet, batch_size: int) -> Start:
-    """The data as the model sees it now; nothing is computed unless the objective asks for it."""
+    """The data as the model sees it now; nothing is computed unless the objective asks for it.
+
+    Parameters
+    ----------
+    model : VisionLanguageModel
+        Before its first step.
+    training_set : TrainingSet
+        The fine-tuning data.
+    batch_size : int
+        Images that are embedded at once.
+    """
     data = training_set.data
     plain = replace(training_set, concepts=None)  # masks are for steps, and may take long to make
 
@@ -36,7 +46,15 @@ def start(model: VisionLanguageModel, training_set: TrainingSet, batch_size: int
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch with all its tensors there."""
+    """The batch with all its tensors on a device.
+
+    Parameters
+    ----------
+    batch : Batch
+        Of the CPU.
+    device : torch.device
+        The model's.
+    """
     if device.type == "cpu":
         return batch
     moved = {name: value.to(device) for name, value in vars(batch).items() if isinstance(value, Tensor)}

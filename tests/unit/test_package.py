@@ -32,3 +32,11 @@ def test_the_route_through_the_package_names_files_that_are_there_and_say_so() -
             each.name for each in ast.walk(ast.parse(source)) if isinstance(each, ast.FunctionDef | ast.ClassDef)
         }
         assert name in defined, f"{file} does not define {name}"
+
+
+def test_every_noun_and_verb_comes_from_the_package_itself() -> None:
+    found = {name: getattr(ravl_explore, name) for name in ravl_explore.__all__}
+    assert all(found[name].__name__ == name for name in found if name != "__version__")
+    from ravl_explore.assignment.features import ClusterFeature, Feature
+
+    assert found["Feature"] is Feature and found["ClusterFeature"] is ClusterFeature

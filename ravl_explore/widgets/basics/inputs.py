@@ -38,7 +38,8 @@ def input_of(field: Field) -> Any:
     hint = "" if field.kind not in SHORT and is_long(field.help) else field.help  # a long one is told below
     text: dict[str, Any] = {"placeholder": hint, "continuous_update": False}
     if field.kind == "lines":
-        lines = () if field.default is None else (field.default,) if isinstance(field.default, str) else field.default
+        given = field.default
+        lines = given if isinstance(given, tuple) else () if given is None else (str(given),)
         return widgets.Textarea("\n".join(lines), rows=max(2, len(lines)), **common, **text)
     start = "" if field.default is None else str(field.default)
     if field.kind == "search":

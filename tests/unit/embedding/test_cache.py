@@ -21,7 +21,7 @@ from ravl_explore.embedding.embeddings import embed
 from ravl_explore.embedding.folders import embeddings_folder
 from ravl_explore.errors import Cancelled, InputError, StorageError
 from ravl_explore.regions.grid import Grid
-from ravl_explore.support.files import UNFINISHED
+from ravl_explore.support.unfinished import UNFINISHED
 
 
 @pytest.fixture

@@ -216,14 +216,15 @@ def test_only_a_folder_needs_objectives_that_are_known_again(work: tuple[Any, ..
 
 
 def test_what_runs_share_is_in_no_runs_seconds(work: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
+    now, made = [0.0], []
     marked = Experiment.marked
 
     def slow(self: Experiment, progress: Any = None) -> Any:
-        now[0] += 0 if self._made.get("marked") else 1000
-        return marked(self, progress)
+        now[0] += 0 if made else 1000
+        made.append(marked(self, progress))
+        return made[-1]
 
     monkeypatch.setattr(Experiment, "marked", slow)
     monkeypatch.setattr(grid_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     runs = run_all(*work, objectives=[Standard()], seeds=(0,), **SETTINGS)
-    assert now[0] == 1000 and runs.runs[0].seconds == 0
+    assert now[0] == 1000 and runs.runs[0].seconds == 0 and len({id(assignment) for assignment in made}) == 1

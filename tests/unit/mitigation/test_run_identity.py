@@ -29,7 +29,7 @@ from ravl_explore.objectives import (
     VlErm,
     VlGdro,
 )
-from ravl_explore.objectives.base import ImageObjective
+from ravl_explore.objectives.image_objective import ImageObjective
 from ravl_explore.regions import Given, Grid, Random, Regions, Sliding
 from ravl_explore.support.contents import content
 from ravl_explore.training import TrainingSettings

@@ -21,7 +21,8 @@ from ravl_explore.objectives import (
     VlErm,
     VlGdro,
 )
-from ravl_explore.objectives.base import ImageObjective, Start
+from ravl_explore.objectives.base import Start
+from ravl_explore.objectives.image_objective import ImageObjective
 from ravl_explore.objectives.training_free import TrainingFree
 
 OFFERED: list[type] = [

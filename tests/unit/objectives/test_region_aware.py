@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ravl_explore.errors import InputError
 from ravl_explore.objectives import Batch, RegionAware
-from ravl_explore.objectives.base import clip_loss
+from ravl_explore.objectives.losses import clip_loss
 from ravl_explore.objectives.region_aware import region_losses
 from tests.unit.objectives.cases import embedded, random_batch
 

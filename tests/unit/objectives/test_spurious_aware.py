@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 from ravl_explore.errors import InputError
 from ravl_explore.objectives import Batch, SpuriousAware
-from ravl_explore.objectives.base import clip_loss
+from ravl_explore.objectives.losses import clip_loss
 from ravl_explore.objectives.prototypes import MOST_IMAGES, prototypes, spread
 from ravl_explore.objectives.spurious_aware import class_contrast
 from tests.unit.objectives.cases import embedded, random_batch, start_of

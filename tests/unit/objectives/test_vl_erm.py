@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ravl_explore.objectives import Upsampled, VlErm
-from ravl_explore.objectives.base import clip_loss
+from ravl_explore.objectives.losses import clip_loss
 from tests.unit.objectives.cases import embedded, random_batch
 
 

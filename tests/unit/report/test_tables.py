@@ -119,7 +119,7 @@ def test_settings_are_strict_json_with_what_repeats_the_run(make_discovery: Call
     settings = json.loads((tmp_path / "settings.json").read_text(), parse_constant=refuse)
     assert (settings["min_influence"], settings["rule"], settings["temperature"]) == (0.4, "released", 0.05)
     assert (settings["model"], settings["prompts"]) == ({"name": "RN50"}, ["a {}"])
-    assert settings["limits"] == {"gap": 0.5, "q": None}
+    assert settings["limits"] == {"gap": 0.5, "q": "nan"}
     assert (settings["seed"], settings["path"], settings["ks"]) == (7, "x", [0, 1])
     assert settings["counts"] == {
         "images": 60, "regions": 240, "clusters": 5, "kept": len(discovery.features), "skipped": 0,

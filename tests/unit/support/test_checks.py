@@ -306,15 +306,6 @@ def test_more_boxes_than_memory_holds_are_refused_at_once(proposer: Any) -> None
         proposer(sizes)
 
 
-def test_memory_is_also_what_the_process_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    resource = pytest.importorskip("resource")
-    free = checks.free_bytes()
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (1, 1))
-    assert checks.free_bytes() == 0 and free
-    with pytest.raises(InputError, match=r"what fits in memory \(0 GB free\), got 2 boxes, which need 1e-08 GB"):
-        checks.fits_memory("2 boxes", 10, "Take one.")
-
-
 # --- belonging together -----------------------------------------------------------------------------------------------
 
 

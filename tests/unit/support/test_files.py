@@ -13,7 +13,7 @@ import pytest
 
 from ravl_explore.errors import InputError, StorageError
 from ravl_explore.support import files
-from ravl_explore.support.files import UNFINISHED, cache_root, remove_unfinished, user_path, write_together, write_whole
+from ravl_explore.support.files import cache_root, user_path, write_together, write_whole
 
 OLD = {"a": b"old a", "b": b"old b", "c": b"old c"}
 NEW = {"a": b"new a", "b": b"new b, longer"}
@@ -107,34 +107,6 @@ def test_what_a_kill_left_of_one_file_goes_with_the_next(tmp_path: Path, step: s
     assert here(tmp_path)["a"] in (b"old", b"new")
     write_whole(tmp_path / "another", b"file")
     assert {each.name for each in tmp_path.iterdir()} == {"a", "another"}
-
-
-def test_what_is_being_written_stays(tmp_path: Path) -> None:
-    with files._hidden_file(tmp_path) as (path, file), files._hidden_folder(tmp_path) as part:
-        file.write(b"half")
-        write_whole(tmp_path / "a", b"whole")
-        remove_unfinished(tmp_path)
-        assert path.exists() and part.exists()
-    assert [each.name for each in tmp_path.iterdir()] == ["a"]
-
-
-def test_without_locks_only_what_is_old_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "fcntl", None)
-    young, old, part = (tmp_path / f"{UNFINISHED}{name}" for name in ("young", "old", "part"))
-    young.write_bytes(b"")
-    old.write_bytes(b"")
-    part.mkdir()
-    for each in (old, part):
-        os.utime(each, (1, 1))
-    write_whole(tmp_path / "a", b"whole")
-    assert {each.name for each in tmp_path.iterdir()} == {"a", young.name}
-
-
-def test_only_what_has_our_name_is_removed(tmp_path: Path) -> None:
-    for name in (".hidden", ".a.unfinished", "ravl-unfinished-a"):
-        (tmp_path / name).write_bytes(b"")
-    write_whole(tmp_path / "a", b"")
-    assert len(list(tmp_path.iterdir())) == 4
 
 
 # --- full -------------------------------------------------------------------------------------------------------------

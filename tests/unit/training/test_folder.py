@@ -22,9 +22,9 @@ from ravl_explore.data.known_images import UNKNOWN
 from ravl_explore.errors import Cancelled, InputError, StorageError, TrainingError
 from ravl_explore.mitigation import MitigationRun, begin, mitigate
 from ravl_explore.objectives import CounterfactualRegions, Projection, RegionAware, SpuriousAware, Upsampled, VlGdro
-from ravl_explore.objectives.base import ImageObjective
+from ravl_explore.objectives.image_objective import ImageObjective
 from ravl_explore.support.contents import content
-from ravl_explore.support.files import UNFINISHED
+from ravl_explore.support.unfinished import UNFINISHED
 from ravl_explore.training import RunFolder, TrainingSettings
 from ravl_explore.training.checkpoint import Checkpoint
 

@@ -17,7 +17,7 @@ from ravl_explore.mitigation import prepare
 from ravl_explore.models.base import resize
 from ravl_explore.models.clip_model import ClipModel
 from ravl_explore.objectives import CounterfactualRegions, RegionAware, Standard, Upsampled
-from ravl_explore.objectives.base import ImageObjective
+from ravl_explore.objectives.image_objective import ImageObjective
 from ravl_explore.training import WARMUP_STEPS, History, StepRecord, TrainingSet, TrainingSettings, train
 from ravl_explore.training.batches import evenly, nearest
 from ravl_explore.training.forward import encode
@@ -399,7 +399,7 @@ def gradient(model: Any, training_set: TrainingSet, objective: Any, settings: Tr
         found.update({name: p.grad.clone() for name, p in model.visual.named_parameters()})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ravl_explore.training.trainer.MAX_GRADIENT_NORM", float("inf"))
+        patch.setattr("ravl_explore.training.optimiser.MAX_GRADIENT_NORM", float("inf"))
         patch.setattr(torch.optim.AdamW, "step", kept)
         steps = train(model, training_set, objective, settings)
         record = next(steps)

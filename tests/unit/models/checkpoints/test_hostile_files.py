@@ -536,7 +536,7 @@ def test_steering_files_hold_numbers_alone(tmp_path: Path) -> None:
     """What a steering file says is no more than arrays and numbers, whose shapes must fit the model."""
     from safetensors.numpy import save_file as save_arrays
 
-    from ravl_explore.support.files import FORMAT
+    from ravl_explore.support.result_files import FORMAT
 
     meta = {"shifts": None, "fingerprint": models.Demo("clean").fingerprint(), "model_name": "x"}
     for change in ({"fingerprint": "other"}, {"shifts": 5}):

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from ravl_explore.objectives import CounterfactualRegions, Standard, Upsampled
-from ravl_explore.objectives.base import clip_loss, logits
 from ravl_explore.objectives.groups import balanced
+from ravl_explore.objectives.losses import clip_loss, logits
 from tests.unit.objectives.cases import embedded, random_batch
 
 
