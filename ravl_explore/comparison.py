@@ -75,19 +75,20 @@ class Comparison:
         measures = self.measures
         table = pd.DataFrame(
             {
-                "level": [each.level for each in measures],
-                "measure": [each.name for each in measures],
-                "unit": [each.unit for each in measures],
-                "before": [each.value(self.before) for each in measures],
-                "after": [each.value(self.after) for each in measures],
+                "level": [measure.level for measure in measures],
+                "measure": [measure.name for measure in measures],
+                "unit": [measure.unit for measure in measures],
+                "before": [measure.value(self.before) for measure in measures],
+                "after": [measure.value(self.after) for measure in measures],
             }
         )
         table["difference"] = table["after"] - table["before"]
-        intervals = [self._interval(each) for each in measures]
+        intervals = [self._interval(measure) for measure in measures]
         table["low"], table["high"] = np.array(intervals, float).reshape(-1, 2).T
         numbers = table[["before", "after", "low", "high"]].to_numpy()
         table["verdict"] = [
-            verdict(*row, best=each.best, digits=each.digits) for each, row in zip(measures, numbers, strict=True)
+            verdict(*row, best=measure.best, digits=measure.digits)
+            for measure, row in zip(measures, numbers, strict=True)
         ]
         return table
 

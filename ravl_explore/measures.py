@@ -232,14 +232,26 @@ MEASURES = (
     *EPSILONS,
     GAP,
 )
-BY_KEY = {each.key: each for each in MEASURES}
+BY_KEY = {measure.key: measure for measure in MEASURES}
 
 
 def measures_of(evaluation: Evaluation) -> tuple[Measure, ...]:
-    """Those that an evaluation has a number for, be it NaN; in the order of ``MEASURES``."""
-    return tuple(each for each in MEASURES if each.read(evaluation) is not None)
+    """Those that an evaluation has a number for, be it NaN; in the order of ``MEASURES``.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any model and data.
+    """
+    return tuple(measure for measure in MEASURES if measure.read(evaluation) is not None)
 
 
 def numbers(evaluation: Evaluation) -> dict[str, float]:
-    """The same as key -> value: ``"image worst group"``, ``"shortcut ε1"``."""
-    return {each.key: each.value(evaluation) for each in measures_of(evaluation)}
+    """Values of the measures by their keys: ``"image worst group"``, ``"shortcut ε1"``.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any model and data.
+    """
+    return {measure.key: measure.value(evaluation) for measure in measures_of(evaluation)}

@@ -104,6 +104,11 @@ def zero_shot(embeddings: Embeddings) -> Scores:
 def softmax(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
     """Softmax over the last axis, without overflow.
 
+    Parameters
+    ----------
+    logits : Float[np.ndarray, "n k"]
+        Finite.
+
     Examples
     --------
     >>> softmax(np.array([[1000.0, 1000.0]])).tolist()

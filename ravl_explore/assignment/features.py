@@ -87,7 +87,13 @@ class Feature(ABC):
         return {"feature": self.name, "discovery": self.fingerprint()[:DIGITS]}
 
     def looks(self, region: Regions) -> Looks:
-        """What the regions look like; without clusters all of one kind, as similar as they score."""
+        """What the regions look like; without clusters all of one kind, as similar as they score.
+
+        Parameters
+        ----------
+        region : Float[np.ndarray, "n_regions dim"]
+            As for :meth:`score`.
+        """
         same = np.zeros(len(region), np.int64)
         return Looks(same, self.score(region).astype(np.float32), same)
 
@@ -97,11 +103,23 @@ class Feature(ABC):
         return self.name
 
     def look_alikes(self, region: Regions) -> tuple[int, ...]:
-        """Clusters that were not chosen and look much like it among these regions, nearest first; none by default."""
+        """Clusters that were not chosen and look much like it among these regions, nearest first; none by default.
+
+        Parameters
+        ----------
+        region : Float[np.ndarray, "n_regions dim"]
+            As for :meth:`score`.
+        """
         return ()
 
     def check(self, region: Regions) -> None:
-        """Raise InputError unless the feature can read these embeddings."""
+        """Raise InputError unless the feature can read these embeddings.
+
+        Parameters
+        ----------
+        region : Float[np.ndarray, "n_regions dim"]
+            Of any model.
+        """
         if region.shape[1] != self.dim:
             raise InputError(
                 f"embeddings of {self.dim} dimensions, as the feature has",

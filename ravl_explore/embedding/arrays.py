@@ -49,7 +49,13 @@ class State:
 
 
 class Arrays(Protocol):
-    """Rows of images and of regions, in the order in which they are appended."""
+    """Rows of images and of regions, in the order in which they are appended.
+
+    Attributes
+    ----------
+    state : State
+        How far they are filled.
+    """
 
     state: State
 
@@ -60,7 +66,17 @@ class Arrays(Protocol):
         region: Float32[np.ndarray, "m dim"],
         skipped: list[Gap],
     ) -> None:
-        """Add the next rows; ``seen`` counts the images that are behind us now."""
+        """Add the next rows.
+
+        Parameters
+        ----------
+        seen : int
+            Images that are behind us now, read or skipped.
+        image, region : Float32[np.ndarray, "n dim"]
+            The next ones, maybe none.
+        skipped : list of Gap
+            Images since the last call that gave no row.
+        """
         ...
 
     def finish(self) -> None:

@@ -49,6 +49,11 @@ class CachedEmbeddings:
 def list_cached(root: Path | None = None) -> list[CachedEmbeddings]:
     """What is cached, newest first; folders of another version or damaged ones have empty names.
 
+    Parameters
+    ----------
+    root : Path or None
+        ``$RAVL_CACHE`` unless given.
+
     Raises
     ------
     StorageError

@@ -24,7 +24,15 @@ def chosen_root(cache: bool | str | Path) -> Path | None:
 
 
 def cannot_write(folder: Path, error: Exception) -> StorageError:
-    """What to raise when ``folder`` cannot be written, or is full."""
+    """What to raise when a folder cannot be written, or is full.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the cache.
+    error : Exception
+        What happened.
+    """
     return StorageError(
         "room and permission to write embeddings",
         f"{getattr(error, 'strerror', None) or error} at {str(folder)!r}",

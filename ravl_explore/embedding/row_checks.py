@@ -12,7 +12,15 @@ ROWS = 65_536  # checked at a time
 
 
 def check_unit_rows(name: str, rows: Float[np.ndarray, "n dim"]) -> None:
-    """Raise InputError unless each row's length is 1, ModelError where one is not finite; ``name`` says what of."""
+    """Raise InputError unless each row's length is 1, ModelError where one is not finite.
+
+    Parameters
+    ----------
+    name : str
+        What they are embeddings of: ``"region"``.
+    rows : Float[np.ndarray, "n dim"]
+        In memory or mapped; read in blocks.
+    """
     off = 0
     for start in range(0, len(rows), ROWS):
         part = np.asarray(rows[start : start + ROWS])
@@ -24,7 +32,17 @@ def check_unit_rows(name: str, rows: Float[np.ndarray, "n dim"]) -> None:
 
 
 def check_finite(name: str, rows: Float[np.ndarray, "n dim"], start: int = 0) -> None:
-    """Raise ModelError where a row has NaN or infinity; the first row is called ``start``."""
+    """Raise ModelError where a row has NaN or infinity.
+
+    Parameters
+    ----------
+    name : str
+        What they are embeddings of.
+    rows : Float[np.ndarray, "n dim"]
+        All, or a part of them.
+    start : int
+        What the first row is called.
+    """
     bad = ~np.isfinite(rows).all(1)
     if bad.any():
         raise ModelError(

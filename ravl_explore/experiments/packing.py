@@ -79,7 +79,13 @@ KINDS: dict[str, type | tuple[type, ...]] = {
 
 
 def pack_run(run: Run) -> StoredRun:
-    """A run as JSON, but for the evaluation before."""
+    """A run as JSON, but for the evaluation before.
+
+    Parameters
+    ----------
+    run : Run
+        Of any objective.
+    """
     return {
         "objective": run.objective,
         "spelled": run.spelled,
@@ -129,7 +135,13 @@ def unpack_run(content: StoredRun, before: Evaluation) -> Run:
 
 
 def pack_evaluation(evaluation: Evaluation) -> StoredEvaluation:
-    """An evaluation as JSON."""
+    """An evaluation as JSON.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any model and data.
+    """
     return {
         "image": _pack_groups(evaluation.image),
         "region": None if evaluation.region is None else _pack_groups(evaluation.region),

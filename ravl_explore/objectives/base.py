@@ -234,7 +234,13 @@ class Remembers(Protocol):
         ...
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what :meth:`state` gave."""
+        """Take back what :meth:`state` gave.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            By the same names.
+        """
         ...
 
 

@@ -25,7 +25,13 @@ def logits(rows: Float[Tensor, "n dim"], columns: Float[Tensor, "m dim"], temper
 
 
 def single(values: Tensor) -> Tensor:
-    """In float32, or float64 where it is that already."""
+    """In float32, or float64 where it is that already.
+
+    Parameters
+    ----------
+    values : Tensor
+        Of any shape and precision.
+    """
     return values if values.dtype == torch.float64 else values.float()
 
 

@@ -55,7 +55,13 @@ class TensorFile:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a regular file is there; ModelError where the folder may not be entered."""
+    """Whether a regular file is there; ModelError where the folder may not be entered.
+
+    Parameters
+    ----------
+    path : Path
+        Where it would be.
+    """
     try:
         return path.is_file()
     except OSError as error:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,18 @@ def test_an_empty_discovery_round_trips(tmp_path: Path, make_discovery: Callable
     assert found.features == ()
     again = rx.load(rx.save(found, tmp_path / "d"))
     assert again.features == () and again.why_none() == found.why_none()
+
+
+def test_numbers_that_are_not_finite_come_back_out_of_strict_json(
+    tmp_path: Path, make_discovery: Callable[..., Any]
+) -> None:
+    discovery = make_discovery()
+    sweep = pd.DataFrame({"n_clusters": [5, 6], "loss": [1.5, float("inf")], "silhouette": [float("nan"), 0.25]})
+    clustering = replace(discovery.clustering, sweep=sweep)
+    path = rx.save(rx.discover(discovery.scores, clustering), tmp_path / "d")
+    with safe_open(path, framework="numpy") as file:
+        json.loads(file.metadata()["meta"], parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    pd.testing.assert_frame_equal(rx.load(path).clustering.sweep, sweep)
 
 
 def test_features_of_a_loaded_discovery_go_together(tmp_path: Path, make_discovery: Callable[..., Any]) -> None:
