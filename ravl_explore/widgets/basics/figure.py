@@ -19,8 +19,7 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import plotly
@@ -28,7 +27,8 @@ import plotly.graph_objects as go
 import traitlets
 from plotly.basedatatypes import BaseFigure, Undefined
 
-from ravl_explore.widgets.basics.figure_diff import copied, edits, flatten, nested, restyled
+from ravl_explore.widgets.basics.acts import Content
+from ravl_explore.widgets.basics.figure_diff import Properties, copied, edits, flatten, nested, restyled
 from ravl_explore.widgets.basics.figure_messages import CHANGES, MessageFigure
 from ravl_explore.widgets.basics.gestures import PointsEvent, points_event
 from ravl_explore.widgets.basics.static import script, style
@@ -194,9 +194,8 @@ class LiveFigure(MessageFigure):
             self.data = self.data[: len(new)]
 
     @staticmethod
-    def _flat_traces(figure: BaseFigure) -> list[dict[str, Any]]:
-        traces: Any = figure.data
-        flat = [flatten(trace.to_plotly_json()) for trace in traces]
+    def _flat_traces(figure: BaseFigure) -> list[Properties]:
+        flat = [flatten(trace.to_plotly_json()) for trace in figure.data]
         for trace in flat:
             trace.pop("uid", None)
             trace.setdefault("visible", True)
@@ -204,10 +203,10 @@ class LiveFigure(MessageFigure):
 
     # State and messages from the browser
 
-    def _content(self) -> dict[str, Any]:
+    def _content(self) -> dict[str, object]:
         return {"_widget_data": copied(self._data), "_widget_layout": copied(self._layout)}
 
-    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+    def get_state(self, key: str | Iterable[str] | None = None, drop_defaults: bool = False) -> dict[str, object]:
         """The state that a reloaded page or a saved notebook gets: what is drawn now, arrays as text.
 
         For nbclient keeps the place of every buffer that a state ever had: in a saved notebook, an earlier colour's
@@ -220,7 +219,7 @@ class LiveFigure(MessageFigure):
             state = super().get_state(key, drop_defaults)
             return {name: _with_text(value) if name in _DRAWN else value for name, value in state.items()}
 
-    def _on_message(self, _: Any, content: dict[str, Any], buffers: list[Any]) -> None:
+    def _on_message(self, _: object, content: Content, buffers: Sequence[memoryview]) -> None:
         """Take what the page tells: that it lacks the bundle, that the user changed the picture, or a gesture."""
         kind, name = content.get("kind"), content.get("name")
         if kind == "bundle":
@@ -233,7 +232,7 @@ class LiveFigure(MessageFigure):
                 listener(event)
 
 
-def _with_text(value: Any) -> Any:
+def _with_text(value: object) -> object:
     """The same with base64 text for the buffers of plotly's arrays."""
     if isinstance(value, dict):
         if isinstance(value.get("buffer"), memoryview):

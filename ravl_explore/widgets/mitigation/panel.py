@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import cast
 
 import ipywidgets as widgets
 
@@ -20,7 +20,6 @@ from ravl_explore.experiments.embedded_once import EmbeddedOnce
 from ravl_explore.experiments.experiment import MARKING, Experiment, caption_labels
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.models.base import VisionLanguageModel
-from ravl_explore.objectives.base import Objective
 from ravl_explore.regions.base import Proposer
 from ravl_explore.support.progress import Progress
 from ravl_explore.training import TrainingSettings
@@ -160,8 +159,8 @@ class MitigationPanel(Closing, widgets.VBox):
             if labeller is None:
                 return opened
             embedded = self._embedded(model, opened, proposer, progress, MARKING)
-            relabelled: Any = Relabelled(opened, caption_labels(opened, labeller, embedded))
-            return relabelled
+            labels = caption_labels(opened, labeller, embedded)
+            return cast(ImageTextDataset, Relabelled(opened, labels))  # which passes on what it does not change
 
         def shown(opened: ImageTextDataset, progress: Progress) -> Assignment:
             assert feature is not None  # else it is not offered
@@ -209,7 +208,7 @@ class MitigationPanel(Closing, widgets.VBox):
         """Whether training (or the comparison after it) is under way."""
         return self._running
 
-    def start(self) -> Job:
+    def start(self) -> Job[Finished]:
         """Train with what the form says, in a thread; the result comes to ``finished``."""
         if self._context is None:
             raise InputError("a discovery", "none", NO_FEATURE)
@@ -218,7 +217,7 @@ class MitigationPanel(Closing, widgets.VBox):
         if feature is None:
             raise InputError("at least one cluster to suppress", "none", "Pick one in the list.")
         model, data, proposer, _ = self._context
-        objective: Objective = self.form.objective.make()
+        objective = self.form.objective.make()
         settings = TrainingSettings(**self.form.settings, **self.details.settings)
         labels, folder = self.details.labeller, self.details.run_folder
         concepts = self.details.concepts.source if objective.uses_relevance else None
@@ -244,7 +243,7 @@ class MitigationPanel(Closing, widgets.VBox):
         self.frozen.training(folder)
         return self._run(work, "Preparing")
 
-    def compare(self) -> Job:
+    def compare(self) -> Job[Finished]:
         """Measure the last model, which was not: its training failed, or was cancelled."""
         self._check_idle()
         finished = self.finished
@@ -260,7 +259,7 @@ class MitigationPanel(Closing, widgets.VBox):
         if self.running:
             raise InputError("one training at a time", "a second", "Stop the running one first.")
 
-    def _run(self, work: Callable[[Progress], Finished], title: str) -> Job:
+    def _run(self, work: Callable[[Progress], Finished], title: str) -> Job[Finished]:
         self.message.say("")
         earlier, self._running = self.finished, True
         self._refresh()
@@ -281,13 +280,13 @@ class MitigationPanel(Closing, widgets.VBox):
         self.loop.stop()
         self._refresh()
 
-    def _on_end(self, job: Job, earlier: Finished | None) -> None:
+    def _on_end(self, job: Job[Finished], earlier: Finished | None) -> None:
         self.message.told(self._tell)(job, earlier)
         self._running = False
         self.frozen.trained(self.finished is not None, self.finished.folder if self.finished else None)
         self._refresh()
 
-    def _tell(self, job: Job, earlier: Finished | None) -> None:
+    def _tell(self, job: Job[Finished], earlier: Finished | None) -> None:
         trained = self.finished is not None and self.finished is not earlier
         if trained and self.finished is not None and self._on_result is not None:
             self._on_result(self.finished)
@@ -295,7 +294,7 @@ class MitigationPanel(Closing, widgets.VBox):
             self.message.fail(job.error)
         elif job.cancelled:
             self.message.say("Cancelled. " + (UNCOMPARED if trained else "Nothing was trained."))
-        else:
+        elif job.result is not None:
             self.message.say(_ending(job.result.mitigation))
 
     def _on_pause(self) -> None:
@@ -342,7 +341,7 @@ def _ending(mitigation: Mitigation) -> str:
     return " ".join([f"{line}. The new model is explorer.mitigation.model.", *mitigation.notes])
 
 
-def _button(text: str, icon: str, style: str, on_click: Callable[[Any], None]) -> widgets.Button:
+def _button(text: str, icon: str, style: str, on_click: Callable[[widgets.Button], object]) -> widgets.Button:
     button = widgets.Button(description=text, icon=icon, button_style=style, layout=widgets.Layout(width="100px"))
     button.on_click(on_click)
     return button
