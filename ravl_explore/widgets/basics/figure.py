@@ -47,11 +47,15 @@ class LiveFigure(MessageFigure):
 
     Parameters
     ----------
-    figure : the first content; a trace drawn later in place of another must be of its type
-    height : pixels; the width is that of the container
-    tools : plotly's names of the mouse tools in the tool bar, ``SELECTING`` or ``LOOKING``; beside them there are only
-        "reset" and "save as PNG", as plotly's own "share" button would upload the figure
-    rate : redraws a second at most
+    figure : go.Figure, optional
+        The first content; a trace drawn later in place of another must be of its type.
+    height : int
+        Pixels; the width is that of the container.
+    tools : sequence of str
+        Plotly's names of the mouse tools in the tool bar, ``SELECTING`` or ``LOOKING``; beside them there are only
+        "reset" and "save as PNG", as plotly's own "share" button would upload the figure.
+    rate : float
+        Redraws a second at most.
 
     Notes
     -----
@@ -62,7 +66,11 @@ class LiveFigure(MessageFigure):
     _esm = script("figure.js")
     _css = style("figure.css")
     _plotly = traitlets.Unicode(plotly.__version__).tag(sync=True)
+    """Plotly's version, by which a page knows whether it has the bundle."""
+
     _height = traitlets.Int().tag(sync=True)
+    """Pixels of the screen; the width is that of the container."""
+
     _bundle_sent = False
 
     def __init__(
@@ -106,8 +114,10 @@ class LiveFigure(MessageFigure):
 
         Parameters
         ----------
-        figure : the whole new content, or a function that makes it when its turn has come; only differences are sent
-        reset : which of the user's own changes to undo: "zoom", "legend" (hidden entries), "outline" (lasso drawn)
+        figure : go.Figure or callable
+            The whole new content, or what makes it when its turn has come; only differences are sent.
+        reset : sequence of str
+            Which of the user's own changes to undo: "zoom", "legend" (hidden entries), "outline" (lasso drawn).
         """
         with self._guard:
             undo = set(reset) | (self._pending[1] if self._pending else set())

@@ -61,8 +61,10 @@ def restyled(differ: list[Properties], new: list[Properties]) -> list[Properties
 
     Parameters
     ----------
-    differ : the :func:`edits` of each trace
-    new : each trace as it shall be, flat
+    differ : list of dict
+        The :func:`edits` of each trace.
+    new : list of dict
+        Each trace as it shall be, flat.
 
     Examples
     --------

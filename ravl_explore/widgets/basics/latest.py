@@ -30,7 +30,8 @@ class Latest:
     ----------
     lock : threading.RLock
         Held while a job's end is shown. Whoever changes what is on show holds it too: an older job's end then comes
-        either before all of the change, or not at all.
+        either before all of the change, or not at all. With it held, a widget may take the lock of a part of its own,
+        such as the pane that it fills, and never that of a widget around it: then no two threads wait for each other.
     job : Job or None
         The newest one, also when it has ended; None before the first, and after :meth:`cancel`.
     working : bool

@@ -127,7 +127,8 @@ class CropGallery(Closing, anywidget.AnyWidget):
     thumbnail = traitlets.Int(96, min=24, max=384).tag(sync=True)
     """Side of a thumbnail in pixels of the screen."""
 
-    _revision = traitlets.Int(0).tag(sync=True)  # grows with each new list: the browser then asks for its page anew
+    _revision = traitlets.Int(0).tag(sync=True)
+    """Grows with each new list: the browser then asks for its page anew."""
 
     def __init__(self, source: CropSource, *, page_size: int = 60, thumbnail: int = 96) -> None:
         self._state_lock = threading.Lock()  # guards the swap of _shown; never held while an observer may run

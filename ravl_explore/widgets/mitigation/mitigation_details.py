@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import TypedDict, cast
 
 import ipywidgets as widgets
 
@@ -73,7 +73,7 @@ class MitigationDetails(Closing, widgets.Accordion):
     def settings(self) -> Stopping:
         """What differs from the trainer's defaults."""
         patience = self.patience.value
-        return Stopping(patience=patience, monitor=self.monitor.value) if patience else Stopping()
+        return Stopping(patience=patience, monitor=cast(Monitor, self.monitor.value)) if patience else Stopping()
 
     @property
     def run_folder(self) -> str | None:
