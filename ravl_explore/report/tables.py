@@ -17,7 +17,8 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -46,7 +47,7 @@ def write_tables(
     discovery: Discovery,
     data: ImageTextDataset | None,
     folder: str | Path,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> tuple[Path, ...]:
     """Write the tables and the settings into ``folder``, which is made; older ones there are replaced.
 
@@ -68,7 +69,7 @@ def write_tables(
 
 
 def tables(
-    discovery: Discovery, data: ImageTextDataset | None = None, settings: Mapping[str, Any] | None = None
+    discovery: Discovery, data: ImageTextDataset | None = None, settings: Mapping[str, object] | None = None
 ) -> dict[str, bytes]:
     """File name -> content of everything that :func:`write_tables` writes."""
     mark = search_mark(discovery)
@@ -160,7 +161,7 @@ def regions_table(discovery: Discovery, data: ImageTextDataset | None = None) ->
     def texts(values: list[str], index: np.ndarray) -> pyarrow.Array:
         return pa.DictionaryArray.from_arrays(pa.array(index), pa.array(values, pa.large_string())).dictionary_decode()
 
-    columns: dict[str, Any] = {
+    columns: dict[str, object] = {
         "region": np.arange(len(images)),
         "image": texts(image_names(discovery, data), images),
         "image_index": images,
@@ -186,7 +187,7 @@ def image_names(discovery: Discovery, data: ImageTextDataset | None) -> list[str
     return [storable(where(i)) if callable(where) else str(i) for i in range(n_images)]
 
 
-def skipped_images(discovery: Discovery) -> list[dict[str, Any]]:
+def skipped_images(discovery: Discovery) -> list[dict[str, object]]:
     """The images that could not be read: index in the data, where, and the reason."""
     return [
         {"index": int(each.index), "where": storable(each.where), "reason": storable(each.reason)}
@@ -194,7 +195,7 @@ def skipped_images(discovery: Discovery) -> list[dict[str, Any]]:
     ]
 
 
-def settings_of(discovery: Discovery) -> dict[str, Any]:
+def settings_of(discovery: Discovery) -> dict[str, object]:
     """What a discovery itself knows of how it was made, as plain values."""
     embeddings, scores, clustering = discovery.scores.embeddings, discovery.scores, discovery.clustering
     skipped = skipped_images(discovery)
@@ -237,12 +238,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def as_json(values: Any) -> bytes:
+def as_json(values: object) -> bytes:
     """Strict JSON, in ASCII, for people and machines: NaN and infinity become null, arrays lists."""
     return (json.dumps(_plain(values), indent=2, allow_nan=False, default=str) + "\n").encode("ascii")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple, range)):
@@ -254,7 +255,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _csv(rows: list[dict[str, Any]]) -> bytes:
+def _csv(rows: list[dict[str, object]]) -> bytes:
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -271,7 +272,7 @@ def _parquet(table: pyarrow.Table, mark: str) -> bytes:
     return out.getvalue()
 
 
-def _pyarrow() -> Any:
+def _pyarrow() -> ModuleType:
     try:
         import pyarrow
     except ImportError as error:
