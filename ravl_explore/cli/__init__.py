@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,7 +14,7 @@ from ravl_explore.cli.printing import safe_printing
 class _App(typer.Typer):
     """With help and usage errors, too, no printing fails."""
 
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
+    def __call__(self, *arguments: object, **options: object) -> object:
         with safe_printing():
             return super().__call__(*arguments, **options)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, Unpack
 
 import typer
 
@@ -20,9 +21,12 @@ from ravl_explore.support.files import user_path
 from ravl_explore.support.text import one_line, storable
 
 if TYPE_CHECKING:
+    from ravl_explore.discovery import SpuriousFeature
     from ravl_explore.discovery.search import Search
 
 MOST_SHOWN = 10
+Settings = dict[str, Any]
+"""What ``settings.json`` holds, nested by what it is about."""
 
 HELP = f"""Find the shortcuts of MODEL in DATA and write tables and a report to OUT.
 
@@ -119,7 +123,20 @@ def run(
             raise typer.Exit(LIMITS_REACHED)
 
 
-def _search(asked: dict[str, Any], progress: ProgressBar, **options: Any) -> tuple[Search, dict[str, Any]]:
+class _Options(TypedDict):
+    """What :func:`ravl_explore.discovery.search.search` is given as it was typed."""
+
+    templates: tuple[str, ...] | None
+    batch_size: int
+    min_influence: float
+    rule: Literal["paper", "released"]
+    n_clusters: int | range | None
+    seed: int
+    cache: bool
+    max_unreadable: int
+
+
+def _search(asked: dict[str, str], progress: ProgressBar, **options: Unpack[_Options]) -> tuple[Search, Settings]:
     """Open the parts, quick ones first, and search; also what settings.json needs of them."""
     progress(0, 0, "Loading the model and the images")
     from ravl_explore.clustering import automatic
@@ -174,7 +191,7 @@ def _search(asked: dict[str, Any], progress: ProgressBar, **options: Any) -> tup
     return found, settings
 
 
-def _write(found: Search, out: Path, settings: dict[str, Any], save: bool) -> list[str]:
+def _write(found: Search, out: Path, settings: Settings, save: bool) -> list[str]:
     """Everything is made before the first file is written; returns the names."""
     from ravl_explore.report import report_html
     from ravl_explore.report.tables import REPORT, SAVED, SEARCH, tables, write_files
@@ -188,7 +205,7 @@ def _write(found: Search, out: Path, settings: dict[str, Any], save: bool) -> li
     return [path.name for path in write_files(out, contents, () if save else (SAVED,))]
 
 
-def _for_report(settings: dict[str, Any]) -> dict[str, Any]:
+def _for_report(settings: Settings) -> dict[str, object]:
     """The settings that the page does not show by itself."""
     return {
         "model asked for": settings["model"]["asked"],
@@ -233,7 +250,7 @@ def _summary(found: Search, written: list[str], notes: list[str]) -> str:
     return "\n".join([*lines, *doubt, f"Written: {', '.join(written)}"])
 
 
-def _told(reached: list[Any], limits: Limits) -> str:
+def _told(reached: Sequence[SpuriousFeature], limits: Limits) -> str:
     named = ", ".join(
         f"cluster {each.cluster} (influence {each.influence:.2f}, gap {each.performance_gap:.2f}, q {each.q_value:.3f})"
         for each in reached[:3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ravl_explore.metrics import GroupAccuracy
 
 Group = tuple[str, bool]
+Record = Mapping[Any, Any]  # a row of the table of groups, by column
 
 MOST_GROUPS = 24
 ROW_HEIGHT = 24
@@ -30,8 +32,8 @@ def comparison_figure(comparison: Comparison, theme: palette.Theme = "light") ->
     A ring marks the worst group of each model among those that are large enough to count.
     """
     checks.instance("comparison", comparison, Comparison, "Pass what rx.compare(before, after) gives.")
-    groups: list[dict[str, Any]] = comparison.groups().to_dict("records")
-    by_level = {
+    groups: Sequence[Record] = comparison.groups().to_dict("records")
+    by_level: dict[str, dict[Group, Record]] = {
         level: {(each["class_name"], bool(each["present"])): each for each in groups if each["level"] == level}
         for level in comparison.before.levels
     }
@@ -89,7 +91,7 @@ def comparison_figure(comparison: Comparison, theme: palette.Theme = "light") ->
     return figure
 
 
-def _order(by_level: dict[str, dict[Group, dict[str, Any]]]) -> list[Group]:
+def _order(by_level: dict[str, dict[Group, Record]]) -> list[Group]:
     """Groups by their accuracy before, lowest first: the images', or the regions' where a group has no image."""
     before = {key: each["before"] for found in reversed(by_level.values()) for key, each in found.items()}
     return sorted(before, key=lambda key: before[key])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -87,7 +86,7 @@ def curves(
     figure.update_xaxes(range=[0, longest * 1.01])
     figure.update_xaxes(unifiedhovertitle={"text": "step %{x:.0f}"})
     figure.update_xaxes(title={"text": "step", "standoff": 6}, row=2, col=1)
-    losses: Any = figure.select_traces(row=1)
+    losses = list(figure.select_traces(row=1))
     figure.update_yaxes(
         title={"text": "loss", "standoff": 6, "font": {"size": 12}},
         rangemode="tozero",
@@ -213,14 +212,16 @@ def _thinned(x: list[int], y: list[float]) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(x, dtype=np.float32)[keep], np.asarray(y, dtype=np.float32)[keep]
 
 
-def _named(previous: Sequence[Any]) -> list[tuple[str, History]]:
+def _named(previous: Sequence[object]) -> list[tuple[str, History]]:
     """Earlier runs by name; those without one are counted."""
     remedy = "Pass histories, or pairs of a name and a history."
     runs = checks.listed("previous", previous, object, remedy)
-    named: list[Any] = [each if isinstance(each, tuple) else (f"run {i + 1}", each) for i, each in enumerate(runs)]
-    for each in named:
-        if len(each) != 2:
-            raise InputError("previous as pairs of a name and a history", f"{len(each)} things in one", remedy)
-        checks.text("a name in previous", each[0], empty=True)
-        checks.instance("each of previous", each[1], History, remedy)
+    named: list[tuple[str, History]] = []
+    for number, run in enumerate(runs, start=1):
+        pair = run if isinstance(run, tuple) else (f"run {number}", run)
+        if len(pair) != 2:
+            raise InputError("previous as pairs of a name and a history", f"{len(pair)} things in one", remedy)
+        name, history = pair
+        name = checks.text("a name in previous", name, empty=True)
+        named.append((name, checks.instance("each of previous", history, History, remedy)))
     return named

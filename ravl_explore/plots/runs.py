@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ravl_explore.errors import InputError
+from ravl_explore.experiments.runs import SPREAD
 from ravl_explore.measures import BY_KEY, Measure
 from ravl_explore.plots import palette
 
@@ -83,7 +84,7 @@ def runs_figure(
     return figure
 
 
-def _axis(measure: Measure, drawn: Sequence[Any]) -> dict[str, Any]:
+def _axis(measure: Measure, drawn: Sequence[Any]) -> dict[str, object]:
     """0 to 100 for accuracies, else what was drawn and 0, with a margin so that no mark is cut."""
     if measure.unit == "%":
         return {"range": [-3, 103], "tickvals": [0, 25, 50, 75, 100]}
@@ -156,7 +157,7 @@ def _dots(frame: pd.DataFrame, rows: Sequence[tuple[str, str]], measure: str, le
 
 
 def _means(summary: pd.DataFrame, measure: str, legend: bool) -> go.Scatter:
-    spread = summary[f"{measure}, sd"].fillna(0.0)
+    spread = summary[measure + SPREAD].fillna(0.0)
     return go.Scatter(
         x=summary[measure].tolist(),
         y=list(range(len(summary))),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -20,7 +21,7 @@ TAG_DISTANCES = (22, 36, 52, 70)
 DIRECTIONS = np.array([(0.7, -0.7), (-0.7, -0.7), (0.7, 0.7), (-0.7, 0.7), (0, -1), (1, 0), (0, 1), (-1, 0)])
 
 
-def accuracy_bars(row: dict[str, float]) -> str:
+def accuracy_bars(row: Mapping[str, float]) -> str:
     """With the feature above, without below: a dot at the accuracy, a line over its 95% interval, from 0 to 100%."""
     lines = []
     for y, kind in ((8, "in"), (18, "out")):

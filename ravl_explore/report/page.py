@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any
 
 import numpy as np
 
@@ -58,7 +57,7 @@ def report_html(
     discovery: Discovery,
     data: ImageTextDataset | None = None,
     *,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     n_suspects: int = 5,
     n_typical: int = 8,
     n_errors: int = 4,
@@ -139,7 +138,7 @@ def _map(discovery: Discovery) -> str:
     return region_map_svg(discovery, pca_layout(np.asarray(region[drawn])), drawn, "PCA")
 
 
-def _settings(discovery: Discovery) -> dict[str, Any]:
+def _settings(discovery: Discovery) -> dict[str, object]:
     embeddings = discovery.scores.embeddings
     return {
         "model": embeddings.model_name,

@@ -120,7 +120,7 @@ def skipped(images: Sequence[Unreadable]) -> str:
     return table(caption, head, rows) + _rest(len(images) - MOST_SKIPPED, "unreadable.csv")
 
 
-def settings_list(settings: Mapping[str, Any]) -> str:
+def settings_list(settings: Mapping[str, object]) -> str:
     """Names and values, nested ones in one line each."""
     rows = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(_told(value), 600)}</dd></div>" for name, value in settings.items()
@@ -208,7 +208,7 @@ def _class_tables(each: SpuriousFeature) -> str:
     return "".join(parts)
 
 
-def _class_row(row: dict[Any, Any]) -> tuple[str, ...]:
+def _class_row(row: Mapping[Any, Any]) -> tuple[str, ...]:
     def images(n: int) -> str:
         return f'<span class="few" title="too few to say much">{n:,}</span>' if n < FEW else f"{n:,}"
 
@@ -233,7 +233,7 @@ def _is(n: int) -> str:
     return "is" if n == 1 else "are"
 
 
-def _told(value: Any) -> str:
+def _told(value: object) -> str:
     if isinstance(value, Mapping):
         return "; ".join(f"{key}: {_told(each)}" for key, each in value.items())
     if isinstance(value, (list, tuple)):

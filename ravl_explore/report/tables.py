@@ -16,7 +16,8 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ def write_tables(
     discovery: Discovery,
     data: ImageTextDataset | None,
     folder: str | Path,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> tuple[Path, ...]:
     """Write the tables and the settings into ``folder``, which is made; older ones there are replaced.
 
@@ -69,7 +70,7 @@ def write_tables(
 
 
 def tables(
-    discovery: Discovery, data: ImageTextDataset | None = None, settings: Mapping[str, Any] | None = None
+    discovery: Discovery, data: ImageTextDataset | None = None, settings: Mapping[str, object] | None = None
 ) -> dict[str, bytes]:
     """File name -> content of everything that :func:`write_tables` writes."""
     mark = search_mark(discovery)
@@ -161,7 +162,7 @@ def regions_table(discovery: Discovery, data: ImageTextDataset | None = None) ->
     def texts(values: list[str], index: np.ndarray) -> pyarrow.Array:
         return pa.DictionaryArray.from_arrays(pa.array(index), pa.array(values, pa.large_string())).dictionary_decode()
 
-    columns: dict[str, Any] = {
+    columns: dict[str, object] = {
         "region": np.arange(len(images)),
         "image": texts(image_names(discovery, data), images),
         "image_index": images,
@@ -186,7 +187,7 @@ def image_names(discovery: Discovery, data: ImageTextDataset | None) -> list[str
     return [storable(place_of(data, i) or str(i)) for i in range(n_images)]
 
 
-def skipped_images(discovery: Discovery) -> list[dict[str, Any]]:
+def skipped_images(discovery: Discovery) -> list[dict[str, object]]:
     """The images that could not be read: index in the data, where, and the reason."""
     return [
         {"index": int(each.index), "where": storable(each.where), "reason": storable(each.reason)}
@@ -194,7 +195,7 @@ def skipped_images(discovery: Discovery) -> list[dict[str, Any]]:
     ]
 
 
-def settings_of(discovery: Discovery) -> dict[str, Any]:
+def settings_of(discovery: Discovery) -> dict[str, object]:
     """What a discovery itself knows of how it was made, as plain values."""
     embeddings, scores, clustering = discovery.scores.embeddings, discovery.scores, discovery.clustering
     skipped = skipped_images(discovery)
@@ -237,7 +238,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _csv(rows: list[dict[str, Any]]) -> bytes:
+def _csv(rows: list[dict[str, object]]) -> bytes:
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -254,7 +255,7 @@ def _parquet(table: pyarrow.Table, mark: str) -> bytes:
     return out.getvalue()
 
 
-def _pyarrow() -> Any:
+def _pyarrow() -> ModuleType:
     try:
         import pyarrow
     except ImportError as error:

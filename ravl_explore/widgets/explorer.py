@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import ipywidgets as widgets
 import traitlets
+from traitlets import Bunch
 
 from ravl_explore import data as data_sources
 from ravl_explore import models as model_sources
@@ -47,6 +46,7 @@ from ravl_explore.widgets.search.summary import summary
 
 START = "Pick a model and images, then press “Find shortcuts”. The demo needs no download."
 SHARE = "1 1 200px"  # of the row of menus
+Searched = tuple[VisionLanguageModel, Proposer, Search]
 
 
 class Explorer(Closing, widgets.VBox):
@@ -92,14 +92,14 @@ class Explorer(Closing, widgets.VBox):
             self._before = still_offered(before.panel, before._was_training, before._before)
             before._before = ()  # else each would keep the one before it, and so all of them
         self._was_training, self._ending = False, ""
-        self._job: Job | None = None
+        self._job: Job[Searched] | None = None
         # anywidget gives each of its widgets two seconds to begin. On a busy machine, those that are made after a
         # figure wait longer than that for its bundle of 5 MB, and stay blank; so the small ones are made first.
         self.outcome, keys, self.frozen = Outcome(), KeyGuard(), Frozen()
 
-        self.model = PartMenu("Model", choices(model_sources), model, flex=SHARE)
-        self.data = PartMenu("Images", choices(data_sources), data, flex=SHARE)
-        self.proposer = PartMenu("Regions", choices(proposers), proposer, flex=SHARE)
+        self.model: PartMenu[VisionLanguageModel] = PartMenu("Model", choices(model_sources), model, flex=SHARE)
+        self.data: PartMenu[ImageTextDataset] = PartMenu("Images", choices(data_sources), data, flex=SHARE)
+        self.proposer: PartMenu[Proposer] = PartMenu("Regions", choices(proposers), proposer, flex=SHARE)
         self.clusterer = PartMenu("Clustering", clusterer_choices(), flex=SHARE)
         self.details = SearchDetails(self.model, self.data, self.proposer)
         self.run_button = widgets.Button(
@@ -201,7 +201,7 @@ class Explorer(Closing, widgets.VBox):
             self._ending = told_ending(self.panel, searching, self.discovery is not None)
         super().close()
 
-    def run(self) -> Job:
+    def run(self) -> Job[Searched]:
         """Embed, cluster and discover in a thread, with what the menus say; the result comes to ``discovery``."""
         if self._job is not None and self._job.running:
             raise InputError("one discovery at a time", "a second", "Cancel the running one first.")
@@ -219,7 +219,7 @@ class Explorer(Closing, widgets.VBox):
         if self.message.text == START and not demo:
             self.message.say("")
 
-    def _discover(self, progress: Progress) -> tuple[VisionLanguageModel, Proposer, Search]:
+    def _discover(self, progress: Progress) -> Searched:
         report(progress, 0, 0, "Loading the model")
         model = self.model.make()
         report(progress, 0, 0, "Loading the images")
@@ -236,11 +236,11 @@ class Explorer(Closing, widgets.VBox):
         )
         return model, proposer, found
 
-    def _on_discovered(self, job: Job) -> None:
+    def _on_discovered(self, job: Job[Searched]) -> None:
         self.message.told(self._take)(job)
         self.run_button.disabled = False
 
-    def _take(self, job: Job) -> None:
+    def _take(self, job: Job[Searched]) -> None:
         if job.cancelled:
             self.message.say("Cancelled; what was there before is unchanged.")
             return
@@ -249,6 +249,7 @@ class Explorer(Closing, widgets.VBox):
                 menu.forget()  # the file may be mended before the next search
             self.message.fail(job.error)
             return
+        assert job.result is not None
         model, proposer, found = job.result
         discovery = found.discovery
         self._findings.layout.display = "flex"
@@ -260,9 +261,9 @@ class Explorer(Closing, widgets.VBox):
         self.message.say(summary(found), "warning" if discovery.scores.doubt else "hint")
         self.details.refresh_cache()
 
-    def _on_cluster(self, change: dict[str, Any]) -> None:
-        if change["new"] is not None:
-            self.panel.choose(change["new"])
+    def _on_cluster(self, change: Bunch) -> None:
+        if change.new is not None:
+            self.panel.choose(change.new)
 
     def _on_mitigated(self, finished: Finished) -> None:
         if finished.comparison is not None:

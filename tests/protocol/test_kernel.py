@@ -127,11 +127,9 @@ class TestClicks:
     def training(self, kernel: Kernel) -> Iterator[dict[str, str]]:
         """A training that would take far too long, under way; the ids of its widgets."""
         kernel.run("panel.form.epochs.value = 1000\npanel.form.confirmed.value = True")
-        ids = kernel.value(
-            "{name: getattr(panel, name).model_id for name in ('start_button', 'pause_button', 'stop_button')}"
-        )
-        kernel.click(ids["start_button"])
-        kernel.wait_for_state(ids["stop_button"], {"disabled": False})
+        ids = kernel.value("{name: getattr(panel.buttons, name).model_id for name in ('start', 'pause', 'stop')}")
+        kernel.click(ids["start"])
+        kernel.wait_for_state(ids["stop"], {"disabled": False})
         kernel.run("import time\nwhile len(panel.curves.history.records) < 3: time.sleep(0.01)")
         yield ids
         kernel.run("panel.stop()\nexplorer.wait()")
@@ -140,10 +138,10 @@ class TestClicks:
         self, kernel: Kernel, training: dict[str, str]
     ) -> None:
         kernel.run(
-            "at_click = []\npanel.stop_button.on_click(lambda _: at_click.append(len(panel.curves.history.records)))"
+            "at_click = []\npanel.buttons.stop.on_click(lambda _: at_click.append(len(panel.curves.history.records)))"
         )
-        kernel.click(training["stop_button"])
-        assert kernel.wait_for_state(training["stop_button"], {"disabled": True}) < 1
+        kernel.click(training["stop"])
+        assert kernel.wait_for_state(training["stop"], {"disabled": True}) < 1
         kernel.run("explorer.wait()")
         steps, complete, at_click = kernel.value(
             "(len(explorer.mitigation.history.records), explorer.mitigation.complete, at_click)"
@@ -153,14 +151,14 @@ class TestClicks:
         assert kernel.value("explorer.comparison is not None")
 
     def test_pause_and_resume_are_heard(self, kernel: Kernel, training: dict[str, str]) -> None:
-        kernel.click(training["pause_button"])
-        assert kernel.wait_for_state(training["pause_button"], {"description": "Resume"}) < 1
+        kernel.click(training["pause"])
+        assert kernel.wait_for_state(training["pause"], {"description": "Resume"}) < 1
         kernel.run("while not panel.progress._text.value.startswith('Paused'): time.sleep(0.01)")
         held = kernel.value("len(panel.curves.history.records)")
         time.sleep(0.3)
         assert kernel.value("len(panel.curves.history.records)") == held
-        kernel.click(training["pause_button"])
-        assert kernel.wait_for_state(training["pause_button"], {"description": "Pause"}) < 1
+        kernel.click(training["pause"])
+        assert kernel.wait_for_state(training["pause"], {"description": "Pause"}) < 1
         kernel.run(f"while len(panel.curves.history.records) <= {held}: time.sleep(0.01)")
 
 

@@ -9,8 +9,11 @@ import anywidget
 import traitlets
 from traitlets import Bunch
 
+Content = Mapping[str, Any]
+"""A message of the browser, as its JSON was read; the script in ``static/`` says what is in it."""
 
-def act(owner: traitlets.HasTraits, name: str, value: Any) -> None:
+
+def act(owner: traitlets.HasTraits, name: str, value: object) -> None:
     """Set a trait because of a click or the like: its observers hear of it, also when it has the value already.
 
     A row may be the selected one while map and crops show something else; a click on it still says "show this".
@@ -28,7 +31,7 @@ class RowPicker(anywidget.AnyWidget):
     _number = "index"
     """The key of a row's number."""
 
-    selected: traitlets.Int[Any, Any] = traitlets.Int(None, allow_none=True).tag(sync=True)
+    selected: traitlets.Int[int | None, int | None] = traitlets.Int(None, allow_none=True).tag(sync=True)
     """The number of the selected row, or None; set it, or observe it.
 
     Whoever observes it hears of every click on a row, also on the one that is selected."""
@@ -40,6 +43,6 @@ class RowPicker(anywidget.AnyWidget):
         super().__init__()
         self.on_msg(self._on_message)
 
-    def _on_message(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
+    def _on_message(self, _: object, content: Content, __: object) -> None:
         if content.get("kind") == "select" and any(row[self._number] == content["row"] for row in self.rows):
             act(self, "selected", content["row"])  # else of a row that has gone since the click

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import ipywidgets as widgets
 from ipywidgets.widgets.widget import _instances
@@ -29,7 +29,7 @@ class Closing(widgets.Widget):
     _lets_go: ClassVar[tuple[str, ...]] = ()
     """Attributes that hold models, images or what was made of them; None once closed."""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         # anywidget watches what is given as a file, and tells every widget of it that was ever made, which keeps them
         for name in ("_esm", "_css"):
             source = vars(cls).get(name)
@@ -37,7 +37,7 @@ class Closing(widgets.Widget):
                 setattr(cls, name, source.read_text(encoding="utf-8"))
         super().__init_subclass__(**kwargs)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         close_earlier()
         super().__init__(*args, **kwargs)
         run = this_run()
@@ -108,11 +108,11 @@ def this_run() -> Run | None:
     return None if cell is None else (str(cell), str(parent["header"]["msg_id"]))
 
 
-def _held(values: dict[str, Any]) -> Iterator[widgets.Widget | Job | Latest]:
+def _held(values: Mapping[str, object]) -> Iterator[widgets.Widget | Job | Latest]:
     """Widgets and jobs among values, and in dicts, lists and tuples up to two deep: where traits and parts are kept."""
-    level: list[Any] = list(values.values())
+    level: list[object] = list(values.values())
     for _ in range(3):
-        deeper: list[Any] = []
+        deeper: list[object] = []
         for each in level:
             if isinstance(each, (widgets.Widget, Job, Latest)):
                 yield each

@@ -19,8 +19,7 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import plotly
@@ -28,7 +27,8 @@ import plotly.graph_objects as go
 import traitlets
 from plotly.basedatatypes import BaseFigure, Undefined
 
-from ravl_explore.widgets.basics.figure_diff import copied, edits, flatten, nested, restyled
+from ravl_explore.widgets.basics.acts import Content
+from ravl_explore.widgets.basics.figure_diff import Properties, copied, edits, flatten, nested, restyled
 from ravl_explore.widgets.basics.figure_messages import CHANGES, MessageFigure
 from ravl_explore.widgets.basics.gestures import PointsEvent, points_event
 from ravl_explore.widgets.basics.static import script, style
@@ -47,11 +47,15 @@ class LiveFigure(MessageFigure):
 
     Parameters
     ----------
-    figure : the first content; a trace drawn later in place of another must be of its type
-    height : pixels; the width is that of the container
-    tools : plotly's names of the mouse tools in the tool bar, ``SELECTING`` or ``LOOKING``; beside them there are only
-        "reset" and "save as PNG", as plotly's own "share" button would upload the figure
-    rate : redraws a second at most
+    figure : go.Figure, optional
+        The first content; a trace drawn later in place of another must be of its type.
+    height : int
+        Pixels; the width is that of the container.
+    tools : sequence of str
+        Plotly's names of the mouse tools in the tool bar, ``SELECTING`` or ``LOOKING``; beside them there are only
+        "reset" and "save as PNG", as plotly's own "share" button would upload the figure.
+    rate : float
+        Redraws a second at most.
 
     Notes
     -----
@@ -62,7 +66,11 @@ class LiveFigure(MessageFigure):
     _esm = script("figure.js")
     _css = style("figure.css")
     _plotly = traitlets.Unicode(plotly.__version__).tag(sync=True)
+    """Plotly's version, by which a page knows whether it has the bundle."""
+
     _height = traitlets.Int().tag(sync=True)
+    """Pixels of the screen; the width is that of the container."""
+
     _bundle_sent = False
 
     def __init__(
@@ -106,8 +114,10 @@ class LiveFigure(MessageFigure):
 
         Parameters
         ----------
-        figure : the whole new content, or a function that makes it when its turn has come; only differences are sent
-        reset : which of the user's own changes to undo: "zoom", "legend" (hidden entries), "outline" (lasso drawn)
+        figure : go.Figure or callable
+            The whole new content, or what makes it when its turn has come; only differences are sent.
+        reset : sequence of str
+            Which of the user's own changes to undo: "zoom", "legend" (hidden entries), "outline" (lasso drawn).
         """
         with self._guard:
             undo = set(reset) | (self._pending[1] if self._pending else set())
@@ -194,9 +204,8 @@ class LiveFigure(MessageFigure):
             self.data = self.data[: len(new)]
 
     @staticmethod
-    def _flat_traces(figure: BaseFigure) -> list[dict[str, Any]]:
-        traces: Any = figure.data
-        flat = [flatten(trace.to_plotly_json()) for trace in traces]
+    def _flat_traces(figure: BaseFigure) -> list[Properties]:
+        flat = [flatten(trace.to_plotly_json()) for trace in figure.data]
         for trace in flat:
             trace.pop("uid", None)
             trace.setdefault("visible", True)
@@ -204,10 +213,10 @@ class LiveFigure(MessageFigure):
 
     # State and messages from the browser
 
-    def _content(self) -> dict[str, Any]:
+    def _content(self) -> dict[str, object]:
         return {"_widget_data": copied(self._data), "_widget_layout": copied(self._layout)}
 
-    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+    def get_state(self, key: str | Iterable[str] | None = None, drop_defaults: bool = False) -> dict[str, object]:
         """The state that a reloaded page or a saved notebook gets: what is drawn now, arrays as text.
 
         For nbclient keeps the place of every buffer that a state ever had: in a saved notebook, an earlier colour's
@@ -220,7 +229,7 @@ class LiveFigure(MessageFigure):
             state = super().get_state(key, drop_defaults)
             return {name: _with_text(value) if name in _DRAWN else value for name, value in state.items()}
 
-    def _on_message(self, _: Any, content: dict[str, Any], buffers: list[Any]) -> None:
+    def _on_message(self, _: object, content: Content, buffers: Sequence[memoryview]) -> None:
         """Take what the page tells: that it lacks the bundle, that the user changed the picture, or a gesture."""
         kind, name = content.get("kind"), content.get("name")
         if kind == "bundle":
@@ -233,7 +242,7 @@ class LiveFigure(MessageFigure):
                 listener(event)
 
 
-def _with_text(value: Any) -> Any:
+def _with_text(value: object) -> object:
     """The same with base64 text for the buffers of plotly's arrays."""
     if isinstance(value, dict):
         if isinstance(value.get("buffer"), memoryview):

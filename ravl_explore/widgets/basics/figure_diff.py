@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
+Properties = dict[str, Any]
+"""What plotly knows of a trace or a layout, by key; plotly checks the values."""
 
-def flatten(properties: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+
+def flatten(properties: Properties, prefix: str = "") -> Properties:
     """Nested dicts to dotted keys, as restyle and relayout take them; the template stays whole."""
-    flat: dict[str, Any] = {}
+    flat: Properties = {}
     for key, value in properties.items():
         if isinstance(value, dict) and value and key not in ("template", "meta"):
             flat |= flatten(value, f"{prefix}{key}.")
@@ -18,8 +21,8 @@ def flatten(properties: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def nested(flat: dict[str, Any]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
+def nested(flat: Properties) -> Properties:
+    nested: Properties = {}
     for key, value in flat.items():
         *path, last = key.split(".")
         at = nested
@@ -29,11 +32,11 @@ def nested(flat: dict[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def changes(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
+def changes(old: Properties, new: Properties) -> set[str]:
     return {key for key in old.keys() | new.keys() if not _same(old.get(key), new.get(key))}
 
 
-def edits(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def edits(old: Properties, new: Properties) -> Properties:
     """What makes the old one the new one: the new value of each key, None where it goes.
 
     A container that goes is named itself, not what was in it: plotly takes an empty one for one that is wanted, and
@@ -43,14 +46,14 @@ def edits(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     {'marker.colorbar': None, 'marker.size': 4}
     """
     kept = {key[:at] for key in new for at in _ends(key)}
-    found: dict[str, Any] = {}
+    found: Properties = {}
     for key in sorted(changes(old, new)):
         gone = next((key[:at] for at in _ends(key) if key[:at] not in kept), key)
         found[gone] = new.get(gone)
     return found
 
 
-def restyled(differ: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def restyled(differ: list[Properties], new: list[Properties]) -> list[Properties]:
     """The edits of several traces, so that one update may hold them all.
 
     Plotly refuses an update that names a container and something in it, and then shows none of it. So where one trace
@@ -58,8 +61,10 @@ def restyled(differ: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[di
 
     Parameters
     ----------
-    differ : the :func:`edits` of each trace
-    new : each trace as it shall be, flat
+    differ : list of dict
+        The :func:`edits` of each trace.
+    new : list of dict
+        Each trace as it shall be, flat.
 
     Examples
     --------
@@ -69,7 +74,7 @@ def restyled(differ: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[di
     named = {key for each in differ for key in each}
     found = []
     for each, trace in zip(differ, new, strict=True):
-        whole: dict[str, Any] = {}
+        whole: Properties = {}
         for key, value in each.items():
             outer = next((key[:at] for at in _ends(key)[:-1] if key[:at] in named), None)
             whole[outer or key] = value if outer is None else container(trace, outer)
@@ -77,7 +82,7 @@ def restyled(differ: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[di
     return found
 
 
-def container(flat: dict[str, Any], key: str) -> dict[str, Any]:
+def container(flat: Properties, key: str) -> Properties:
     """What is in one container of a flat figure, nested."""
     return nested({each[len(key) + 1 :]: value for each, value in flat.items() if each.startswith(f"{key}.")})
 
@@ -87,7 +92,7 @@ def _ends(key: str) -> list[int]:
     return [at for at, letter in enumerate(key) if letter == "."] + [len(key)]
 
 
-def _same(a: Any, b: Any) -> bool:
+def _same(a: object, b: object) -> bool:
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.shape == b.shape and a.dtype == b.dtype):
             return False
@@ -95,7 +100,7 @@ def _same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def copied(value: Any) -> Any:
+def copied(value: object) -> object:
     """A copy of the structure; arrays are shared, as nobody writes into them."""
     if isinstance(value, dict):
         return {key: copied(each) for key, each in value.items()}

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import functools
 import threading
-from typing import Any
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 from ipywidgets.widgets.widget import _remove_buffers
 from plotly.serializers import custom_serializers
+
+from ravl_explore.widgets.basics.acts import Content
 
 PLOTLY_METHODS = {
     "_send_update_msg": "(self, restyle_data, relayout_data, trace_indexes=None, source_view_id=None)",
@@ -57,7 +59,11 @@ class MessageFigure(go.FigureWidget):
     # Messages to the browser: plotly.py's five senders, without traits
 
     def _send_update_msg(
-        self, restyle_data: dict, relayout_data: dict, trace_indexes: Any = None, source_view_id: str | None = None
+        self,
+        restyle_data: dict,
+        relayout_data: dict,
+        trace_indexes: int | Sequence[int] | None = None,
+        source_view_id: str | None = None,
     ) -> None:
         message = {
             "style_data": restyle_data or {},
@@ -67,7 +73,7 @@ class MessageFigure(go.FigureWidget):
         self._post_edit("_py2js_update", message, source_view_id)
 
     def _send_restyle_msg(
-        self, restyle_data: dict, trace_indexes: Any = None, source_view_id: str | None = None
+        self, restyle_data: dict, trace_indexes: int | Sequence[int] | None = None, source_view_id: str | None = None
     ) -> None:
         message = {"restyle_data": restyle_data, "restyle_traces": self._normalize_trace_indexes(trace_indexes)}
         self._post_edit("_py2js_restyle", message, source_view_id)
@@ -97,7 +103,7 @@ class MessageFigure(go.FigureWidget):
 
     # Messages from the browser
 
-    def _take_change(self, name: str, message: dict[str, Any]) -> None:
+    def _take_change(self, name: str, message: Content) -> None:
         """Take what the user changed in the picture, of ``CHANGES``."""
         traces, source = message.get("style_traces"), message["source_view_id"]
         with self._guard:

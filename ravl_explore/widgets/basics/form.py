@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import logging
 import threading
-from typing import Any
 
 import ipywidgets as widgets
 import traitlets
@@ -61,7 +60,7 @@ class Form(Closing, widgets.VBox):
             for field in fields
             if field.kind not in SHORT
         }
-        self._offers = Offers(fields, lambda name: self.inputs[name].value)
+        self._offers = Offers(fields, lambda name: str(self.inputs[name].value))
         self._lock = threading.RLock()
         self._turn, self._writer, self._settled = 0, 0, threading.Event()
         for asked in self.inputs.values():
@@ -112,7 +111,7 @@ class Form(Closing, widgets.VBox):
         for asked in self.inputs.values():
             asked.disabled = disabled
 
-    def _on_answer(self, _: Any) -> None:
+    def _on_answer(self, _: object) -> None:
         if threading.get_ident() != self._writer:  # what follows from an answer is the same change
             self._refresh()
             self.changes += 1
@@ -181,7 +180,7 @@ class Form(Closing, widgets.VBox):
         """Say what an input is too narrow for: the end of a path, or the hint of an empty one."""
         for field in self.fields:
             asked = self.inputs[field.name]
-            typed = asked.value.strip() if field.kind == "path" else ""
+            typed = str(asked.value).strip() if field.kind == "path" else ""
             question = f"{field.label}: {field.help}" if field.help else field.label
             asked.tooltip = f"{field.label}: {one_line(typed)}" if typed else question
             if field.name in self._notes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+from ravl_explore.widgets.basics.acts import Content
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,18 +24,18 @@ class PointsEvent:
         Corners in data coordinates for a lasso or a box.
     tool : str
         "lasso", "box" or "click".
-    picture : object
-        The ``layout.meta`` of the figure on which it was made.
+    picture : Content or None
+        The ``layout.meta`` of the figure on which it was made, if it has one.
     """
 
     kind: str
     ids: Int[np.ndarray, " n"]
     polygon: Float[np.ndarray, "m 2"] | None = None
     tool: str = "click"
-    picture: Any = None
+    picture: Content | None = None
 
 
-def points_event(content: dict[str, Any], ids: Int[np.ndarray, " n"]) -> PointsEvent:
+def points_event(content: Content, ids: Int[np.ndarray, " n"]) -> PointsEvent:
     """The gesture that ``static/figure.js`` tells of."""
     outline = content.get("outline")
     polygon = None if outline is None else np.column_stack([outline["xs"], outline["ys"]]).astype(float)

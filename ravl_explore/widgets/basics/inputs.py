@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import ipywidgets as widgets
 
@@ -21,13 +20,14 @@ NUMBERS: dict[str, tuple[Callable[[str], int | float], str]] = {
 SHORT = ("choice", *NUMBERS)  # kinds of which two share a row
 
 Answer = str | int | float | tuple[str, ...]
+Input = widgets.Dropdown | widgets.IntText | widgets.FloatText | widgets.Textarea | widgets.Combobox | widgets.Text
 
 
-def input_of(field: Field) -> Any:
+def input_of(field: Field) -> Input:
     """The widget of a field, one that has a ``value``; text counts once it is entered, not at every key."""
     flex = "1 1 40%" if field.kind in SHORT else "1 1 100%"
     layout = widgets.Layout(width="auto", min_width="0", margin="1px 0", flex=flex)
-    common: dict[str, Any] = {"description": field.label, "layout": layout, "style": {"description_width": "auto"}}
+    common: dict[str, object] = {"description": field.label, "layout": layout, "style": {"description_width": "auto"}}
     if field.kind == "choice":
         return widgets.Dropdown(options=[NOTHING if field.required else DEFAULT], **common)
     if field.kind in NUMBERS and field.default is not None:
@@ -36,7 +36,7 @@ def input_of(field: Field) -> Any:
             field.default, **common, continuous_update=False, **({} if field.kind == "integer" else {"step": None})
         )
     hint = "" if field.kind not in SHORT and is_long(field.help) else field.help  # a long one is told below
-    text: dict[str, Any] = {"placeholder": hint, "continuous_update": False}
+    text: dict[str, object] = {"placeholder": hint, "continuous_update": False}
     if field.kind == "lines":
         given = field.default
         lines = given if isinstance(given, tuple) else () if given is None else (str(given),)
@@ -47,10 +47,11 @@ def input_of(field: Field) -> Any:
     return widgets.Text(start, **common, **text)
 
 
-def offer(asked: Any, field: Field, offered: Sequence[str]) -> None:
+def offer(asked: Input, field: Field, offered: Sequence[str]) -> None:
     """Let a field's widget offer these: suggestions, or all that can be picked; a pick stays where it still can."""
-    if field.kind != "choice":
+    if isinstance(asked, widgets.Combobox):
         asked.options = offered
+    if not isinstance(asked, widgets.Dropdown):
         return
     before = asked.value
     empty = [] if field.required and offered else [NOTHING if field.required else DEFAULT]
@@ -67,7 +68,7 @@ def offer(asked: Any, field: Field, offered: Sequence[str]) -> None:
     asked.value = value
 
 
-def answer_of(field: Field, value: str | float) -> Answer | None:
+def answer_of(field: Field, value: object) -> Answer | None:
     """What the value of a field's widget says; None for nothing.
 
     Raises
@@ -83,10 +84,10 @@ def answer_of(field: Field, value: str | float) -> Answer | None:
     if field.kind == "lines":
         return tuple(line.strip() for line in str(value).splitlines() if line.strip()) or None
     text = value.strip() if isinstance(value, str) else value
-    if text in ("", None):
+    if text is None or text == "":
         return None
     if field.kind not in NUMBERS:
-        return text
+        return str(text)
     parse, noun = NUMBERS[field.kind]
     try:
         return parse(str(text))

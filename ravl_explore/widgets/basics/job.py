@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Generic, TypeVar
 
 import ipywidgets as widgets
 
@@ -19,11 +19,13 @@ logger = logging.getLogger(__name__)
 REDRAWS_PER_SECOND = 5
 ESTIMATE_AFTER_SECONDS = 1.5  # earlier estimates jump about
 
+Result = TypeVar("Result")
+
 _running: set[Job] = set()
 _hooked = False
 
 
-class Job:
+class Job(Generic[Result]):
     """One piece of work in a thread of its own.
 
     Parameters
@@ -37,7 +39,7 @@ class Job:
 
     Attributes
     ----------
-    result : object
+    result : Result or None
         What the work gave; None before, and when it gave nothing.
     error : BaseException or None
         What the work raised.
@@ -47,23 +49,23 @@ class Job:
 
     def __init__(
         self,
-        work: Callable[[Progress], Any],
+        work: Callable[[Progress], Result],
         on_progress: Progress | None = None,
-        on_end: Callable[[Job], None] | None = None,
+        on_end: Callable[[Job[Result]], object] | None = None,
     ) -> None:
-        self._work: Callable[[Progress], Any] | None = work
+        self._work: Callable[[Progress], Result] | None = work
         self._on_progress, self._on_end = on_progress, on_end
         self._stop, self._abandoned = threading.Event(), False
         self._done = threading.Event()
         self._last_report, self._last_stage = 0.0, ""
-        self.result: Any = None
+        self.result: Result | None = None
         self.error: BaseException | None = None
         self.cancelled = False
         # the cell's context goes along, so that output and errors land in the cell that started the work
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._run,), name="ravl_explore job", daemon=True)
 
-    def start(self) -> Job:
+    def start(self) -> Job[Result]:
         """Begin; returns itself."""
         _running.add(self)
         _wait_after_cells_without_front_end()
@@ -148,20 +150,22 @@ class ProgressLine(widgets.HBox):
             [self._bar, self._text, self._cancel], layout=widgets.Layout(visibility="hidden", height="36px")
         )
 
-    def run(self, work: Callable[[Progress], Any], on_end: Callable[[Job], None], title: str) -> Job:
+    def run(
+        self, work: Callable[[Progress], Result], on_end: Callable[[Job[Result]], object], title: str
+    ) -> Job[Result]:
         """Start ``work`` as a job and show it here until it ends."""
         self._stage = ""
         self._bar.value, self._text.value = 0, f"{title} …"
         self._cancel.disabled, self._cancel.description = False, "Cancel"
         self.layout.visibility = "visible"
 
-        def end(job: Job) -> None:
+        def end(job: Job[Result]) -> None:
             if job is self._job:  # else the line shows a later one
                 self.layout.visibility = "hidden"
             on_end(job)
 
-        self._job = Job(work, self._show, end)
-        return self._job.start()
+        self._job = job = Job(work, self._show, end)
+        return job.start()
 
     def _on_cancel(self) -> None:
         if self._job is not None and self._job.running:
@@ -229,7 +233,7 @@ def _wait_after_cells_without_front_end() -> None:
     if shell is None or kernel is None:
         return
 
-    def after_cell(*_: Any) -> None:
+    def after_cell(*_: object) -> None:
         if getattr(kernel, "_allow_stdin", True) is False:
             wait_for_jobs()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from ravl_explore.errors import RavlError
 from ravl_explore.support.progress import Progress
@@ -14,11 +14,11 @@ from ravl_explore.widgets.basics.job import Job
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-Begin = Callable[[Callable[[Progress], object], Callable[[Job], None]], Job]
+Begin = Callable[[Callable[[Progress], object], Callable[[Job], object]], Job]
 """``begin(work, on_end)`` makes a job of them and starts it, such as a progress line's ``run``."""
 
 
-def in_thread(work: Callable[[Progress], object], on_end: Callable[[Job], None]) -> Job:
+def in_thread(work: Callable[[Progress], object], on_end: Callable[[Job], object]) -> Job:
     """Start the work as a job that shows nowhere how far it is."""
     return Job(work, on_end=on_end).start()
 
@@ -30,7 +30,8 @@ class Latest:
     ----------
     lock : threading.RLock
         Held while a job's end is shown. Whoever changes what is on show holds it too: an older job's end then comes
-        either before all of the change, or not at all.
+        either before all of the change, or not at all. With it held, a widget may take the lock of a part of its own,
+        such as the pane that it fills, and never that of a widget around it: then no two threads wait for each other.
     job : Job or None
         The newest one, also when it has ended; None before the first, and after :meth:`cancel`.
     working : bool
@@ -72,7 +73,7 @@ class Latest:
             That was started.
         """
 
-        def end(job: Job) -> None:
+        def end(job: Job[Result]) -> None:
             with self.lock:  # which is also held until the job is known here
                 if job is not self.job:
                     return  # something else was asked for meanwhile
@@ -80,7 +81,7 @@ class Latest:
                 if job.error is not None:
                     fail(job.error)
                 elif not job.cancelled:
-                    _show(show, job.result, fail)
+                    _show(show, cast(Result, job.result), fail)  # it ended, so the work gave it
                 elif cancelled is not None:
                     cancelled()
 

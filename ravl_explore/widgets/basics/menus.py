@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, Generic, NoReturn, TypeVar
 
 import ipywidgets as widgets
 import traitlets
@@ -16,9 +16,11 @@ from ravl_explore.support.fields import Field
 from ravl_explore.widgets.basics.closing import Closing
 from ravl_explore.widgets.basics.form import Form
 
+Part = TypeVar("Part")
+
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Generic[Part]):
     """One menu entry.
 
     Attributes
@@ -32,11 +34,11 @@ class Choice:
     """
 
     label: str
-    make: Callable[..., Any]
+    make: Callable[..., Part]
     form: tuple[Field, ...] = ()
 
 
-def choices(folder: ModuleType) -> list[Choice]:
+def choices(folder: ModuleType) -> list[Choice[Any]]:
     """Every part in ``folder.__all__`` that offers ``menu()`` (label -> arguments) or a ``form``.
 
     Examples
@@ -45,7 +47,7 @@ def choices(folder: ModuleType) -> list[Choice]:
     >>> [choice.label for choice in choices(regions)][0]
     'Quadrants (2 x 2)'
     """
-    offered: list[Choice] = []
+    offered = []
     for name in folder.__all__:
         part = getattr(folder, name)
         if hasattr(part, "menu"):
@@ -55,11 +57,11 @@ def choices(folder: ModuleType) -> list[Choice]:
     return offered
 
 
-def _gone() -> Any:
+def _gone() -> NoReturn:
     raise InputError("a menu that is open", "a closed one", "Make a new explorer, or run its cell again.")
 
 
-def _call(part: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[[], Any]:
+def _call(part: Callable[..., Part], arguments: tuple[object, ...]) -> Callable[[], Part]:
     return lambda: part(*arguments)
 
 
@@ -68,7 +70,7 @@ def heading(label: str) -> widgets.HTML:
     return widgets.HTML(f'<span style="font-weight:600">{label}</span>', layout=widgets.Layout(height="22px"))
 
 
-class PartMenu(Closing, widgets.VBox):
+class PartMenu(Closing, widgets.VBox, Generic[Part]):
     """A labelled dropdown of choices; one with a form shows it below.
 
     Parameters
@@ -89,16 +91,21 @@ class PartMenu(Closing, widgets.VBox):
     """Grows whenever something else is picked or answered; observe it."""
 
     def __init__(
-        self, label: str, options: list[Choice], given: Any = None, preferred: str = "", flex: str | None = None
+        self,
+        label: str,
+        options: list[Choice[Part]],
+        given: Part | None = None,
+        preferred: str = "",
+        flex: str | None = None,
     ) -> None:
         if given is not None:
             own = _name_of(given)
             options = [Choice(own, lambda: given), *(each for each in options if each.label != own)]
         self._options = {choice.label: choice for choice in options}
-        self._own: dict[str, Any] = {} if given is None else {_name_of(given): given}
+        self._own: dict[str, Part] = {} if given is None else {_name_of(given): given}
         self._forms: dict[str, Form] = {}
         self._lock = threading.Lock()
-        self._cache: tuple[tuple[Any, ...], Any] | None = None
+        self._cache: tuple[tuple[object, ...], Part] | None = None
         start = preferred if preferred in self._options and given is None else next(iter(self._options))
         width = widgets.Layout(width="100%", margin="0")
         self.menu = widgets.Dropdown(options=list(self._options), value=start, layout=width, tooltip=label)
@@ -109,7 +116,7 @@ class PartMenu(Closing, widgets.VBox):
         self._on_pick(None)
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> Choice[Part]:
         """What is picked."""
         return self._options[self.menu.value or ""]
 
@@ -118,17 +125,17 @@ class PartMenu(Closing, widgets.VBox):
         """The form of what is picked, or None; ``form.inputs`` are its widgets by name."""
         return self._forms.get(self.menu.value or "")
 
-    def same_pick(self, other: PartMenu) -> bool:
+    def same_pick(self, other: PartMenu[Part]) -> bool:
         """Whether another menu has the same entry, answers and, where it is the caller's own object, object."""
 
-        def picked(menu: PartMenu) -> list[Any]:
+        def picked(menu: PartMenu[Part]) -> list[object]:
             label = menu.menu.value or ""
             answers = menu.form.inputs.values() if menu.form is not None else ()
             return [label, id(menu._own.get(label)), *(each.value for each in answers)]
 
         return picked(self) == picked(other)
 
-    def offer(self, part: Any, label: str, pick: bool = True) -> None:
+    def offer(self, part: Part, label: str, pick: bool = True) -> None:
         """Put an object of the caller's own first, instead of an earlier one of that label, and pick it."""
         picked = self.menu.value
         self._options = {label: Choice(label, lambda: part)} | {k: v for k, v in self._options.items() if k != label}
@@ -152,7 +159,7 @@ class PartMenu(Closing, widgets.VBox):
         self.forget()
         self._on_pick(None)
 
-    def make(self) -> Any:
+    def make(self) -> Part:
         """Build what is picked, or return what was built for the same answers before, unless a file of it changed.
 
         Safe to call from several threads; what one builds, the others get.
@@ -198,7 +205,7 @@ class PartMenu(Closing, widgets.VBox):
         for form in self._forms.values():
             form.disabled = disabled
 
-    def _on_pick(self, _: Any) -> None:
+    def _on_pick(self, _: object) -> None:
         label, choice = self.menu.value or "", self.choice
         if choice.form and label not in self._forms:
             made = self._forms[label] = Form(choice.form)
@@ -208,9 +215,9 @@ class PartMenu(Closing, widgets.VBox):
         self._below.children = () if form is None else (form,)
         self._on_answer(None)
 
-    def _on_answer(self, _: Any) -> None:
+    def _on_answer(self, _: object) -> None:
         self.changes += 1
 
 
-def _name_of(given: Any) -> str:
+def _name_of(given: object) -> str:
     return str(getattr(given, "name", "") or type(given).__name__)

@@ -6,7 +6,7 @@ import html
 import logging
 import traceback
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import ipywidgets as widgets
 
@@ -41,10 +41,10 @@ class Message(widgets.HTML):
         text = f"Unexpected {type(error).__name__}: {error}. {REPORT}"
         self._show(text, "error", "alert", lines)
 
-    def told(self, act: Callable[..., Any]) -> Callable[..., Any]:
+    def told(self, act: Callable[..., object]) -> Callable[..., object]:
         """The same function, but what it raises is shown here: what a widget's callback raises, nobody sees else."""
 
-        def guarded(*args: Any) -> Any:
+        def guarded(*args: object) -> object:
             try:
                 return act(*args)
             except Exception as error:

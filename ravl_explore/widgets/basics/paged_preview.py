@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import ipywidgets as widgets
 
@@ -128,7 +128,7 @@ class PagedPreview(Closing, widgets.VBox, Generic[Page]):
         self._next.disabled = n is None or self._number >= n_pages(n, self._most) - 1
 
 
-def _arrow(icon: str, tooltip: str, on_click: Callable[[widgets.Button], Any]) -> widgets.Button:
+def _arrow(icon: str, tooltip: str, on_click: Callable[[widgets.Button], object]) -> widgets.Button:
     button = widgets.Button(icon=icon, tooltip=tooltip, disabled=True, layout=widgets.Layout(width="36px"))
     button.on_click(on_click)
     return button

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import traitlets
@@ -12,6 +13,7 @@ from ravl_explore.widgets.basics.acts import RowPicker
 from ravl_explore.widgets.basics.closing import Closing
 from ravl_explore.widgets.basics.static import script, style
 
+Record = Mapping[Any, Any]  # a row of a discovery's table, by column
 COLUMNS = [
     {"key": "rank", "title": "#", "format": "integer", "help": "Rank: kept clusters first, largest gap first"},
     {"key": "cluster", "title": "Cluster", "format": "integer", "help": "Number of the cluster"},
@@ -96,7 +98,7 @@ class ClusterTable(Closing, RowPicker):
         self.rows = [_row(row, colors or {}, symbols or {}) for row in discovery.frame().to_dict("records")]
 
 
-def _row(row: dict[str, Any], colors: dict[int, str], symbols: dict[int, str]) -> dict[str, Any]:
+def _row(row: Record, colors: dict[int, str], symbols: dict[int, str]) -> dict[str, object]:
     influence, q, p = (float(row[key]) for key in ("influence", "q_value", "p_value"))
     kept = bool(row["kept"])
     return {

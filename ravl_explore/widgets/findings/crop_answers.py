@@ -7,7 +7,6 @@ import operator
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from ravl_explore.errors import RavlError
 from ravl_explore.widgets.findings.crop_checks import CropSource, checked_box, checked_facts, checked_image
@@ -17,7 +16,7 @@ _MAX_ERRORS = 3  # different error messages listed for one page
 
 logger = logging.getLogger(__name__)
 
-Answer = tuple[dict[str, Any], list[bytes]]
+Answer = tuple[dict[str, object], list[bytes]]
 """Plain JSON, and the images that it names by their place."""
 
 
@@ -51,7 +50,7 @@ class CropAnswers:
 
     def whole_image(self, source: CropSource, region: int) -> Answer:
         """Return a region's facts, its ``box`` in its whole image, and the ``errors``; the image, if there is one."""
-        answer: dict[str, Any] = {"region": operator.index(region)}
+        answer: dict[str, object] = {"region": operator.index(region)}
         images, errors = [], []
         with self._lock:
             try:
@@ -67,8 +66,8 @@ class CropAnswers:
                 errors.append(told(error))
         return answer | {"errors": list(dict.fromkeys(errors))}, images
 
-    def _thumbnail(self, source: CropSource, region: int, size: int) -> tuple[dict[str, Any], bytes | None]:
-        item: dict[str, Any] = {"region": region}
+    def _thumbnail(self, source: CropSource, region: int, size: int) -> tuple[dict[str, object], bytes | None]:
+        item: dict[str, object] = {"region": region}
         with self._lock:
             try:
                 facts = checked_facts(source.describe(region), region)

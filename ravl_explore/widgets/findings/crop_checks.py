@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,6 +14,9 @@ from ravl_explore.errors import InputError
 _MAX_SCORES = 5  # classes listed for an opened crop
 _FACTS = ("image", "name", "label", "prediction", "correct", "cluster", "scores")
 _SIGNATURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
+
+Facts = Mapping[str, Any]
+"""What a source knows of a region, whatever it is, before it is checked."""
 
 
 @runtime_checkable
@@ -41,7 +44,7 @@ class CropSource(Protocol):
         """
         ...
 
-    def describe(self, region: int) -> Mapping[str, Any]:
+    def describe(self, region: int) -> Facts:
         """Return what is known about a region.
 
         Returns
@@ -56,7 +59,7 @@ class CropSource(Protocol):
         ...
 
 
-def checked_source(source: Any) -> CropSource:
+def checked_source(source: CropSource) -> CropSource:
     """Return a source that has the methods, or raise InputError."""
     missing = [name for name in ("crop", "image", "describe") if not callable(getattr(source, name, None))]
     if missing:
@@ -87,7 +90,7 @@ def checked_index(region_index: Sequence[int] | np.ndarray) -> Int[np.ndarray, "
     return index.astype(np.int64)  # a copy: the caller may go on writing into theirs
 
 
-def checked_facts(facts: Mapping[str, Any], region: int) -> dict[str, Any]:
+def checked_facts(facts: Facts, region: int) -> Mapping[str, object]:
     """Return a description as plain JSON values, or raise InputError."""
     missing = [name for name in _FACTS if name not in facts]
     if missing:
@@ -112,12 +115,12 @@ def checked_facts(facts: Mapping[str, Any], region: int) -> dict[str, Any]:
     }
 
 
-def _checked_score(score: Any) -> float | None:
+def _checked_score(score: float | None) -> float | None:
     """Return a score for JSON, which knows no NaN."""
     return float(score) if score is not None and math.isfinite(score) else None
 
 
-def checked_image(data: Any, method: str) -> tuple[bytes, str]:
+def checked_image(data: object, method: str) -> tuple[bytes, str]:
     """Return image bytes with their MIME type, or raise InputError."""
     if isinstance(data, (bytes, bytearray, memoryview)):
         data = bytes(data)
@@ -128,7 +131,7 @@ def checked_image(data: Any, method: str) -> tuple[bytes, str]:
     raise InputError(f"JPEG or PNG bytes from {method}()", came, "Mend the source.")
 
 
-def checked_box(box: Any) -> list[float]:
+def checked_box(box: Iterable[float]) -> list[float]:
     """Return a box within the image, or raise InputError."""
     x1, y1, x2, y2 = (float(value) for value in box)
     if not (x1 < x2 and y1 < y2 and math.isfinite(x2 - x1) and math.isfinite(y2 - y1)):

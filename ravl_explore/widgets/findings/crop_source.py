@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from PIL import Image
 
@@ -35,7 +33,7 @@ class DiscoverySource:
         x1, y1, x2, y2 = (float(value) for value in self._embeddings.regions.boxes[region])
         return png(Image.fromarray(pixels), size), (x1 / width, y1 / height, x2 / width, y2 / height)
 
-    def describe(self, region: int) -> dict[str, Any]:
+    def describe(self, region: int) -> dict[str, object]:
         """Image number, label, prediction, cluster, and the highest class scores of image and region."""
         scores, names = self._discovery.scores, self._embeddings.class_names
         image = self._image_of(region)

@@ -6,16 +6,17 @@ import math
 import operator
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import SupportsIndex
 
 import anywidget
 import ipywidgets
 import numpy as np
 import traitlets
+from traitlets import Bunch
 
 from ravl_explore.errors import InputError
-from ravl_explore.widgets.basics.acts import act
+from ravl_explore.widgets.basics.acts import Content, act
 from ravl_explore.widgets.basics.closing import Closing
 from ravl_explore.widgets.basics.static import script, style
 from ravl_explore.widgets.findings.crop_answers import Answer, CropAnswers, told
@@ -47,17 +48,22 @@ class _Shown:
 class _RegionId(traitlets.Int):
     """A whole number from 0 up, NumPy's included, or None."""
 
-    def validate(self, obj: Any, value: Any) -> int | None:
+    def validate(self, obj: traitlets.HasTraits | None, value: object) -> int | None:
         """Turn NumPy integers into Python's, and refuse negative ones."""
         if value is None or isinstance(value, (bool, np.bool_)):
             return super().validate(obj, None if value is None else "a bool")
-        try:
-            value = operator.index(value)
-        except TypeError:
+        number = _whole(value)
+        if number is None or number < 0:
             self.error(obj, value)
-        if value < 0:
-            self.error(obj, value)
-        return super().validate(obj, value)
+        return super().validate(obj, number)
+
+
+def _whole(value: object) -> int | None:
+    """A whole number as Python's own; None for anything else, arrays of several too."""
+    try:
+        return operator.index(value) if isinstance(value, SupportsIndex) else None
+    except TypeError:
+        return None
 
 
 class CropGallery(Closing, anywidget.AnyWidget):
@@ -105,7 +111,7 @@ class CropGallery(Closing, anywidget.AnyWidget):
     total = traitlets.Int(0, read_only=True).tag(sync=True)
     """How many crops the whole list has, on all pages."""
 
-    selected: traitlets.TraitType[int | None, Any] = _RegionId(None, allow_none=True).tag(sync=True)
+    selected: traitlets.TraitType[int | None, int | np.integer | None] = _RegionId(None, allow_none=True).tag(sync=True)
     """Region id of the highlighted crop, or None. Setting it turns to its page, if it is in the list. Observers hear of
     every click on a crop."""
 
@@ -121,7 +127,8 @@ class CropGallery(Closing, anywidget.AnyWidget):
     thumbnail = traitlets.Int(96, min=24, max=384).tag(sync=True)
     """Side of a thumbnail in pixels of the screen."""
 
-    _revision = traitlets.Int(0).tag(sync=True)  # grows with each new list: the browser then asks for its page anew
+    _revision = traitlets.Int(0).tag(sync=True)
+    """Grows with each new list: the browser then asks for its page anew."""
 
     def __init__(self, source: CropSource, *, page_size: int = 60, thumbnail: int = 96) -> None:
         self._state_lock = threading.Lock()  # guards the swap of _shown; never held while an observer may run
@@ -165,10 +172,18 @@ class CropGallery(Closing, anywidget.AnyWidget):
                 )
         self._replace(index=index, title=str(title), selected=selected)
 
-    def _replace(self, **changes: Any) -> None:
+    def _replace(
+        self,
+        index: np.ndarray,
+        title: str,
+        selected: int | None,
+        source: CropSource | None = None,
+    ) -> None:
         """Swap the list, then tell the browser; safe against another thread that does the same."""
         with self._state_lock:
-            self._shown = replace(self._shown, **changes, revision=self._shown.revision + 1)
+            self._shown = _Shown(
+                self._shown.source if source is None else source, index, title, selected, self._shown.revision + 1
+            )
         while True:
             shown = self._shown
             self.set_trait("total", len(shown.index))
@@ -182,23 +197,23 @@ class CropGallery(Closing, anywidget.AnyWidget):
                 return
 
     @traitlets.validate("page")
-    def _keep_page_in_list(self, proposal: Any) -> int:
+    def _keep_page_in_list(self, proposal: Bunch) -> int:
         return min(max(0, proposal.value), self._shown.n_pages(self.page_size) - 1)
 
     @traitlets.observe("selected")
-    def _turn_to_selected(self, change: Any) -> None:
+    def _turn_to_selected(self, change: Bunch) -> None:
         page = self._shown.page_of(change.new, self.page_size)
         if page is not None:
             self.page = page
 
     @traitlets.observe("page_size", "thumbnail")
-    def _lay_out_again(self, change: Any) -> None:
+    def _lay_out_again(self, _: object) -> None:
         shown, selected = self._shown, self.selected
         if len(shown.index):
             listed = shown.page_of(selected, self.page_size) is not None
             self._replace(index=shown.index, title=self.title, selected=selected if listed else None)
 
-    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+    def _on_message(self, _: object, content: object, __: object) -> None:
         """Answer the browser; whatever goes wrong is told there."""
         if not isinstance(content, Mapping) or content.get("kind") not in ("page", "detail", "select"):
             return
@@ -209,7 +224,7 @@ class CropGallery(Closing, anywidget.AnyWidget):
             answer, images = {"errors": [told(error)]}, []
         self.send({"kind": kind, "request": content.get("request"), **answer}, images)
 
-    def _page(self, content: Mapping[str, Any]) -> Answer:
+    def _page(self, content: Content) -> Answer:
         shown, page_size = self._shown, self.page_size
         turned = content.get("page")  # None: the browser draws the kernel's page, the user has not turned it
         if turned is not None and content.get("revision") == shown.revision:  # else it was meant for another list
@@ -221,7 +236,7 @@ class CropGallery(Closing, anywidget.AnyWidget):
         answer, images = self._answers.thumbnails(shown.source, regions, round(self.thumbnail * scale))
         return {"page": page, "start": start, "total": len(shown.index), **answer}, images
 
-    def _detail(self, content: Mapping[str, Any]) -> Answer:
+    def _detail(self, content: Content) -> Answer:
         region = content.get("region")
         if content["kind"] == "select":
             act(self, "selected", region)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import Any
 
 import ipywidgets
 import numpy as np
@@ -234,6 +233,7 @@ class RegionMap(Closing, ipywidgets.VBox):
         before = selected & others
         if event.polygon is None:
             return np.flatnonzero(said | before if (said & selected).any() else said)
+        assert event.picture is not None  # whoever asks has looked
         inside = inside_polygon(self._places[event.picture["places"]], event.polygon) & ~self._hidden()
         hits, drawn_inside = inside & others, inside & ~others
         if (said & ~drawn_inside).any():  # points outside this outline: it was added with shift
@@ -250,7 +250,7 @@ class RegionMap(Closing, ipywidgets.VBox):
 
     def _hidden(self) -> Bool[np.ndarray, " n_regions"]:
         """Regions whose legend entry the user switched off."""
-        traces: Any = self.figure.data
+        traces = self.figure.data
         entries = [traces[trace].meta["entry"] for trace in self.figure.hidden_traces()]
         if not entries:
             return np.zeros(self._n_regions, bool)

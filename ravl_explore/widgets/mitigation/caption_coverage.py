@@ -169,7 +169,7 @@ class CaptionCoverage(Closing, widgets.VBox):
         self._error = error
         self.message.fail(error)
 
-    def _begin(self, work: Callable[[Progress], object], on_end: Callable[[Job], None]) -> Job:
+    def _begin(self, work: Callable[[Progress], object], on_end: Callable[[Job], object]) -> Job:
         def end(job: Job) -> None:
             on_end(job)
             if job is self._latest.job:

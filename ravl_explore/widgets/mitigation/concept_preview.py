@@ -42,7 +42,7 @@ class ConceptPreview(PagedPreview[MaskPage]):
         self._offer: _Offer | None = None
         self._opened: _Opened | None = None
         self._locked = False
-        self.menu = PartMenu("Masks of where to look", choices(concepts))
+        self.menu: PartMenu[ConceptSource] = PartMenu("Masks of where to look", choices(concepts))
         self.menu.layout.width = "420px"
         self.show_button = widgets.Button(
             description="Show masks", icon="eye", layout=widgets.Layout(width="130px"), tooltip="On a few images"

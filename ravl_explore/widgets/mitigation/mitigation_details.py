@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict, cast
 
 import ipywidgets as widgets
 
@@ -18,6 +18,15 @@ MONITORS: dict[str, Monitor] = {
     "accuracy of the worst group": "worst_group",  # of class x feature
     "accuracy of all images": "accuracy",
 }
+
+
+class Stopping(TypedDict, total=False):
+    """Of :class:`~ravl_explore.training.TrainingSettings`, when to stop; empty for never early."""
+
+    patience: int
+    monitor: Monitor
+
+
 LABEL = {"description_width": "110px"}
 
 
@@ -61,9 +70,10 @@ class MitigationDetails(Closing, widgets.Accordion):
         return self.captions.labeller
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Stopping:
         """What differs from the trainer's defaults."""
-        return {"patience": self.patience.value, "monitor": self.monitor.value} if self.patience.value else {}
+        patience = self.patience.value
+        return Stopping(patience=patience, monitor=cast(Monitor, self.monitor.value)) if patience else Stopping()
 
     @property
     def run_folder(self) -> str | None:

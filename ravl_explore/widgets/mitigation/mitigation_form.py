@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import ipywidgets as widgets
 
@@ -23,6 +23,15 @@ SEVERAL = "Ctrl- or ⌘-click for several"
 DEMO = {split: label for label, (split,) in data_sources.Demo.menu().items()}
 TRAIN, TEST = DEMO["train"], DEMO["test"]
 SEARCHED = "The images that were searched"
+
+
+class Common(TypedDict):
+    """Of :class:`~ravl_explore.training.TrainingSettings`, those that are asked for beside the curves."""
+
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    seed: int
 
 
 class MitigationForm(Closing, widgets.VBox):
@@ -68,9 +77,13 @@ class MitigationForm(Closing, widgets.VBox):
             indent=False,
             layout=widgets.Layout(width="100%", margin="0 0 6px 0", display="none"),
         )
-        self.objective = PartMenu("Objective", choices(objectives))
-        self.train_data = PartMenu("Fine-tune on", choices(data_sources), train_data, preferred=TRAIN)
-        self.test_data = PartMenu("Compare on", choices(data_sources), test_data, preferred=TEST)
+        self.objective: PartMenu[Objective] = PartMenu("Objective", choices(objectives))
+        self.train_data: PartMenu[ImageTextDataset] = PartMenu(
+            "Fine-tune on", choices(data_sources), train_data, preferred=TRAIN
+        )
+        self.test_data: PartMenu[ImageTextDataset] = PartMenu(
+            "Compare on", choices(data_sources), test_data, preferred=TEST
+        )
         self.note, self.doubts = Message(), Notes()
         self.epochs = widgets.BoundedIntText(defaults.epochs, 1, 1000, description="Epochs", layout=field, style=LABEL)
         self.learning_rate = widgets.FloatText(
@@ -81,7 +94,7 @@ class MitigationForm(Closing, widgets.VBox):
             defaults.batch_size, 2, 4096, description="Batch size", layout=field, style=LABEL
         )
         self.seed = widgets.BoundedIntText(defaults.seed, 0, 2**31 - 1, description="Seed", layout=field, style=LABEL)
-        self.fields: list[Any] = [
+        self.fields = [
             self.features, self.objective, self.train_data, self.test_data, self.epochs,
             self.learning_rate, self.batch_size, self.seed,
         ]  # fmt: skip
@@ -109,7 +122,7 @@ class MitigationForm(Closing, widgets.VBox):
         return self.despite.layout.display != "none"
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Common:
         """Those of :class:`~ravl_explore.training.TrainingSettings` that are asked for here."""
         return {
             "epochs": self.epochs.value,
@@ -154,7 +167,7 @@ class MitigationForm(Closing, widgets.VBox):
 
     def _on_objective(self) -> None:
         """Set the usual learning rate unless another was typed."""
-        objective: Objective = self.objective.make()
+        objective = self.objective.make()
         if self.learning_rate.value == self._usual_rate:
             self.learning_rate.value = objective.usual_learning_rate
         self._usual_rate = objective.usual_learning_rate

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
 
 import ipywidgets as widgets
 
-from ravl_explore.assignment.assignment import Assignment, assign
 from ravl_explore.assignment.features import Feature
-from ravl_explore.assignment.precheck import check_features
 from ravl_explore.comparison import Comparison
 from ravl_explore.data.base import ImageTextDataset
-from ravl_explore.data.relabelled import Relabelled
 from ravl_explore.discovery import Discovery
 from ravl_explore.errors import InputError
 from ravl_explore.experiments.embedded_once import EmbeddedOnce
-from ravl_explore.experiments.experiment import MARKING, Experiment, caption_labels
 from ravl_explore.mitigation import Mitigation
 from ravl_explore.models.base import VisionLanguageModel
-from ravl_explore.objectives.base import Objective
 from ravl_explore.regions.base import Proposer
 from ravl_explore.support.progress import Progress
 from ravl_explore.training import TrainingSettings
@@ -33,6 +28,8 @@ from ravl_explore.widgets.mitigation.curves import Curves
 from ravl_explore.widgets.mitigation.finished import Finished
 from ravl_explore.widgets.mitigation.mitigation_details import MitigationDetails
 from ravl_explore.widgets.mitigation.mitigation_form import MitigationForm
+from ravl_explore.widgets.mitigation.searched import Searched
+from ravl_explore.widgets.mitigation.training_buttons import TrainingButtons
 from ravl_explore.widgets.mitigation.training_loop import TrainingLoop
 
 NO_FEATURE = "Run discovery first, then choose which clusters to suppress."
@@ -48,18 +45,28 @@ class MitigationPanel(Closing, widgets.VBox):
 
     Parameters
     ----------
-    on_result : called from the worker when training has ended or was stopped
-    train_data, test_data : first choices of the two menus, beside what ``ravl_explore.data`` offers
+    on_result : callable, optional
+        ``on_result(finished)``, called from the worker when training has ended or was stopped.
+    train_data, test_data : ImageTextDataset, optional
+        First choices of the two menus, beside what ``ravl_explore.data`` offers.
 
     Attributes
     ----------
-    form, details : inputs, the common ones and those that are folded away
-    finished : the last result, or None
-    folder : run folder of the training that runs or ended last, or None
-    mitigation : the last new model with its history, or None; it outlives :meth:`close`
+    form, details : MitigationForm and MitigationDetails
+        Inputs, the common ones and those that are folded away.
+    buttons : TrainingButtons
+        Start, Pause, Stop and Compare.
+    searched : Searched or None
+        The search whose clusters can be suppressed; None before the first.
+    finished : Finished or None
+        The last result.
+    folder : str or None
+        Run folder of the training that runs or ended last.
+    mitigation : Mitigation or None
+        The last new model with its history; it outlives :meth:`close`.
     """
 
-    _lets_go = ("_context", "finished", "_on_result")
+    _lets_go = ("searched", "finished", "_on_result")
 
     def __init__(
         self,
@@ -68,7 +75,7 @@ class MitigationPanel(Closing, widgets.VBox):
         test_data: ImageTextDataset | None = None,
     ) -> None:
         self._on_result = on_result
-        self._context: tuple[VisionLanguageModel, ImageTextDataset, Proposer, Discovery] | None = None
+        self.searched: Searched | None = None
         self._embedded = EmbeddedOnce()
         self.finished: Finished | None = None
         self.mitigation: Mitigation | None = None
@@ -76,20 +83,18 @@ class MitigationPanel(Closing, widgets.VBox):
         self._checking, self._running, self._refreshing = Latest(), False, threading.RLock()
 
         self.form, self.details = MitigationForm(train_data, test_data), MitigationDetails()
-        self.message, self.curves, self.frozen = Message(), Curves(), Frozen()
+        self.message, self.buttons, self.curves, self.frozen = Message(), TrainingButtons(), Curves(), Frozen()
         self.loop = TrainingLoop(self.curves, self._refresh)
         told = self.message.told
-        self.start_button = _button("Start", "play", "primary", told(lambda _: self.start()))
-        self.pause_button = _button("Pause", "pause", "", told(lambda _: self._on_pause()))
-        self.stop_button = _button("Stop", "stop", "", told(lambda _: self.stop()))
-        self.stop_button.tooltip = "End after this step; what was trained is kept and compared"
-        self.compare_button = _button("Compare", "balance-scale", "", told(lambda _: self.compare()))
-        self.compare_button.tooltip = "Measure the model before and after, and list it in the table"
-        self.progress = ProgressLine(cancel="End at once, without comparing; what was trained is kept")
-        buttons = widgets.HBox([self.start_button, self.pause_button, self.stop_button, self.compare_button])
-        right = widgets.VBox(
-            [buttons, self.message, self.progress, self.curves], layout=widgets.Layout(flex="1 1 480px", min_width="0")
+        self.buttons.on_click(
+            told(lambda _: self.start()),
+            told(lambda _: self.resume() if self.loop.paused else self.pause()),
+            told(lambda _: self.stop()),
+            told(lambda _: self.compare()),
         )
+        self.progress = ProgressLine(cancel="End at once, without comparing; what was trained is kept")
+        layout = widgets.Layout(flex="1 1 480px", min_width="0")
+        right = widgets.VBox([self.buttons, self.message, self.progress, self.curves], layout=layout)
         both = widgets.HBox([self.form, right], layout=widgets.Layout(flex_flow="row wrap", width="100%"))
         super().__init__([self.frozen, both, self.details], _dom_classes=("ravl-freezes",))
         form = self.form
@@ -107,14 +112,13 @@ class MitigationPanel(Closing, widgets.VBox):
         self, model: VisionLanguageModel, data: ImageTextDataset, proposer: Proposer, discovery: Discovery
     ) -> None:
         """Take a new discovery: its kept clusters are what can be suppressed; nothing is confirmed yet."""
-        self._context = None
+        self.searched = None
         self.form.clear()
         self._embedded.keep_only(discovery.scores.embeddings, model, data, proposer)
         self.form.offer_data(data)
-        self._context = (model, data, proposer, discovery)
+        self.searched = Searched(model, data, proposer, discovery, self._embedded)
         self.form.offer_features(discovery)
-        self.details.captions.offer(self.form.train_data.make)
-        self._offer_masks()
+        self._on_train_data()
         self.message.say(ADVICE if discovery.features else f"Nothing to suppress: {discovery.why_none()}.")
         self._refresh()
 
@@ -144,37 +148,24 @@ class MitigationPanel(Closing, widgets.VBox):
         """Unfold the masks where they are used, and show them: nobody should train on masks unseen."""
         if self.form.objective.make().uses_relevance:
             self.details.open_masks()
-            if self._context is not None and self.form.features.value and not self.running:
+            if self.searched is not None and self.form.features.value and not self.running:
                 self.details.concepts.show()
         self._refresh()
 
     def _offer_masks(self) -> None:
         """Show masks of the images to fine-tune on, once they are asked for."""
-        if self._context is None:
+        if self.searched is None:
             return
-        model, _, proposer, _ = self._context
-        feature = self._feature()
+        searched, feature = self.searched, self._feature()
 
         def data(progress: Progress) -> ImageTextDataset:
-            opened, labeller = self.form.train_data.make(), self.details.labeller
-            if labeller is None:
-                return opened
-            embedded = self._embedded(model, opened, proposer, progress, MARKING)
-            relabelled: Any = Relabelled(opened, caption_labels(opened, labeller, embedded))
-            return relabelled
+            return searched.labelled(self.form.train_data.make(), self.details.labeller, progress)
 
-        def shown(opened: ImageTextDataset, progress: Progress) -> Assignment:
-            assert feature is not None  # else it is not offered
-            whole, labels = (opened.data, opened.labels) if isinstance(opened, Relabelled) else (opened, None)
-            return assign(self._embedded(model, whole, proposer, progress, MARKING), feature, labels=labels)
-
-        self.details.concepts.offer(data, None if feature is None else shown)
+        self.details.concepts.offer(data, None if feature is None else partial(searched.marked, feature=feature))
 
     def _feature(self) -> Feature | None:
         """The chosen clusters, as one feature."""
-        if self._context is None or not self.form.features.value:
-            return None
-        return self._context[3].choose(*self.form.features.value)
+        return None if self.searched is None else self.searched.feature(self.form.features.value)
 
     def _on_train_data(self) -> None:
         self.details.captions.offer(self.form.train_data.make)
@@ -184,10 +175,9 @@ class MitigationPanel(Closing, widgets.VBox):
         """Say what speaks against the chosen clusters, by the images that were searched; found in a thread."""
         self.form.doubts.show(())
         self._checking.cancel()
-        feature = self._feature()
-        if self._context is None or feature is None:
+        searched, feature = self.searched, self._feature()
+        if searched is None or feature is None:
             return
-        searched = self._context[3].scores.embeddings
 
         def show(warnings: Sequence[str]) -> None:
             if not self.running:  # else the training's own say more
@@ -197,7 +187,7 @@ class MitigationPanel(Closing, widgets.VBox):
             if not self.running:
                 self.message.fail(error)
 
-        self._checking.start(lambda _: check_features(searched, feature).warnings, show, fail)
+        self._checking.start(lambda _: searched.doubts(feature), show, fail)
 
     @property
     def comparison(self) -> Comparison | None:
@@ -209,16 +199,16 @@ class MitigationPanel(Closing, widgets.VBox):
         """Whether training (or the comparison after it) is under way."""
         return self._running
 
-    def start(self) -> Job:
+    def start(self) -> Job[Finished]:
         """Train with what the form says, in a thread; the result comes to ``finished``."""
-        if self._context is None:
+        searched = self.searched
+        if searched is None:
             raise InputError("a discovery", "none", NO_FEATURE)
         self._check_idle()
         feature = self._feature()
         if feature is None:
             raise InputError("at least one cluster to suppress", "none", "Pick one in the list.")
-        model, data, proposer, _ = self._context
-        objective: Objective = self.form.objective.make()
+        objective = self.form.objective.make()
         settings = TrainingSettings(**self.form.settings, **self.details.settings)
         labels, folder = self.details.labeller, self.details.run_folder
         concepts = self.details.concepts.source if objective.uses_relevance else None
@@ -227,10 +217,7 @@ class MitigationPanel(Closing, widgets.VBox):
 
         def work(progress: Progress) -> Finished:
             train_data, test_data = self.form.train_data.make(), self.form.test_data.make()
-            check_usable(test_data, feature.attribute)
-            experiment = Experiment(
-                model, train_data, feature, test_data, proposer, data, data, labels, concepts, self._embedded
-            )
+            experiment = searched.experiment(train_data, test_data, feature, labels, concepts)
             self.form.note.say(" ".join(caution.text for caution in experiment.cautions))
             self.form.doubts.show(experiment.check(progress).warnings)
             run = experiment.begin(objective, settings, folder=folder, progress=progress)
@@ -244,7 +231,7 @@ class MitigationPanel(Closing, widgets.VBox):
         self.frozen.training(folder)
         return self._run(work, "Preparing")
 
-    def compare(self) -> Job:
+    def compare(self) -> Job[Finished]:
         """Measure the last model, which was not: its training failed, or was cancelled."""
         self._check_idle()
         finished = self.finished
@@ -260,7 +247,7 @@ class MitigationPanel(Closing, widgets.VBox):
         if self.running:
             raise InputError("one training at a time", "a second", "Stop the running one first.")
 
-    def _run(self, work: Callable[[Progress], Finished], title: str) -> Job:
+    def _run(self, work: Callable[[Progress], Finished], title: str) -> Job[Finished]:
         self.message.say("")
         earlier, self._running = self.finished, True
         self._refresh()
@@ -281,13 +268,13 @@ class MitigationPanel(Closing, widgets.VBox):
         self.loop.stop()
         self._refresh()
 
-    def _on_end(self, job: Job, earlier: Finished | None) -> None:
+    def _on_end(self, job: Job[Finished], earlier: Finished | None) -> None:
         self.message.told(self._tell)(job, earlier)
         self._running = False
         self.frozen.trained(self.finished is not None, self.finished.folder if self.finished else None)
         self._refresh()
 
-    def _tell(self, job: Job, earlier: Finished | None) -> None:
+    def _tell(self, job: Job[Finished], earlier: Finished | None) -> None:
         trained = self.finished is not None and self.finished is not earlier
         if trained and self.finished is not None and self._on_result is not None:
             self._on_result(self.finished)
@@ -295,54 +282,18 @@ class MitigationPanel(Closing, widgets.VBox):
             self.message.fail(job.error)
         elif job.cancelled:
             self.message.say("Cancelled. " + (UNCOMPARED if trained else "Nothing was trained."))
-        else:
-            self.message.say(_ending(job.result.mitigation))
-
-    def _on_pause(self) -> None:
-        if self.loop.paused:
-            self.resume()
-        else:
-            self.pause()
+        elif job.result is not None:
+            self.message.say(job.result.ending)
 
     def _refresh(self) -> None:
         with self._refreshing:  # else two threads may each show half of what they see
-            self._show_state()
-
-    def _show_state(self) -> None:
-        running, paused = self.running, self.loop.paused
-        ready = self._context is not None and self.form.ready
-        self.start_button.disabled = running or not ready
-        asked = " and that you train a model that may as well guess" if self.form.guesses else ""
-        self.start_button.tooltip = "" if ready else f"Choose a cluster and confirm that you looked at its crops{asked}"
-        self.pause_button.disabled = self.stop_button.disabled = not (running and self.loop.steerable)
-        self.pause_button.description = "Resume" if running and paused else "Pause"
-        self.pause_button.icon = "play" if running and paused else "pause"
-        uncompared = self.finished is not None and self.finished.comparison is None
-        self.compare_button.layout.display = "" if uncompared and not running else "none"
-        self.form.disabled = self.details.disabled = running
-
-
-def check_usable(test_data: ImageTextDataset, attribute: str | None) -> None:
-    """Raise at once what would else be known after the training."""
-    if attribute is not None and attribute not in test_data.class_names:
-        raise InputError(
-            f"a dataset to compare on that has the class {attribute!r}",
-            f"{test_data.name!r} with {', '.join(test_data.class_names[:5])}",
-            "Pick one with the classes that were searched.",
-        )
-
-
-def _ending(mitigation: Mitigation) -> str:
-    steps, best = len(mitigation.history.records), mitigation.history.best_step
-    line = f"{'Done' if mitigation.complete else 'Stopped'} after {steps} step{'s' * (steps != 1)}"
-    if not mitigation.objective.takes_steps:
-        line = "Done without a training step"
-    if best is not None and best != steps:
-        line += f", the weights are those of step {best}"
-    return " ".join([f"{line}. The new model is explorer.mitigation.model.", *mitigation.notes])
-
-
-def _button(text: str, icon: str, style: str, on_click: Callable[[Any], None]) -> widgets.Button:
-    button = widgets.Button(description=text, icon=icon, button_style=style, layout=widgets.Layout(width="100px"))
-    button.on_click(on_click)
-    return button
+            running, finished = self.running, self.finished
+            self.buttons.show_state(
+                running=running,
+                ready=self.searched is not None and self.form.ready,
+                guesses=self.form.guesses,
+                steerable=self.loop.steerable,
+                paused=self.loop.paused,
+                uncompared=finished is not None and finished.comparison is None,
+            )
+            self.form.disabled = self.details.disabled = running

@@ -17,8 +17,10 @@ class TrainingLoop:
 
     Parameters
     ----------
-    curves : Curves, where steps are drawn
-    on_change : callable, told when the training begins or ends to take steps
+    curves : Curves
+        Where steps are drawn.
+    on_change : callable
+        Called without arguments when the training begins or ends to take steps.
     """
 
     def __init__(self, curves: Curves, on_change: Callable[[], object]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -39,7 +38,7 @@ class ChangeSource:
         """The same, with a box around all of it."""
         return self.crop(region, size), (0.0, 0.0, 1.0, 1.0)
 
-    def describe(self, region: int) -> dict[str, Any]:
+    def describe(self, region: int) -> dict[str, object]:
         """Label, and the old and the new prediction."""
         before, after = self._comparison.before, self._comparison.after
         names, label = before.class_names, int(before.labels[region])
@@ -179,5 +178,5 @@ class _Empty:
     def image(self, region: int, size: int) -> tuple[bytes, tuple[float, float, float, float]]:
         raise InputError("an image to show", "none", NOTHING)
 
-    def describe(self, region: int) -> dict[str, Any]:
+    def describe(self, region: int) -> dict[str, object]:
         raise InputError("an image to show", "none", NOTHING)

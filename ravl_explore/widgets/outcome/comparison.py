@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import anywidget
@@ -18,7 +19,8 @@ INTERVALS = (
     "A change whose 95 % interval (over images like these) holds 0 may be chance; "
     "of twenty groups in which nothing changed, one is expected beyond its interval."
 )
-Row = dict[str, Any]
+Record = Mapping[Any, Any]  # a row of a comparison's tables, by column
+Row = dict[str, object]
 Group = tuple[str, bool]
 
 
@@ -67,7 +69,7 @@ def _feature(name: str | None) -> str:
     return f"whether the image holds the {name}" if name else "nothing else, since no feature is annotated"
 
 
-def _measures(comparison: Comparison) -> dict[str, Any]:
+def _measures(comparison: Comparison) -> Row:
     rows = []
     for measure, row in zip(comparison.measures, comparison.frame().to_dict("records"), strict=True):
         top = 100.0 if measure.unit else max(1.0, row["before"], row["after"])
@@ -105,7 +107,7 @@ def _both_worst(comparison: Comparison, level: str) -> tuple[Group | None, Group
     return old and old.worst_group, new and new.worst_group
 
 
-def _groups(comparison: Comparison) -> list[dict[str, Any]]:
+def _groups(comparison: Comparison) -> list[Row]:
     feature = comparison.before.feature_name
     blocks = []
     for level, table in comparison.groups().groupby("level", sort=True):
@@ -133,8 +135,8 @@ def _mark(group: Group, old: Group | None, new: Group | None) -> str:
     return "worst before" if group == old else ""
 
 
-def _values(row: Row) -> Row:
-    return {key: _finite(row[key]) for key in ("before", "after", "low", "high")} | {"verdict": row["verdict"]}
+def _values(row: Record) -> Row:
+    return {**{key: _finite(row[key]) for key in ("before", "after", "low", "high")}, "verdict": row["verdict"]}
 
 
 def _group_name(group: Group, feature: str | None) -> str:

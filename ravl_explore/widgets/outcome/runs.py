@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import traitlets
+from traitlets import Bunch
 
 from ravl_explore.comparison import Comparison
 from ravl_explore.errors import InputError
@@ -26,6 +27,9 @@ from ravl_explore.widgets.basics.acts import RowPicker
 from ravl_explore.widgets.basics.closing import Closing
 from ravl_explore.widgets.basics.static import script, style
 
+Record = Mapping[Any, Any]  # a row of a table of runs, by column
+Cells = dict[str, object]
+"""A row or a column as the browser gets it, plain JSON."""
 FEATURES = ("feature", "model")
 COMMON = ("epochs", "learning_rate", "batch_size")
 UNDERLINED = "Underlined: best of its column; a run that was stopped, or is no better than before, does not count."
@@ -147,14 +151,14 @@ class RunsWidget(Closing, RowPicker):
             self.notes = [*([UNDERLINED] if any(best.values()) else []), *runs.notes]
 
     @traitlets.validate("selected")
-    def _keep_in_list(self, proposal: Any) -> int | None:
+    def _keep_in_list(self, proposal: Bunch) -> int | None:
         value = proposal.value
         if value is not None and not 0 <= value < len(self._runs):
             raise traitlets.TraitError(f"selected must be a run from 0 to {len(self._runs) - 1}, or None, not {value}")
         return value
 
 
-def _columns(measures: Sequence[Measure]) -> list[dict[str, Any]]:
+def _columns(measures: Sequence[Measure]) -> list[Cells]:
     return [
         {"key": "objective", "title": "Objective", "number": False, "help": "What was minimised"},
         {"key": "seed", "title": "Seed", "number": True, "help": "None where nothing is drawn at random"},
@@ -166,9 +170,9 @@ def _columns(measures: Sequence[Measure]) -> list[dict[str, Any]]:
     ]
 
 
-def _befores(evaluations: Sequence[Evaluation], measures: Sequence[Measure]) -> list[dict[str, Any]]:
+def _befores(evaluations: Sequence[Evaluation], measures: Sequence[Measure]) -> list[Cells]:
     """A row for each different evaluation before; the panel makes an equal one for every run."""
-    rows: dict[Any, dict[str, Any]] = {}
+    rows: dict[object, Cells] = {}
     for evaluation in evaluations:
         values = numbers(evaluation).items()
         key = tuple((each, None if math.isnan(value) else value) for each, value in values)  # NaN equals nothing
@@ -184,7 +188,7 @@ def _settings(run: Run) -> str:
     """How it was trained: what everybody asks for, and what is not as usual."""
     usual = vars(TrainingSettings())
 
-    def tells(key: str, value: Any) -> bool:
+    def tells(key: str, value: object) -> bool:
         trained = run.seed is not None  # what takes no step is not trained in any way
         return key in FEATURES or (trained and (key in COMMON or value != usual.get(key, value)))
 
@@ -196,9 +200,7 @@ def _steps(run: Run) -> str:
     return "No training step" if run.seed is None else f"{n:,} step{'s' * (n != 1)}"
 
 
-def _row(
-    at: int, run: Run, row: dict[str, Any], measures: Sequence[Measure], best: dict[str, set[int]]
-) -> dict[str, Any]:
+def _row(at: int, run: Run, row: Record, measures: Sequence[Measure], best: dict[str, set[int]]) -> Cells:
     seed = None if pd.isna(row["seed"]) else int(row["seed"])
     stopped = "" if row["complete"] else ", stopped"
     return {
@@ -216,7 +218,7 @@ def _row(
     }
 
 
-def _mean(row: dict[str, Any], measures: Sequence[Measure]) -> dict[str, Any]:
+def _mean(row: Record, measures: Sequence[Measure]) -> Cells:
     return {
         "objective": str(row["objective"]),
         "help": f"Mean and standard deviation of {row['n']} runs, compared on {row['data']}",
@@ -228,7 +230,7 @@ def _mean(row: dict[str, Any], measures: Sequence[Measure]) -> dict[str, Any]:
     }
 
 
-def _cell(value: float, measure: Measure, spread: float = math.nan) -> dict[str, Any]:
+def _cell(value: float, measure: Measure, spread: float = math.nan) -> Cells:
     if not math.isfinite(value):
         return {"text": None, "value": None}
     digits = measure.digits

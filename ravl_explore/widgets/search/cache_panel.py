@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import ipywidgets as widgets
 
@@ -64,10 +63,10 @@ class CachePanel(Closing, widgets.VBox):
         )
         self._show_state()
 
-    def _on_delete(self, _: Any) -> None:
+    def _on_delete(self, _: object) -> None:
         self._clear(list(self._list.value))
 
-    def _on_all(self, _: Any) -> None:
+    def _on_all(self, _: object) -> None:
         if self._all.description == "Delete all":
             self._all.description, self._all.button_style = "Really?", "danger"  # a second press does it
         else:
@@ -117,7 +116,7 @@ def describe_bytes(n: int) -> str:
     return f"{n} bytes"
 
 
-def _button(text: str, icon: str, tooltip: str, on_click: Callable[[Any], None]) -> widgets.Button:
+def _button(text: str, icon: str, tooltip: str, on_click: Callable[[widgets.Button], object]) -> widgets.Button:
     button = widgets.Button(description=text, icon=icon, tooltip=tooltip, layout=widgets.Layout(width="110px"))
     button.on_click(on_click)
     return button

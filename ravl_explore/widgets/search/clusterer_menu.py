@@ -37,7 +37,7 @@ class Sized:
         return self._make(self._n_classes, len(embeddings))(embeddings, progress)
 
 
-def clusterer_choices() -> list[Choice]:
+def clusterer_choices() -> list[Choice[Make]]:
     """The menu's entries: the automatic choice, then each of ``ravl_explore.clustering``; each makes a :data:`Make`."""
     parts = [getattr(clustering, name) for name in clustering.__all__]
     named = [part for part in parts if isinstance(getattr(part, "name", None), str)]

@@ -138,7 +138,7 @@ class PromptEditor(Closing, widgets.VBox):
     def _typed(self) -> tuple[str, ...]:
         return tuple(line.strip() for line in self._text.value.splitlines() if line.strip())
 
-    def _begin(self, work: Callable[[Progress], object], on_end: Callable[[Job], None]) -> Job:
+    def _begin(self, work: Callable[[Progress], object], on_end: Callable[[Job], object]) -> Job:
         def tell(done: int, total: int, stage: str) -> None:
             self.result.say(describe_progress(done, total, stage, 0.0))
 

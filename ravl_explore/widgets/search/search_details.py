@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import ipywidgets as widgets
 
+from ravl_explore.data.base import ImageTextDataset
+from ravl_explore.models.base import VisionLanguageModel
+from ravl_explore.regions.base import Proposer
 from ravl_explore.widgets.basics.closing import Closing
 from ravl_explore.widgets.basics.latest import Latest
 from ravl_explore.widgets.basics.menus import PartMenu
@@ -14,6 +17,8 @@ from ravl_explore.widgets.search.cache_panel import CachePanel
 from ravl_explore.widgets.search.prompts import PromptEditor
 from ravl_explore.widgets.search.region_preview import RegionPreview
 
+One = TypeVar("One")  # of the two parts that a pane shows
+Other = TypeVar("Other")
 MAX_UNREADABLE = 100
 TITLES = ("Preview regions", "Prompts", "Files and cache")
 REGIONS, PROMPTS, CACHE = range(3)
@@ -32,7 +37,9 @@ class SearchDetails(Closing, widgets.Accordion):
         Whether embeddings are kept on disk.
     """
 
-    def __init__(self, model: PartMenu, data: PartMenu, proposer: PartMenu) -> None:
+    def __init__(
+        self, model: PartMenu[VisionLanguageModel], data: PartMenu[ImageTextDataset], proposer: PartMenu[Proposer]
+    ) -> None:
         self._model, self._data, self._proposer = model, data, proposer
         self._latest = Latest()
         self.preview, self.prompts, self.cache = RegionPreview(), PromptEditor(), CachePanel()
@@ -68,9 +75,9 @@ class SearchDetails(Closing, widgets.Accordion):
         with self._latest.lock:
             self._latest.cancel()
             if pane == REGIONS:
-                self._load(lambda: (self._data.make(), self._proposer.make()), self.preview)
+                self._load(lambda: (self._data.make(), self._proposer.make()), self.preview, self.preview.show)
             elif pane == PROMPTS:
-                self._load(lambda: (self._model.make(), self._data.make()), self.prompts)
+                self._load(lambda: (self._model.make(), self._data.make()), self.prompts, self.prompts.show)
         if pane == CACHE:
             self.cache.refresh()
 
@@ -79,11 +86,16 @@ class SearchDetails(Closing, widgets.Accordion):
         if self.selected_index == 0 and self.tabs.selected_index == CACHE:
             self.cache.refresh()
 
-    def _load(self, make: Callable[[], tuple[Any, Any]], pane: RegionPreview | PromptEditor) -> None:
+    def _load(
+        self,
+        make: Callable[[], tuple[One, Other]],
+        pane: RegionPreview | PromptEditor,
+        show: Callable[[One, Other], object],
+    ) -> None:
         """Build parts in a thread, since a model or a dataset may take its time, and hand them to the pane."""
 
-        def show(parts: tuple[Any, Any]) -> None:
-            pane.show(*parts)
+        def taken(parts: tuple[One, Other]) -> None:
+            show(*parts)
 
         pane.message.say("Loading …")
-        self._latest.start(lambda _: make(), show, pane.fail)
+        self._latest.start(lambda _: make(), taken, pane.fail)

@@ -276,9 +276,9 @@ class TestLinks:
 class TestMitigation:
     def test_from_the_first_row_to_before_and_after(self, found: Explorer) -> None:
         panel = found.panel
-        assert panel.start_button.disabled
+        assert panel.buttons.start.disabled
         panel.form.confirmed.value = True
-        panel.start_button.click()
+        panel.buttons.start.click()
         found.wait()
         assert found.mitigation is not None and found.comparison is not None, panel.message.text
         assert found.mitigation is panel.mitigation and found.comparison is panel.comparison
@@ -293,7 +293,7 @@ class TestMitigation:
         found.panel.form.confirmed.value = True
         found.table.selected = found.discovery.features[1].cluster
         assert found.panel.form.features.value == (found.table.selected,)
-        assert found.panel.start_button.disabled, "its crops were not looked at yet"
+        assert found.panel.buttons.start.disabled, "its crops were not looked at yet"
 
     def test_a_run_that_was_not_compared_is_not_listed(self, found: Explorer) -> None:
         found.panel.start()
@@ -637,9 +637,10 @@ class TestOwnImages:
         run(own)
         monkeypatch.setattr("ravl_explore.experiments.embedded_once.embed", None)
         panel = own.panel
-        assert panel._context is not None and own.discovery is not None
-        model, data, proposer, _ = panel._context
-        assert panel._embedded(model, data, proposer, lambda *_: None, "") is own.discovery.scores.embeddings
+        searched = panel.searched
+        assert searched is not None and own.discovery is not None
+        embeddings = searched.embedded(searched.model, searched.data, searched.proposer, lambda *_: None, "")
+        assert embeddings is own.discovery.scores.embeddings
 
 
 class TestBudget:

@@ -48,9 +48,9 @@ def test_a_model_that_guesses_is_told_and_training_it_is_asked_once_more() -> No
     form = panel.form
     form.features.value = (found.features[0].cluster,)
     form.confirmed.value = True
-    assert form.guesses and panel.start_button.disabled and "may as well guess" in panel.start_button.tooltip
+    assert form.guesses and panel.buttons.start.disabled and "may as well guess" in panel.buttons.start.tooltip
     form.despite.value = True
-    assert not panel.start_button.disabled and panel.start_button.tooltip == ""
+    assert not panel.buttons.start.disabled and panel.buttons.start.tooltip == ""
 
     # a model that knows something is not asked for twice, and an answer is that of one search
     explorer.data.offer(garments(False), "sorted out")
@@ -62,7 +62,7 @@ def test_a_model_that_guesses_is_told_and_training_it_is_asked_once_more() -> No
     assert found is not None and not found.scores.doubt
     if found.features:
         form.features.value, form.confirmed.value = (found.features[0].cluster,), True
-        assert not panel.start_button.disabled
+        assert not panel.buttons.start.disabled
 
 
 def test_other_clusters_do_not_take_the_answer_back(make_discovery: Make, model: Any, make_data: Make) -> None:

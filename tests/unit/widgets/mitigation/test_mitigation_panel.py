@@ -24,7 +24,7 @@ from ravl_explore.objectives import Standard
 from ravl_explore.objectives.training_free import TrainingFree
 from ravl_explore.regions import Grid, Regions
 from ravl_explore.training import TrainingSettings
-from ravl_explore.widgets.mitigation import panel as panel_module
+from ravl_explore.widgets.mitigation import searched as searched_module
 from ravl_explore.widgets.mitigation.panel import ADVICE, NO_FEATURE, UNCOMPARED, MitigationPanel
 
 Make = Callable[..., Any]
@@ -75,7 +75,7 @@ def long(panel: MitigationPanel) -> Iterator[MitigationPanel]:
     """The panel in the middle of a training that would take far too long."""
     panel.form.epochs.value = 1000
     panel.form.confirmed.value = True
-    panel.start_button.click()
+    panel.buttons.start.click()
     until(lambda: n_steps(panel) >= 2)
     yield panel
     panel.stop()
@@ -103,9 +103,9 @@ def usable(panel: MitigationPanel) -> bool:
     """Whether Start can be pressed, nothing else, and the form can be filled."""
     return (
         not panel.running
-        and not panel.start_button.disabled
-        and panel.pause_button.disabled
-        and panel.stop_button.disabled
+        and not panel.buttons.start.disabled
+        and panel.buttons.pause.disabled
+        and panel.buttons.stop.disabled
         and panel.progress.layout.visibility == "hidden"
         and not any(each.disabled for each in panel.form.fields)
     )
@@ -116,18 +116,18 @@ class TestBefore:
         panel = MitigationPanel()
         assert panel.message.text == NO_FEATURE
         panel.form.confirmed.value = True
-        assert panel.start_button.disabled and panel.pause_button.disabled and panel.stop_button.disabled
+        assert panel.buttons.start.disabled and panel.buttons.pause.disabled and panel.buttons.stop.disabled
         with pytest.raises(InputError, match="a discovery"):
             panel.start()
-        panel.start_button.click()
+        panel.buttons.start.click()
         assert "Expected a discovery" in panel.message.text
 
     def test_start_waits_for_the_confirmation(self, panel: MitigationPanel) -> None:
-        assert panel.start_button.disabled and "confirm" in panel.start_button.tooltip
+        assert panel.buttons.start.disabled and "confirm" in panel.buttons.start.tooltip
         panel.form.confirmed.value = True
-        assert not panel.start_button.disabled and panel.start_button.tooltip == ""
+        assert not panel.buttons.start.disabled and panel.buttons.start.tooltip == ""
         panel.form.confirmed.value = False
-        assert panel.start_button.disabled
+        assert panel.buttons.start.disabled
 
     def test_the_best_kept_cluster_is_offered_first_and_pruned_ones_are_not(
         self, panel: MitigationPanel, discovery: Any
@@ -145,7 +145,7 @@ class TestBefore:
             assert (
                 panel.form.features.value == (second,)
                 and not panel.form.confirmed.value
-                and panel.start_button.disabled
+                and panel.buttons.start.disabled
             )
 
     def test_the_cluster_already_chosen_stays_confirmed(self, panel: MitigationPanel, discovery: Any) -> None:
@@ -166,8 +166,8 @@ class TestBefore:
     def test_no_cluster_chosen(self, panel: MitigationPanel) -> None:
         panel.form.features.value = ()
         panel.form.confirmed.value = True
-        assert panel.start_button.disabled
-        panel.start_button.click()
+        assert panel.buttons.start.disabled
+        panel.buttons.start.click()
         assert "at least one cluster" in panel.message.text
 
     def test_a_discovery_that_kept_nothing_says_why(
@@ -178,13 +178,13 @@ class TestBefore:
         panel.offer(model, data, Grid(2, 2), none)
         assert panel.form.features.options == () and panel.message.text == f"Nothing to suppress: {none.why_none()}."
         panel.form.confirmed.value = True
-        assert panel.start_button.disabled
+        assert panel.buttons.start.disabled
 
     @pytest.mark.parametrize("rate", [0.0, -1.0, 2.0, float("nan")])
     def test_settings_out_of_range_are_told_before_anything_runs(self, panel: MitigationPanel, rate: float) -> None:
         panel.form.learning_rate.value = rate
         panel.form.confirmed.value = True
-        panel.start_button.click()
+        panel.buttons.start.click()
         assert "learning_rate between 0 and 1" in panel.message.text and usable(panel)
 
 
@@ -253,7 +253,7 @@ class TestTraining:
         self, panel: MitigationPanel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         warned = Precheck(("It may be <b>what those classes</b> look like.",), pd.DataFrame({"n": [1]}), pd.DataFrame())
-        monkeypatch.setattr(panel_module, "check_features", lambda *_: warned)
+        monkeypatch.setattr(searched_module, "check_features", lambda *_: warned)
         panel.form.features.value = ()
         assert panel.form.doubts.notes == ()
         panel.form.features.value = (panel.form.features.options[0][1],)
@@ -268,37 +268,37 @@ class TestTraining:
         assert "total loss" in names
 
     def test_while_it_runs_the_form_cannot_be_changed_and_no_second_one_starts(self, long: MitigationPanel) -> None:
-        assert long.running and long.start_button.disabled
+        assert long.running and long.buttons.start.disabled
         assert all(each.disabled for each in long.form.fields)
-        assert not long.pause_button.disabled and not long.stop_button.disabled
+        assert not long.buttons.pause.disabled and not long.buttons.stop.disabled
         before = long.form.features.value
         long.choose(next(value for _, value in long.form.features.options if value not in before))
         assert long.form.features.value == before
         with pytest.raises(InputError, match="one training at a time"):
             long.start()
-        long.start_button.click()
+        long.buttons.start.click()
         assert "one training at a time" in long.message.text
 
     def test_paused_there_are_no_steps_and_resumed_they_go_on(self, long: MitigationPanel) -> None:
-        long.pause_button.click()
+        long.buttons.pause.click()
         at_click = n_steps(long)
-        assert long.pause_button.description == "Resume" and long.running
+        assert long.buttons.pause.description == "Resume" and long.running
         until(lambda: long.progress._text.value.startswith("Paused"))
         held = n_steps(long)
         assert held <= at_click + 1, "the step it was in, and no other"
         time.sleep(0.5)
         assert n_steps(long) == held
-        long.pause_button.click()
-        assert long.pause_button.description == "Pause"
+        long.buttons.pause.click()
+        assert long.buttons.pause.description == "Pause"
         until(lambda: n_steps(long) >= held + 2)
 
     def test_stop_acts_within_one_step_and_what_was_trained_is_compared(
         self, long: MitigationPanel, heard: Heard
     ) -> None:
         at_click: list[int] = []
-        long.stop_button.on_click(lambda _: at_click.append(n_steps(long)))
-        long.stop_button.click()
-        assert long.stop_button.disabled and long.pause_button.disabled
+        long.buttons.stop.on_click(lambda _: at_click.append(n_steps(long)))
+        long.buttons.stop.click()
+        assert long.buttons.stop.disabled and long.buttons.pause.disabled
         until(lambda: not long.running)
         assert long.mitigation is not None and not long.mitigation.complete
         assert len(long.mitigation.history.records) <= at_click[0] + 1
@@ -310,9 +310,9 @@ class TestTraining:
         long.pause()
         until(lambda: long.progress._text.value.startswith("Paused"))
         held = n_steps(long)
-        long.stop_button.click()
+        long.buttons.stop.click()
         until(lambda: not long.running)
-        assert n_steps(long) == held and long.pause_button.description == "Pause" and usable(long)
+        assert n_steps(long) == held and long.buttons.pause.description == "Pause" and usable(long)
 
     def test_cancel_ends_a_pause_too(self, long: MitigationPanel) -> None:
         long.pause()
@@ -326,20 +326,20 @@ class TestTraining:
         until(lambda: not long.running)
         assert long.mitigation is not None and len(long.mitigation.history.records) == n_steps(long)
         assert long.comparison is None and heard.results == [(long.mitigation, None)]
-        assert long.compare_button.layout.display == "" and UNCOMPARED in long.message.text
-        long.compare_button.click()
+        assert long.buttons.compare.layout.display == "" and UNCOMPARED in long.message.text
+        long.buttons.compare.click()
         until(lambda: not long.running)
         assert long.comparison is not None and heard.results[1:] == [(long.mitigation, long.comparison)]
-        assert long.compare_button.layout.display == "none" and usable(long)
+        assert long.buttons.compare.layout.display == "none" and usable(long)
         assert long.message.text.startswith("Stopped after")
-        long.compare_button.click()
+        long.buttons.compare.click()
         assert "a model that was not compared" in long.message.text
 
     def test_measuring_that_failed_can_be_done_again(
         self, panel: MitigationPanel, heard: Heard, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(*_: Any, **__: Any) -> None:
-            assert panel.pause_button.disabled and panel.stop_button.disabled, "there is no step to hold"
+            assert panel.buttons.pause.disabled and panel.buttons.stop.disabled, "there is no step to hold"
             raise RuntimeError("no room")
 
         with monkeypatch.context() as patched:
@@ -354,11 +354,11 @@ class TestTraining:
     ) -> None:
         steps = n_steps(long)
         long.offer(model, data, Grid(2, 2), discovery)
-        assert long.running and long.start_button.disabled and not long.form.confirmed.value
+        assert long.running and long.buttons.start.disabled and not long.form.confirmed.value
         until(lambda: n_steps(long) > steps)
         long.stop()
         until(lambda: not long.running)
-        assert long.comparison is not None and long.start_button.disabled, "the new one is not confirmed"
+        assert long.comparison is not None and long.buttons.start.disabled, "the new one is not confirmed"
 
     def test_a_second_run_works_and_embeds_nothing_again(
         self, panel: MitigationPanel, heard: Heard, monkeypatch: pytest.MonkeyPatch
