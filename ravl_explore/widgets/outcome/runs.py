@@ -75,7 +75,7 @@ class RunsWidget(Closing, RowPicker):
 
     def __init__(self, runs: Runs | None = None) -> None:
         super().__init__()
-        self._guard = threading.RLock()
+        self._guard = threading.RLock()  # of the list; not held while whoever observes the pick runs
         self._runs: tuple[Run, ...] = ()
         self._cautions: tuple[Caution, ...] = ()
         if runs is not None:
@@ -106,14 +106,16 @@ class RunsWidget(Closing, RowPicker):
 
     def show(self, runs: Runs) -> None:
         """List these instead; none is picked."""
+        self.selected = None
         with self._guard:
-            self.selected, self._cautions = None, runs.cautions
+            self._cautions = runs.cautions
             self._fill(tuple(runs))
 
     def clear(self) -> None:
         """Forget every run."""
+        self.selected = None
         with self._guard:
-            self.selected, self._cautions = None, ()
+            self._cautions = ()
             self._fill(())
 
     def to_csv(self, path: str | Path) -> None:

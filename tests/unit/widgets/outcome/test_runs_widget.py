@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -154,6 +156,28 @@ def test_every_click_on_a_run_is_heard_also_on_the_picked_one() -> None:
     for row in (1, 1, 2, 7):
         widget._handle_custom_msg({"kind": "select", "row": row}, [])
     assert heard == [1, 1, 2] and widget.selected == 2
+
+
+@pytest.mark.parametrize("change", ["show", "clear", "add"])
+def test_whoever_hears_of_a_pick_holds_no_lock_that_others_need(change: str) -> None:
+    """He may take a lock of his own, under which another thread asks for the runs."""
+    widget, answered = RunsWidget(RUNS), []
+    widget.selected = 0
+
+    def hear(_: object) -> None:
+        asking = threading.Thread(target=lambda: widget.runs, daemon=True)
+        asking.start()
+        asking.join(10)
+        answered.append(not asking.is_alive())
+
+    widget.observe(hear, "selected")
+    changes: dict[str, Callable[[], None]] = {
+        "show": lambda: widget.show(RUNS),
+        "clear": widget.clear,
+        "add": lambda: widget.add(mitigation(), compare(evaluation(2), evaluation(5))),
+    }
+    changes[change]()
+    assert answered == [True]
 
 
 def test_what_is_sent_is_plain_json() -> None:
