@@ -30,7 +30,8 @@ def clean_ending(when_stopped: str = "") -> Iterator[None]:
 
     Parameters
     ----------
-    when_stopped : what to say after Ctrl-C, beside that it stopped
+    when_stopped : str
+        What to say after Ctrl-C, beside that it stopped.
     """
     try:
         yield

@@ -18,8 +18,10 @@ class Limits:
 
     Attributes
     ----------
-    influence, gap : reached from this value up
-    q : reached from this value down
+    influence, gap : float or None
+        Reached from this value up.
+    q : float or None
+        Reached from this value down.
 
     Raises
     ------

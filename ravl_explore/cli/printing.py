@@ -31,9 +31,15 @@ def safe_printing() -> Iterator[None]:
 class Unfailing:
     """A stream that writes what its encoding lacks as escapes, and drops all once it cannot be written any more.
 
+    Parameters
+    ----------
+    stream : TextIO
+        What is written to.
+
     Attributes
     ----------
-    failure : why it could not be written, unless nobody reads it, as when ``head`` has seen enough
+    failure : OSError or None
+        Why it could not be written, unless nobody reads it, as when ``head`` has seen enough.
     """
 
     def __init__(self, stream: TextIO) -> None:

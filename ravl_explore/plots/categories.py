@@ -21,11 +21,16 @@ class Categories:
 
     Attributes
     ----------
-    codes : (n_regions,) the legend entry of each region
-    names : what the legend says, without the counts
-    colors, symbols : of each entry
-    values : (n_regions,) float32 for the colour bar of entry 0, or None
-    below : entries that are drawn first, under the others
+    codes : Int[np.ndarray, "n_regions"]
+        The legend entry of each region.
+    names : tuple of str
+        What the legend says, without the counts.
+    colors, symbols : tuple of str
+        CSS colour and plotly's marker symbol of each entry.
+    values : Float[np.ndarray, "n_regions"] or None
+        float32 for the colour bar of entry 0, where there is one.
+    below : tuple of int
+        Entries that are drawn first, under the others.
     """
 
     codes: Int[np.ndarray, " n_regions"]

@@ -30,6 +30,13 @@ def comparison_figure(comparison: Comparison, theme: palette.Theme = "light") ->
 
     Groups are sorted by their accuracy before, over the levels; at most the 24 lowest are shown, and it says so.
     A ring marks the worst group of each model among those that are large enough to count.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        What to show.
+    theme : "light" or "dark"
+        Of the page that shows it.
     """
     checks.instance("comparison", comparison, Comparison, "Pass what rx.compare(before, after) gives.")
     groups: Sequence[Record] = comparison.groups().to_dict("records")

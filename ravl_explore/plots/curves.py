@@ -42,12 +42,19 @@ def curves(
 
     Parameters
     ----------
-    history : the run to show; may be empty
-    previous : earlier runs, with or without a name, as faint lines of their total loss and accuracies: each of one
-        colour and dash, in a legend of their own where each can be switched off
-    n_steps : where the step axis ends; the run's own planned length unless given
-    title : what the run is called, above the legend
-    measured : title of the validation accuracies' axis
+    history : History
+        The run to show; may be empty.
+    previous : sequence of History or of (str, History)
+        Earlier runs, with or without a name, as faint lines of their total loss and accuracies: each of one colour and
+        dash, in a legend of their own where each can be switched off.
+    theme : "light" or "dark"
+        Of the page that shows it.
+    n_steps : int, optional
+        Where the step axis ends; the run's own planned length unless given.
+    title : str
+        What the run is called, above the legend.
+    measured : str
+        Title of the validation accuracies' axis.
     """
     checks.instance("history", history, History, "Pass mitigation.history.")
     named = _named(previous)

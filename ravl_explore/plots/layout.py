@@ -86,10 +86,16 @@ def umap_layout(
 
     Parameters
     ----------
-    embeddings : unit vectors of any real type, memory-mapped or not
-    labels : the cluster of each row, for the sample; without them all rows are alike
-    seed : decides the sample and the layout
-    most : rows that are laid out together
+    embeddings : Float[np.ndarray, "n dim"]
+        Unit vectors of any real type, memory-mapped or not.
+    labels : Int[np.ndarray, "n"], optional
+        The cluster of each row, for the sample; without them all rows are alike.
+    seed : int
+        Decides the sample and the layout.
+    most : int
+        Rows that are laid out together.
+    progress : Progress, optional
+        Called with (done, total, stage).
     """
     rows = _checked(embeddings)
     checks.seed("seed", seed, HIGHEST_SEED)

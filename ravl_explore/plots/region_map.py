@@ -38,12 +38,22 @@ def region_map(
 
     Parameters
     ----------
-    xy : one place per region, from :mod:`ravl_explore.plots.layout`
-    color_by : one of ``COLOR_BY``
-    selection : region indices to highlight; None or empty for none
-    layout_name : what the axes are called ("PCA", "UMAP")
-    marked : one region to put a ring around
-    drawn : the regions that are drawn, where the caller knows them: those of :func:`drawn_regions`
+    discovery : Discovery
+        Whose regions and clusters they are.
+    xy : Float[np.ndarray, "n_regions 2"]
+        One place per region, from :mod:`ravl_explore.plots.layout`.
+    color_by : str
+        One of ``COLOR_BY``.
+    selection : Int[np.ndarray, "n"], optional
+        Region indices to highlight; None or empty for none.
+    theme : "light" or "dark"
+        Of the page that shows it.
+    layout_name : str
+        What the axes are called ("PCA", "UMAP").
+    marked : int, optional
+        One region to put a ring around.
+    drawn : Int[np.ndarray, "n_drawn"], optional
+        The regions that are drawn, where the caller knows them: those of :func:`drawn_regions`.
 
     Returns
     -------

@@ -37,10 +37,15 @@ def runs_figure(
 
     Parameters
     ----------
-    runs : what to show
-    references : name -> evaluation, drawn as vertical lines beside the one before any mitigation, such as the clean
-        model's; each along the rows of its own dataset
-    measures : which of ``runs.measures``, by their keys; all unless given
+    runs : Runs
+        What to show.
+    references : mapping of str to Evaluation, optional
+        By name, drawn as vertical lines beside the one before any mitigation, such as the clean model's; each along the
+        rows of its own dataset.
+    measures : sequence of str, optional
+        Which of ``runs.measures``, by their keys; all unless given.
+    theme : "light" or "dark"
+        Of the page that shows it.
 
     Raises
     ------

@@ -68,10 +68,21 @@ def report_html(
 
     Parameters
     ----------
-    data : the images that were embedded; without them there are no crops
-    settings : more to list under Settings, by name: plain values, lists or mappings
-    n_suspects : how many suspects get crops and a table of classes
-    n_typical, n_errors : crops a suspect: of typical regions, and of regions that decide an error
+    discovery : Discovery
+        What to report on.
+    data : ImageTextDataset, optional
+        The images that were embedded; without them there are no crops.
+    settings : mapping of str to object, optional
+        More to list under Settings, by name: plain values, lists or mappings.
+    n_suspects : int
+        How many suspects get crops and a table of classes.
+    n_typical, n_errors : int
+        Crops a suspect: of typical regions, and of regions that decide an error.
+
+    Returns
+    -------
+    str
+        The whole page as HTML.
 
     Raises
     ------

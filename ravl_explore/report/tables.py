@@ -54,8 +54,19 @@ def write_tables(
 
     Parameters
     ----------
-    data : the images that were embedded, for their paths; without it images are told by their number
-    settings : more to keep in ``settings.json``, as plain JSON values: seeds, the command line, thresholds
+    discovery : Discovery
+        What to write.
+    data : ImageTextDataset or None
+        The images that were embedded, for their paths; without it images are told by their number.
+    folder : str or Path
+        Where to.
+    settings : mapping of str to object, optional
+        More to keep in ``settings.json``, as plain JSON values: seeds, the command line, thresholds.
+
+    Returns
+    -------
+    tuple of Path
+        The files that were written.
 
     Raises
     ------

@@ -48,7 +48,10 @@ class Outcome(Closing, widgets.VBox):
 
     Attributes
     ----------
-    runs, measures, changes, relevance : the widgets
+    runs : RunsWidget
+        The table.
+    measures, changes, relevance : ComparisonWidget, ChangesGallery and RelevanceWidget
+        The panes about the picked run.
     """
 
     def __init__(self) -> None:
