@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -93,7 +94,7 @@ def curves(
     figure.update_xaxes(range=[0, longest * 1.01])
     figure.update_xaxes(unifiedhovertitle={"text": "step %{x:.0f}"})
     figure.update_xaxes(title={"text": "step", "standoff": 6}, row=2, col=1)
-    losses = list(figure.select_traces(row=1))
+    losses: list[Any] = list(figure.select_traces(row=1))  # plotly says nothing of what is in them
     figure.update_yaxes(
         title={"text": "loss", "standoff": 6, "font": {"size": 12}},
         rangemode="tozero",

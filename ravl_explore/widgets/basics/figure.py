@@ -20,6 +20,7 @@ from __future__ import annotations
 import base64
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import plotly
@@ -205,7 +206,8 @@ class LiveFigure(MessageFigure):
 
     @staticmethod
     def _flat_traces(figure: BaseFigure) -> list[Properties]:
-        flat = [flatten(trace.to_plotly_json()) for trace in figure.data]
+        traces: Any = figure.data  # plotly says nothing of what is in it
+        flat = [flatten(trace.to_plotly_json()) for trace in traces]
         for trace in flat:
             trace.pop("uid", None)
             trace.setdefault("visible", True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from typing import Any
 
 import ipywidgets
 import numpy as np
@@ -250,7 +251,7 @@ class RegionMap(Closing, ipywidgets.VBox):
 
     def _hidden(self) -> Bool[np.ndarray, " n_regions"]:
         """Regions whose legend entry the user switched off."""
-        traces = self.figure.data
+        traces: Any = self.figure.data  # plotly says nothing of what is in it
         entries = [traces[trace].meta["entry"] for trace in self.figure.hidden_traces()]
         if not entries:
             return np.zeros(self._n_regions, bool)
