@@ -17,6 +17,11 @@ LOG_SECONDS = 30.0  # between two lines of one stage
 class ProgressBar:
     """A progress callback (see :mod:`ravl_explore.support.progress`), for a ``with`` that finishes the last bar.
 
+    Parameters
+    ----------
+    file : TextIO, optional
+        Where it is drawn; standard error unless given.
+
     Examples
     --------
     >>> import io

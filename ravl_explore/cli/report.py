@@ -25,7 +25,8 @@ def run(
         from ravl_explore.discovery import Discovery
         from ravl_explore.errors import InputError
         from ravl_explore.report import report_html
-        from ravl_explore.report.tables import SEARCH, of_other_searches
+        from ravl_explore.report.marks import of_other_searches
+        from ravl_explore.report.tables import SEARCH
         from ravl_explore.storage import load, search_mark
         from ravl_explore.support.files import user_path, write_whole
 

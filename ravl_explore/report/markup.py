@@ -63,6 +63,15 @@ def chance(value: float) -> str:
 def plural(n: int, one: str, many: str = "") -> str:
     """A count with its noun.
 
+    Parameters
+    ----------
+    n : int
+        How many.
+    one : str
+        What one is called.
+    many : str
+        What several are called; ``one`` with an s unless given.
+
     >>> plural(1, "image"), plural(2000, "image"), plural(0, "box", "boxes")
     ('1 image', '2,000 images', '0 boxes')
     """

@@ -11,9 +11,8 @@ import csv
 import io
 import json
 import platform
-import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +20,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError, safe_open
 
 from ravl_explore.about import __version__
 from ravl_explore.data.base import ImageTextDataset
@@ -83,7 +81,17 @@ def write_tables(
 def tables(
     discovery: Discovery, data: ImageTextDataset | None = None, settings: Mapping[str, object] | None = None
 ) -> dict[str, bytes]:
-    """File name -> content of everything that :func:`write_tables` writes."""
+    """File name -> content of everything that :func:`write_tables` writes.
+
+    Parameters
+    ----------
+    discovery : Discovery
+        What to write.
+    data : ImageTextDataset, optional
+        The images, for their paths.
+    settings : mapping of str to object, optional
+        More to keep in ``settings.json``.
+    """
     mark = search_mark(discovery)
     contents = {
         CLUSTERS: _parquet(clusters_table(discovery), mark),
@@ -98,53 +106,18 @@ def write_files(folder: str | Path, contents: Mapping[str, bytes], outdated: tup
     """Write files by name, all together, see :func:`ravl_explore.support.files.write_together`.
 
     What is ``outdated`` goes, and an ``unreadable.csv`` of an earlier run when this one skipped nothing.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made if it is not there.
+    contents : mapping of str to bytes
+        By file name.
+    outdated : tuple of str
+        Names of files that go.
     """
     outdated = outdated if UNREADABLE in contents else (*outdated, UNREADABLE)
     return write_together(user_path(folder), contents, outdated)
-
-
-def of_other_searches(folder: Path, mark: str) -> list[str]:
-    """Which result files in a folder say that they are of another search; one that says nothing is let pass."""
-    return [name for name, read in _MARKS.items() if _mark_in(folder / name, read) not in (None, mark)]
-
-
-def _mark_in(path: Path, read: Callable[[Path], str | None]) -> str | None:
-    try:
-        return read(path)
-    except (OSError, ValueError, AttributeError, RecursionError, SafetensorError):  # not there, or not ours
-        return None
-
-
-def _mark_in_table(path: Path) -> str | None:
-    try:
-        import pyarrow.parquet
-    except ImportError:  # what cannot be read is not told of
-        return None
-    mark = (pyarrow.parquet.read_schema(path).metadata or {}).get(SEARCH.encode())
-    return None if mark is None else mark.decode()
-
-
-def _mark_in_settings(path: Path) -> str | None:
-    return json.loads(path.read_text(encoding="utf-8")).get(SEARCH)
-
-
-def _mark_in_report(path: Path) -> str | None:
-    found = re.search(rf"<dt>{SEARCH}</dt><dd>(\w+)</dd>", path.read_text(encoding="utf-8"))
-    return None if found is None else found[1]
-
-
-def _mark_in_saved(path: Path) -> str | None:
-    with safe_open(str(path), framework="numpy") as file:
-        return json.loads((file.metadata() or {}).get("meta", "{}")).get(SEARCH)
-
-
-_MARKS: dict[str, Callable[[Path], str | None]] = {
-    CLUSTERS: _mark_in_table,
-    REGIONS: _mark_in_table,
-    SETTINGS: _mark_in_settings,
-    REPORT: _mark_in_report,
-    SAVED: _mark_in_saved,
-}
 
 
 def clusters_table(discovery: Discovery) -> pyarrow.Table:

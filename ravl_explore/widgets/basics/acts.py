@@ -17,6 +17,15 @@ def act(owner: traitlets.HasTraits, name: str, value: object) -> None:
     """Set a trait because of a click or the like: its observers hear of it, also when it has the value already.
 
     A row may be the selected one while map and crops show something else; a click on it still says "show this".
+
+    Parameters
+    ----------
+    owner : HasTraits
+        Whose trait it is.
+    name : str
+        Of the trait.
+    value : object
+        What it shall have.
     """
     old = getattr(owner, name)
     if old == value:

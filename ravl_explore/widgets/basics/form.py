@@ -40,6 +40,11 @@ class Form(Closing, widgets.VBox):
     Choices may read files: they are asked for in a thread, and again only when an answer that they looked at, or a
     file that it names, has changed.
 
+    Parameters
+    ----------
+    fields : tuple of Field
+        What is asked, in this order.
+
     Attributes
     ----------
     fields : tuple of Field

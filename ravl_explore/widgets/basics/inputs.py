@@ -48,7 +48,17 @@ def input_of(field: Field) -> Input:
 
 
 def offer(asked: Input, field: Field, offered: Sequence[str]) -> None:
-    """Let a field's widget offer these: suggestions, or all that can be picked; a pick stays where it still can."""
+    """Let a field's widget offer these: suggestions, or all that can be picked; a pick stays where it still can.
+
+    Parameters
+    ----------
+    asked : Input
+        The field's widget.
+    field : Field
+        What it asks.
+    offered : sequence of str
+        Best first.
+    """
     if isinstance(asked, widgets.Combobox):
         asked.options = offered
     if not isinstance(asked, widgets.Dropdown):
@@ -96,7 +106,17 @@ def answer_of(field: Field, value: object) -> Answer | None:
 
 
 def told_below(field: Field, typed: str, empty: bool) -> str:
-    """What an input is too narrow for: the end of what is ``typed``, a path, or the hint of an empty input."""
+    """What an input is too narrow for: the end of what is ``typed``, a path, or the hint of an empty input.
+
+    Parameters
+    ----------
+    field : Field
+        What is asked.
+    typed : str
+        A path, or nothing.
+    empty : bool
+        Whether the input holds nothing.
+    """
     if typed:
         return _end_of(typed)
     return field.help if empty and is_long(field.help) else ""

@@ -153,7 +153,17 @@ class ProgressLine(widgets.HBox):
     def run(
         self, work: Callable[[Progress], Result], on_end: Callable[[Job[Result]], object], title: str
     ) -> Job[Result]:
-        """Start ``work`` as a job and show it here until it ends."""
+        """Start ``work`` as a job and show it here until it ends.
+
+        Parameters
+        ----------
+        work : callable
+            ``work(progress)`` gives the result.
+        on_end : callable
+            Called with the job from the worker when it has ended, however it ended.
+        title : str
+            What is said until the work tells its first stage.
+        """
         self._stage = ""
         self._bar.value, self._text.value = 0, f"{title} …"
         self._cancel.disabled, self._cancel.description = False, "Cancel"
@@ -184,6 +194,17 @@ class ProgressLine(widgets.HBox):
 
 def describe_progress(done: int, total: int, stage: str, seconds: float, first: int = 0) -> str:
     """One line: the stage, how far it is, and the time left at the pace of the ``seconds`` since ``first`` were done.
+
+    Parameters
+    ----------
+    done, total : int
+        How much of how much; a total of 0 is not known.
+    stage : str
+        What is being done.
+    seconds : float
+        Since the stage began.
+    first : int
+        How much was done when it began.
 
     Examples
     --------

@@ -136,7 +136,17 @@ class PartMenu(Closing, widgets.VBox, Generic[Part]):
         return picked(self) == picked(other)
 
     def offer(self, part: Part, label: str, pick: bool = True) -> None:
-        """Put an object of the caller's own first, instead of an earlier one of that label, and pick it."""
+        """Put an object of the caller's own first, instead of an earlier one of that label, and pick it.
+
+        Parameters
+        ----------
+        part : Part
+            The object.
+        label : str
+            What the menu shows.
+        pick : bool
+            False leaves the pick as it is.
+        """
         picked = self.menu.value
         self._options = {label: Choice(label, lambda: part)} | {k: v for k, v in self._options.items() if k != label}
         self._own[label] = part

@@ -92,7 +92,15 @@ class ClusterTable(Closing, RowPicker):
     def show(
         self, discovery: Discovery, colors: dict[int, str] | None = None, symbols: dict[int, str] | None = None
     ) -> None:
-        """Fill the table; nothing is selected afterwards."""
+        """Fill the table; nothing is selected afterwards.
+
+        Parameters
+        ----------
+        discovery : Discovery
+            What to show.
+        colors, symbols : dict of int to str, optional
+            CSS colour and plotly's marker symbol by cluster.
+        """
         self.selected = None
         self.note = f"No cluster is suspect: {discovery.why_none()}." if not discovery.features else ""
         self.rows = [_row(row, colors or {}, symbols or {}) for row in discovery.frame().to_dict("records")]

@@ -15,7 +15,15 @@ MOST_SCORES = 5
 
 
 class DiscoverySource:
-    """Crops of a dataset's regions with what the searched model said of them."""
+    """Crops of a dataset's regions with what the searched model said of them.
+
+    Parameters
+    ----------
+    discovery : Discovery
+        Whose regions they are.
+    data : ImageTextDataset
+        The images that it was made from.
+    """
 
     def __init__(self, discovery: Discovery, data: ImageTextDataset) -> None:
         self._discovery, self._data = discovery, data

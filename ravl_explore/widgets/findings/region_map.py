@@ -109,7 +109,17 @@ class RegionMap(Closing, ipywidgets.VBox):
     # What to show
 
     def show(self, discovery: Discovery, xy: Float[np.ndarray, "n_regions 2"], layout_name: str = "PCA") -> None:
-        """Show another discovery; the selection and the user's zoom are forgotten, the way of colouring stays."""
+        """Show another discovery; the selection and the user's zoom are forgotten, the way of colouring stays.
+
+        Parameters
+        ----------
+        discovery : Discovery
+            Whose regions they are.
+        xy : Float[np.ndarray, "n_regions 2"]
+            One place per region.
+        layout_name : str
+            What the axes are called.
+        """
         drawn = drawn_regions(discovery)
         figure = region_map(discovery, xy, self.color_by, layout_name=layout_name, drawn=drawn)
         with self._acts:

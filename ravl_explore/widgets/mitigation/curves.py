@@ -56,6 +56,15 @@ class Curves(Closing, ipywidgets.VBox):
         """Begin a run of ``n_steps``; the one before, if it has any step, stays as a faint line.
 
         A ``title`` that a kept run has already gets a number; ``measured`` names the axis of the validation accuracies.
+
+        Parameters
+        ----------
+        n_steps : int
+            Where the step axis ends.
+        title : str
+            What the run is called.
+        measured : str
+            Title of the validation accuracies' axis.
         """
         with self._guard:
             self._keep()

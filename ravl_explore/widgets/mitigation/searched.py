@@ -57,7 +57,17 @@ class Searched:
     def labelled(
         self, opened: ImageTextDataset, labeller: CaptionLabeller | None, progress: Progress
     ) -> ImageTextDataset:
-        """Images to fine-tune on, with the classes that a labeller reads off their captions if there is one."""
+        """Images to fine-tune on, with the classes that a labeller reads off their captions if there is one.
+
+        Parameters
+        ----------
+        opened : ImageTextDataset
+            The images with their own classes.
+        labeller : CaptionLabeller or None
+            None leaves the images as they are.
+        progress : Progress
+            Hears of the embedding that a labeller needs.
+        """
         if labeller is None:
             return opened
         embedded = self.embedded(self.model, opened, self.proposer, progress, MARKING)
@@ -65,7 +75,17 @@ class Searched:
         return cast(ImageTextDataset, Relabelled(opened, labels))  # which passes on what it does not change
 
     def marked(self, opened: ImageTextDataset, progress: Progress, feature: Feature) -> Assignment:
-        """Which of the images from :meth:`labelled` show the feature."""
+        """Which of the images from :meth:`labelled` show the feature.
+
+        Parameters
+        ----------
+        opened : ImageTextDataset
+            What :meth:`labelled` gave.
+        progress : Progress
+            Hears of the embedding.
+        feature : Feature
+            What to look for.
+        """
         whole, labels = (opened.data, opened.labels) if isinstance(opened, Relabelled) else (opened, None)
         return assign(self.embedded(self.model, whole, self.proposer, progress, MARKING), feature, labels=labels)
 

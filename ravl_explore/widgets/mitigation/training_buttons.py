@@ -38,7 +38,13 @@ class TrainingButtons(Closing, widgets.HBox):
         stop: Callable[[widgets.Button], object],
         compare: Callable[[widgets.Button], object],
     ) -> None:
-        """Call these when the button of that name is pressed."""
+        """Call these when the button of that name is pressed.
+
+        Parameters
+        ----------
+        start, pause, stop, compare : callable
+            Called with the button.
+        """
         self.start.on_click(start)
         self.pause.on_click(pause)
         self.stop.on_click(stop)

@@ -58,7 +58,17 @@ class TrainingLoop:
         self._resume.set()
 
     def run(self, run: MitigationRun, progress: Progress, on_end: Callable[[], object]) -> None:
-        """Take the steps; whatever ends them, an error too, what at least one step trained is told to ``on_end``."""
+        """Take the steps; whatever ends them, an error too, what at least one step trained is told to ``on_end``.
+
+        Parameters
+        ----------
+        run : MitigationRun
+            Gives one record a step.
+        progress : Progress
+            Hears of every step and pause; may raise Cancelled.
+        on_end : callable
+            Called without arguments, if any step was taken.
+        """
         started = False
         self._change(True)
         try:

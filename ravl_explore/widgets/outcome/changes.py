@@ -25,7 +25,15 @@ TITLES = {FIXED: "right now, wrong before", BROKEN: "wrong now, right before"}
 
 
 class ChangeSource:
-    """Whole images of a dataset with what two models said of them, for the crop gallery."""
+    """Whole images of a dataset with what two models said of them, for the crop gallery.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        What two models said.
+    data : ImageTextDataset
+        The images that both were evaluated on.
+    """
 
     def __init__(self, comparison: Comparison, data: ImageTextDataset) -> None:
         self._comparison, self._data = comparison, data

@@ -50,7 +50,17 @@ class ComparisonWidget(Closing, anywidget.AnyWidget):
             self.show(comparison)
 
     def show(self, comparison: Comparison, how: str = "", caution: str = "") -> None:
-        """Replace what is shown; ``how`` says before it how the new model was made, ``caution`` what to beware of."""
+        """Replace what is shown; ``how`` says before it how the new model was made, ``caution`` what to beware of.
+
+        Parameters
+        ----------
+        comparison : Comparison
+            What to show.
+        how : str
+            How the new model was made; ends with a space.
+        caution : str
+            Empty where nothing is known.
+        """
         before = comparison.before
         self.note = (
             f"{how}{before.data_name}, {len(before.labels):,} images; guessing gives {_guessing(before)}. "

@@ -95,7 +95,17 @@ class RunsWidget(Closing, RowPicker):
             return self._runs[picked].comparison if picked is not None and picked < len(self._runs) else None
 
     def add(self, mitigation: Mitigation, comparison: Comparison, caution: str = "") -> None:
-        """List one more run, and pick it; ``caution`` says below the table why its numbers cannot be trusted."""
+        """List one more run, and pick it; ``caution`` says below the table why its numbers cannot be trusted.
+
+        Parameters
+        ----------
+        mitigation : Mitigation
+            The run.
+        comparison : Comparison
+            Before and after.
+        caution : str
+            Empty where there is none.
+        """
         run = Run.of(mitigation, comparison)
         if caution:
             run = replace(run, notes=(*run.notes, f"{comparison.after.data_name}: {caution}"))

@@ -27,6 +27,11 @@ REGIONS, PROMPTS, CACHE = range(3)
 class SearchDetails(Closing, widgets.Accordion):
     """Three folded-away panes that follow the explorer's menus; nothing is read before a pane is opened.
 
+    Parameters
+    ----------
+    model, data, proposer : PartMenu
+        The explorer's menus, which are followed.
+
     Attributes
     ----------
     preview, prompts, cache : RegionPreview, PromptEditor and CachePanel
