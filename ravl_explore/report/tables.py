@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import platform
 import sys
 from collections.abc import Mapping

@@ -1,4 +1,6 @@
 // Before and after as tables whose last column draws both values on one scale. Text is only ever set as text.
+import { hearThoughLate } from "./shared/late.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 160;
 const HEIGHT = 18;
@@ -147,4 +149,4 @@ function render({ model, el }) {
   return () => model.off(changed, draw);
 }
 
-export default { render };
+export default { initialize: hearThoughLate, render };

@@ -1,6 +1,7 @@
 // Draws the page of thumbnails that the kernel sends, and one crop opened in its whole image with its box and scores.
 // The kernel owns all state; this asks for pages, and tells of clicks and keys.
 import { Gallery } from "./crops/gallery.js";
+import { hearThoughLate } from "./shared/late.js";
 
 const SETTLED = 15; // ms; Python sets several traits in a row: wait for the last of them
 
@@ -49,4 +50,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { initialize: hearThoughLate, render };

@@ -1,8 +1,7 @@
 // LiveFigure in the browser: plotly's own widget, fitted to its container, that loses nothing while it loads, and tells
 // what the user does in messages of their own.
 //
-// anywidget drops every message to a widget whose module takes over 2 s to load (its "ready" promise is then rejected
-// for good), and plotly's bundle of 5 MB may on a busy machine (seen with Chromium slowed 40 times, not with 8). So this
+// Plotly's bundle of 5 MB may take so long on a busy machine that anywidget gives the widget up (shared/late.js). So this
 // small module is there at once; the kernel sends the bundle beside it, once per page, and the edits that came meanwhile
 // are replayed.
 import { SERIALIZERS, unpacked } from "./figure/arrays.js";
@@ -10,6 +9,7 @@ import { askFor, sharedPlotly } from "./figure/bundle.js";
 import { relayOf } from "./figure/edits.js";
 import { watchHand } from "./figure/hand.js";
 import { viewOf, watchWidth } from "./figure/view.js";
+import { hearThoughLate } from "./shared/late.js";
 
 const LOADING = "Loading the plot…";
 const SLOW = "The plot waits for the kernel. If it was stopped, run this cell again.";
@@ -36,6 +36,7 @@ export default () => {
   let ready;
   return {
     initialize({ model }) {
+      hearThoughLate({ model });
       const send = (content, buffers) => model.send(content, undefined, buffers);
       const shared = sharedPlotly(model.get("_plotly"));
       relay = relayOf(model, send);

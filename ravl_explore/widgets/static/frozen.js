@@ -1,5 +1,7 @@
 // A page whose kernel is gone looks as it did before, and answers to nothing. JupyterLab tells widgets of a restart that
 // was asked for, by a class (see frozen.css); of a kernel that died it tells only those who watch the kernel's status.
+import { hearThoughLate } from "./shared/late.js";
+
 const GONE = ["restarting", "autorestarting", "terminating", "dead"];
 const FROZEN = "This view is frozen: its kernel was restarted, or has ended. Run the cell again to go on.";
 
@@ -23,4 +25,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { initialize: hearThoughLate, render };

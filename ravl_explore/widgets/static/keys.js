@@ -1,5 +1,7 @@
 // Plain keys typed in the explorer are for it alone: in a list of choices, "d d" would else delete the cell, and arrow
 // keys would leave it. JupyterLab listens at the document, before any element; it passes over elements with this mark.
+import { hearThoughLate } from "./shared/late.js";
+
 const MARK = "data-lm-suppress-shortcuts";
 
 function render({ el }) {
@@ -13,4 +15,4 @@ function render({ el }) {
   return () => window.removeEventListener("keydown", onKey, true);
 }
 
-export default { render };
+export default { initialize: hearThoughLate, render };

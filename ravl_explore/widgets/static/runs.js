@@ -1,5 +1,6 @@
 // A table of runs that a click on a heading sorts; one run is picked at a time.
 import { h } from "./shared/dom.js";
+import { hearThoughLate } from "./shared/late.js";
 import { pickableRows } from "./shared/rows.js";
 import { sortAfterClick, sorted } from "./shared/sorting.js";
 
@@ -115,4 +116,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { initialize: hearThoughLate, render };

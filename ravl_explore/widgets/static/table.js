@@ -1,5 +1,6 @@
 // A table of clusters, best first: one row is selected at a time.
 import { h } from "./shared/dom.js";
+import { hearThoughLate } from "./shared/late.js";
 import { pickableRows } from "./shared/rows.js";
 import { cellText, rowsInSight } from "./table/cells.js";
 
@@ -76,4 +77,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { initialize: hearThoughLate, render };
