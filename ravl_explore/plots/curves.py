@@ -91,8 +91,7 @@ def curves(
         legend2=_legend(0.47),
         legend3=_legend(0.35),
     )
-    figure.update_xaxes(range=[0, longest * 1.01])
-    figure.update_xaxes(unifiedhovertitle={"text": "step %{x:.0f}"})
+    figure.update_xaxes(range=[0, longest * 1.01], unifiedhovertitle={"text": "step %{x:.0f}"})
     figure.update_xaxes(title={"text": "step", "standoff": 6}, row=2, col=1)
     losses: list[Any] = list(figure.select_traces(row=1))  # plotly says nothing of what is in them
     figure.update_yaxes(
