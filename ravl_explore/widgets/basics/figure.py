@@ -98,7 +98,6 @@ class LiveFigure(MessageFigure):
             "editSelection": False,  # an outline that is dragged tells nobody: draw another
             "showTips": False,  # they would cover the buttons of the page
         }
-        self.add_class("ravl-figure")
         self._drawn, self._drawn_layout = self._flat_traces(self), flatten(self.layout.to_plotly_json())
         self._throttle = Throttle(self._draw_pending, rate)
         self._sync_soon = Throttle(self._sync, 1 / QUIET, delay=QUIET)

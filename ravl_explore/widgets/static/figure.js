@@ -50,6 +50,7 @@ export default () => {
     },
 
     async render({ model, el, signal }) {
+      el.classList.add("ravl-figure"); // here: anywidget's views pass over classes that come after them
       el.style.height = `${model.get("_height")}px`;
       const { figure, viewFor } = await whenReady(ready, el);
       if (signal?.aborted) return;
