@@ -7,6 +7,7 @@ A model that has ``trace``, ``blend``, ``state_dict``, ``metadata``, ``descripti
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -43,14 +44,12 @@ def tracer(model: VisionLanguageModel) -> Trace:
     ModelError
         When it has none.
     """
-    trace: Trace | None = getattr(model, "trace", None)
-    if trace is None:
-        raise ModelError(
-            "a model that can trace what its embeddings are from",
-            f"{model.name!r} ({type(model).__name__}), which has no trace()",
-            "Use a ViT or ResNet CLIP of open_clip, write trace() as ClipModel has it, or do without relevance maps.",
-        )
-    return trace
+    return _method(
+        model,
+        "trace",
+        "a model that can trace what its embeddings are from",
+        "Use a ViT or ResNet CLIP of open_clip, write trace() as ClipModel has it, or do without relevance maps.",
+    )
 
 
 def blender(model: VisionLanguageModel) -> Blend:
@@ -71,14 +70,12 @@ def blender(model: VisionLanguageModel) -> Blend:
     ModelError
         When it has none.
     """
-    blend: Blend | None = getattr(model, "blend", None)
-    if blend is None:
-        raise ModelError(
-            "a model that can mix two images in its feature map",
-            f"{model.name!r} ({type(model).__name__}), which has no blend()",
-            'Use a ResNet CLIP of open_clip, or blend in the pixels: blend="feather" or "poisson".',
-        )
-    return blend
+    return _method(
+        model,
+        "blend",
+        "a model that can mix two images in its feature map",
+        'Use a ResNet CLIP of open_clip, or blend in the pixels: blend="feather" or "poisson".',
+    )
 
 
 def weights(model: VisionLanguageModel) -> Mapping[str, Tensor]:
@@ -155,3 +152,11 @@ def assumptions(model: VisionLanguageModel) -> tuple[str, ...]:
         One sentence a guess.
     """
     return tuple(getattr(model, "assumptions", ()))
+
+
+def _method(model: VisionLanguageModel, name: str, expected: str, remedy: str) -> Callable[..., Any]:
+    """A method that a model may lack; ModelError where it does."""
+    method = getattr(model, name, None)
+    if method is None:
+        raise ModelError(expected, f"{model.name!r} ({type(model).__name__}), which has no {name}()", remedy)
+    return method

@@ -94,7 +94,7 @@ class Explorer(Closing, widgets.VBox):
         self._was_training, self._ending = False, ""
         self._job: Job[Searched] | None = None
         # anywidget gives each of its widgets two seconds to begin. On a busy machine, those that are made after a
-        # figure wait longer than that for its bundle of 5 MB, and stay blank; so the small ones are made first.
+        # figure wait longer than that for its bundle of 5 MB (see static/shared/late.js): the small ones come first.
         self.outcome, keys, self.frozen = Outcome(), KeyGuard(), Frozen()
 
         self.model: PartMenu[VisionLanguageModel] = PartMenu("Model", choices(model_sources), model, flex=SHARE)

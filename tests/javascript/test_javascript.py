@@ -17,6 +17,7 @@ WIDGETS = sorted(path.name for path in STATIC.glob("*.js"))
 MODULES = sorted(STATIC.rglob("*.js"))
 MOST_LINES = 300
 MOST_BYTES = 25_000
+HEARS = re.compile(r"initialize: hearThoughLate\b|initialize\(\{ model \}\) \{\s+hearThoughLate\(")
 AS_HTML = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function")
 
 
@@ -49,6 +50,7 @@ def test_the_scripts_tests_pass(repository: Path) -> None:
 def test_what_a_widget_sends_is_a_module(name: str, repository: Path) -> None:
     run(*command(node), "--check", "--input-type=module", "-", cwd=repository, text=script(name))
     assert len(script(name).encode()) < MOST_BYTES
+    assert HEARS.search(script(name)), "its initialize calls hearThoughLate, or is it: see static/shared/late.js"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(STATIC).as_posix())

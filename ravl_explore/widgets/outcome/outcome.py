@@ -55,7 +55,7 @@ class Outcome(Closing, widgets.VBox):
     """
 
     def __init__(self) -> None:
-        # the small anywidgets first: those that are made after a figure's bundle may time out on a busy machine
+        # the small anywidgets first: those that are made after a figure's bundle start late on a busy machine
         self.measures, self.runs = ComparisonWidget(), RunsWidget()
         self.changes, self.relevance, self.message = ChangesGallery(), RelevanceWidget(), Message()
         self._all: list[_Listed] = []
